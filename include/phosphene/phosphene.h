@@ -1,0 +1,312 @@
+/* phosphene: pictures of what a convolutional network sees.
+ *
+ * The weights of a network stay fixed; its *input* is optimised until a chosen output or inner unit is as large, as
+ * small, or as close to a target as asked. A complete program:
+ *
+ *     #include <phosphene/phosphene.h>
+ *     #include <stdio.h>
+ *
+ *     int main(void) {
+ *         ph_context *context = ph_context_create();
+ *         ph_model *model = NULL;
+ *         ph_recipe *recipe = NULL;
+ *         ph_picture *picture = NULL;
+ *         const char *objective = "class:goldfish";
+ *         ph_status status = ph_model_load(context, NULL, &model);
+ *         if (!status) status = ph_recipe_create(context, &recipe);
+ *         if (!status) status = ph_recipe_set(recipe, "steps", "64");
+ *         if (!status) status = ph_render(model, recipe, &objective, 1, NULL, &picture);
+ *         if (!status) status = ph_picture_save(picture, "goldfish.png", false);
+ *         if (status) fprintf(stderr, "%s\n", ph_context_error(context));
+ *         ph_picture_destroy(&picture);
+ *         ph_recipe_destroy(&recipe);
+ *         ph_model_destroy(&model);
+ *         ph_context_destroy(&context);
+ *         return status != PH_OK;
+ *     }
+ *
+ * Rules that hold everywhere
+ *   Errors     every function that can fail returns a ph_status; the text is in ph_context_error() until the next
+ *              failure. Nothing exits, prints or aborts.
+ *   Ownership  what X_create, X_load or an `X **out` argument gives is yours; X_destroy(&x) frees it and sets it to NULL.
+ *              Destroying NULL is allowed. A model, recipe or picture must not outlive its context; pictures may outlive
+ *              their model.
+ *   Threads    one context and everything made from it belong to one thread at a time; contexts are independent.
+ *   Tensors    are float, row-major, shapes written [N,C,H,W]. Pictures are RGB in [0,1], sRGB as stored in files.
+ */
+#ifndef PHOSPHENE_H
+#define PHOSPHENE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined _WIN32
+#define PH_API
+#else
+#define PH_API __attribute__((visibility("default")))
+#endif
+
+#define PH_VERSION "0.1.0"
+
+/* ---- Status, context --------------------------------------------------------------------------------------------- */
+
+typedef enum ph_status {
+    PH_OK = 0,
+    PH_ERROR_ARGUMENT = -1,    /* a value passed in is outside what the function documents */
+    PH_ERROR_MEMORY = -2,      /* an allocation failed */
+    PH_ERROR_FILE = -3,        /* a file cannot be opened, read, written, or exists already */
+    PH_ERROR_FORMAT = -4,      /* a file's contents are damaged or contradict themselves */
+    PH_ERROR_UNSUPPORTED = -5, /* understood, but outside what phosphene does; the text says what would be valid */
+    PH_ERROR_SHAPE = -6,       /* tensor shapes do not fit together */
+    PH_ERROR_NOT_FOUND = -7,   /* no such layer, unit, class, option; the text lists the nearest names */
+    PH_ERROR_NUMERIC = -8,     /* NaN, infinity, or a gradient that vanished */
+    PH_ERROR_CANCELLED = -9    /* the progress callback asked to stop; partial results are valid */
+} ph_status;
+
+typedef struct ph_context ph_context;
+
+/* NULL when memory ran out. Default: as many threads as the process may use, log discarded. */
+PH_API ph_context *ph_context_create(void);
+PH_API void ph_context_destroy(ph_context **context);
+
+/* Text of the last failure, "" if none. Valid until the next call on this context. Never NULL. */
+PH_API const char *ph_context_error(const ph_context *context);
+
+/* Worker threads, 1 to 1024; 0 restores the default. Results do not depend on it. */
+PH_API ph_status ph_context_set_threads(ph_context *context, int threads);
+
+/* Highest instruction set to use: "portable", "avx2", "avx512" or "auto" (default). A level the processor lacks is an
+ * error. */
+PH_API ph_status ph_context_set_instruction_set(ph_context *context, const char *name);
+
+/* Notices a person may want to see: guesses made, fallbacks taken. `text` has no line end. NULL discards them. */
+typedef void ph_log_function(void *user, const char *text);
+PH_API void ph_context_set_log(ph_context *context, ph_log_function *log, void *user);
+
+/* ---- Tensors ----------------------------------------------------------------------------------------------------- */
+
+#define PH_MAX_RANK 8
+
+typedef struct ph_tensor {
+    int rank;                  /* 0 to PH_MAX_RANK */
+    int64_t dims[PH_MAX_RANK]; /* outermost first */
+    float *data;               /* product(dims) values */
+} ph_tensor;
+
+PH_API ph_status ph_tensor_create(ph_context *context, int rank, const int64_t *dims, ph_tensor **tensor);
+PH_API void ph_tensor_destroy(ph_tensor **tensor);
+
+/* NumPy's .npy, versions 1 to 3; float16, float32, float64 and integers are converted to float, either byte order and
+ * either array order. Written as little-endian float32 in C order. */
+PH_API ph_status ph_tensor_load(ph_context *context, const char *path, ph_tensor **tensor);
+PH_API ph_status ph_tensor_save(ph_context *context, const ph_tensor *tensor, const char *path, bool overwrite);
+
+/* ---- Pictures ---------------------------------------------------------------------------------------------------- */
+
+typedef struct ph_picture ph_picture;
+
+/* PNG, JPEG, BMP, TGA, GIF (first frame), PNM. */
+PH_API ph_status ph_picture_load(ph_context *context, const char *path, ph_picture **picture);
+
+/* 8 bits a channel, rounded half up; the recipe, if any, goes into a text chunk. The file appears under its name only
+ * when complete; an existing one is an error unless `overwrite`. */
+PH_API ph_status ph_picture_save(const ph_picture *picture, const char *path, bool overwrite);
+PH_API void ph_picture_destroy(ph_picture **picture);
+
+PH_API int ph_picture_width(const ph_picture *picture);
+PH_API int ph_picture_height(const ph_picture *picture);
+PH_API int ph_picture_channels(const ph_picture *picture); /* 1, 3 or 4 */
+
+/* Planar [C,H,W] in [0,1]; valid as long as the picture. */
+PH_API const float *ph_picture_pixels(const ph_picture *picture);
+
+/* The recipe it was made with, as `option=value` lines (see ph_recipe_parse); "" if none. */
+PH_API const char *ph_picture_recipe(const ph_picture *picture);
+
+/* A contact sheet: `count` pictures in rows of `columns` (0: about square), each with its caption, `gap` grey pixels
+ * between them. All must have equal size and channels. captions may be NULL. */
+PH_API ph_status ph_picture_sheet(ph_context *context, const ph_picture *const *pictures, const char *const *captions,
+                                  int count, int columns, int gap, ph_picture **sheet);
+
+/* ---- Models ------------------------------------------------------------------------------------------------------ */
+
+typedef struct ph_model ph_model;
+
+/* Reads a network: ONNX, or Caffe (.caffemodel, with a .prototxt of the same stem beside it if there is one; a
+ * .prototxt path finds its .caffemodel likewise). NULL: the embedded default network. Preprocessing comes from the
+ * sidecar MODEL.phosphene if there is one, else it is guessed and the guess is logged. */
+PH_API ph_status ph_model_load(ph_context *context, const char *path, ph_model **model);
+PH_API void ph_model_destroy(ph_model **model);
+
+/* How a picture in [0,1] becomes the network's input: input = (picture * scale - mean) / deviation per channel, after
+ * the channels were put into `channel_order`. */
+typedef struct ph_preprocessing {
+    char preset[16];      /* "caffe", "torch", "tf", "unit" or "custom" */
+    float scale;          /* 255 or 1 */
+    int channels;         /* 1 to 16: how many entries of mean and deviation count */
+    float mean[16];       /* in the network's channel order */
+    float deviation[16];  /* likewise, not 0 */
+    bool bgr;             /* the network wants blue first */
+    char guessed[160];    /* why these values were chosen, for a person; "" when set explicitly */
+} ph_preprocessing;
+
+PH_API ph_preprocessing ph_model_preprocessing(const ph_model *model);
+PH_API ph_status ph_model_set_preprocessing(ph_model *model, const ph_preprocessing *preprocessing);
+/* By words: preset NULL keeps the current values as the start; mean is "104,117,123", scale "255", order "rgb" or "bgr";
+ * NULL leaves one alone. */
+PH_API ph_status ph_model_set_preprocessing_text(ph_model *model, const char *preset, const char *mean,
+                                                 const char *scale, const char *deviation, const char *order);
+/* Writes the sidecar beside the model file. */
+PH_API ph_status ph_model_save_preprocessing(const ph_model *model, bool overwrite);
+
+/* Replaces the class names, one per line, in output order. ImageNet-style lines ("n01443537 goldfish, Carassius
+ * auratus") are understood. Without it: the file MODEL_labels.txt or MODEL.labels.txt beside the model, if any. */
+PH_API ph_status ph_model_load_labels(ph_model *model, const char *path);
+PH_API int ph_model_class_count(const ph_model *model);              /* 0 when unknown */
+PH_API const char *ph_model_class_name(const ph_model *model, int index); /* NULL when unknown */
+
+typedef struct ph_model_info {
+    const char *path;        /* base name, or "embedded" */
+    const char *format;      /* "ONNX" or "Caffe" */
+    const char *sha256;      /* of the weights file, 64 hex digits */
+    const char *input_name;
+    int rank;                /* of the input */
+    int64_t dims[PH_MAX_RANK]; /* as the file states them; -1 where free */
+    int channels, height, width; /* of a picture for it, free sizes at their default */
+    bool size_is_free;       /* other heights and widths work up to the first layer that fixes them */
+    int64_t parameters;      /* number of weights */
+    const char *logits;      /* layer whose units are the classes before the softmax, or NULL */
+    const char *probabilities; /* layer after the softmax, or NULL */
+    const char *unsupported; /* what cannot be computed, NULL when everything can */
+} ph_model_info;
+
+PH_API ph_model_info ph_model_describe(const ph_model *model);
+
+typedef struct ph_layer_info {
+    const char *name;      /* of the tensor: what objectives refer to */
+    const char *operation; /* "convolution", "relu", ... */
+    int rank;
+    int64_t dims[PH_MAX_RANK];
+    int64_t parameters;    /* weights of the node that makes it */
+    double flops;          /* of its forward pass; a multiply-add is 2 */
+} ph_layer_info;
+
+/* Layers at `height` x `width` (0: the model's own size), in order of computation. The array and its strings belong to
+ * the model and stay valid until the next call of this function on it. */
+PH_API ph_status ph_model_layers(ph_model *model, int height, int width, const ph_layer_info **layers, int *count);
+
+/* ---- Recipes ----------------------------------------------------------------------------------------------------- */
+
+/* Everything that determines a picture but the network and the objective: a set of named options. The table below is
+ * the only list of them; the command line, its help and the recipe inside a PNG are made from it. */
+typedef struct ph_recipe ph_recipe;
+
+typedef struct ph_option_info {
+    const char *name;     /* "steps" */
+    const char *argument; /* "N", "WxH", ...; NULL for a switch ("true" or "false") */
+    const char *initial;  /* default, as text */
+    const char *group;    /* "picture", "parameterisation", "transforms", "optimiser", ... */
+    const char *help;     /* one line, with unit and range */
+} ph_option_info;
+
+/* The table's row `index`, NULL behind the last one. */
+PH_API const ph_option_info *ph_recipe_option(int index);
+
+PH_API ph_status ph_recipe_create(ph_context *context, ph_recipe **recipe); /* all options at their defaults */
+PH_API void ph_recipe_destroy(ph_recipe **recipe);
+
+/* An unknown name or a value outside its range is an error that names what would be valid. */
+PH_API ph_status ph_recipe_set(ph_recipe *recipe, const char *name, const char *value);
+/* Present value as text, NULL for an unknown name. Valid until the recipe changes. */
+PH_API const char *ph_recipe_get(const ph_recipe *recipe, const char *name);
+/* Sets every option named in `text`, lines of `option=value`; keys starting with "#" are facts about the run
+ * (#objective, #model, #model-sha256, #profile, #value, ...) and are skipped here. */
+PH_API ph_status ph_recipe_parse(ph_recipe *recipe, const char *text);
+/* One fact or option out of such a text, copied into `value` (cut at `size`); false when it is not there. */
+PH_API bool ph_recipe_lookup(const char *text, const char *key, char *value, size_t size);
+
+/* ---- Rendering --------------------------------------------------------------------------------------------------- */
+
+typedef struct ph_progress {
+    int step, steps;              /* steps done of all; snapshots fall due after `step` steps */
+    int first, count;             /* which of the objectives are in work: [first, first + count) */
+    const float *values;          /* [count] objective on the augmented picture at this step */
+    double steps_per_second;      /* of the batch, over the last seconds; 0 when not known yet */
+    double seconds_left;          /* of the whole call; negative when not known yet */
+} ph_progress;
+
+typedef struct ph_render_callbacks {
+    /* After each step. Returning false stops the call; it then gives the best so far and PH_ERROR_CANCELLED. */
+    bool (*progress)(void *user, const ph_progress *progress);
+    /* Picture `item` after `step` steps, for each step named in the option "snapshots". Not to be kept or freed. */
+    void (*snapshot)(void *user, int item, int step, const ph_picture *picture);
+    /* Picture `item` is finished. Not to be kept or freed. */
+    void (*finished)(void *user, int item, const ph_picture *picture);
+    void *user;
+} ph_render_callbacks;
+
+/* Optimises one picture for each of `count` objectives (their grammar is docs/objectives.md), in batches where their
+ * form allows; the bytes of a picture do not depend on its neighbours. callbacks may be NULL. pictures[count] receives
+ * the results; entries not reached stay NULL. */
+PH_API ph_status ph_render(ph_model *model, const ph_recipe *recipe, const char *const *objectives, int count,
+                           const ph_render_callbacks *callbacks, ph_picture **pictures);
+
+/* The objective reached on the plain 8-bit picture, without augmentation; NAN when not rendered. */
+PH_API float ph_picture_value(const ph_picture *picture);
+
+/* Replaces unit lists by single units: "L:*", "L:0-31", "L:1,5" become one objective for each. Free `objectives` (one
+ * block) with ph_string_list_destroy. */
+PH_API ph_status ph_objective_expand(ph_model *model, const char *objective, char ***objectives, int *count);
+PH_API void ph_string_list_destroy(char ***list, int count);
+
+/* ---- Running a network -------------------------------------------------------------------------------------------- */
+
+/* Layer's values for a picture [1,...]. The picture is resized as `fit` says: "crop" (shorter side to size*256/224, then
+ * centre crop), "stretch", or "none" (its own size; the network must allow it). NULL: "crop". */
+PH_API ph_status ph_activations(ph_model *model, const ph_picture *picture, const char *fit, const char *layer,
+                                ph_tensor **tensor);
+/* The same for a tensor [N,C,H,W] that is fed to the network as it is, without preprocessing. */
+PH_API ph_status ph_activations_tensor(ph_model *model, const ph_tensor *input, const char *layer, ph_tensor **tensor);
+
+/* Gradient of an objective with respect to the network's input (after preprocessing), of the input's shape. */
+PH_API ph_status ph_gradient(ph_model *model, const ph_picture *picture, const char *fit, const char *objective,
+                             float *value, ph_tensor **tensor);
+PH_API ph_status ph_gradient_tensor(ph_model *model, const ph_tensor *input, const char *objective, float *value,
+                                    ph_tensor **tensor);
+
+typedef struct ph_class_score {
+    int index;
+    float probability; /* after the softmax when the network has one */
+    float logit;
+} ph_class_score;
+
+/* The `count` best classes, best first; *found <= count receives how many there are. */
+PH_API ph_status ph_classify(ph_model *model, const ph_picture *picture, const char *fit, ph_class_score *scores,
+                             int count, int *found);
+
+/* The compiled program for an objective as text, one line per step: operation, kernel, shape, GFLOP, bytes, arena
+ * offset; with `time`, milliseconds too. Free with ph_string_destroy. */
+PH_API ph_status ph_plan_text(ph_model *model, const ph_recipe *recipe, const char *objective, bool time, char **text);
+PH_API void ph_string_destroy(char **text);
+
+/* ---- Catalogues -------------------------------------------------------------------------------------------------- */
+
+typedef struct ph_catalogue_entry {
+    const char *name;
+    const char *help; /* one line */
+} ph_catalogue_entry;
+
+/* Kinds: "operations", "objectives", "parameterisations", "transforms", "optimisers", "presets", "instruction-sets",
+ * "model-formats", "image-formats". ph_catalogue_kind gives their names; NULL behind the last. */
+PH_API const char *ph_catalogue_kind(int index);
+PH_API const ph_catalogue_entry *ph_catalogue(const char *kind, int index);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,124 @@
+/* What every layer stands on: the context with its error text, memory, text helpers, parallel loops. Nothing here knows
+ * about networks or pictures. */
+#ifndef PH_BASE_H
+#define PH_BASE_H
+
+#include <phosphene/phosphene.h>
+#include <stdarg.h>
+
+#define PH_PRINTF(text_index, first) __attribute__((format(printf, text_index, first)))
+#define PH_COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
+#define PH_MIN(a, b) ((a) < (b) ? (a) : (b))
+#define PH_MAX(a, b) ((a) > (b) ? (a) : (b))
+
+/* ---- Context ----------------------------------------------------------------------------------------------------- */
+
+enum ph_instruction_set { PH_PORTABLE, PH_AVX2, PH_AVX512 };
+
+struct ph_context {
+    char error[4096];
+    ph_log_function *log;
+    void *log_user;
+    int threads;                             /* resolved, at least 1 */
+    enum ph_instruction_set instruction_set; /* resolved: the highest one to use */
+};
+
+/* Keeps the text and returns `status`, so that a failure is one statement: return ph_fail(context, PH_ERROR_..., ...). */
+ph_status ph_fail(ph_context *context, ph_status status, const char *format, ...) PH_PRINTF(3, 4);
+/* "memory ran out"; returns PH_ERROR_MEMORY. */
+ph_status ph_fail_memory(ph_context *context);
+/* Puts "prefix: " in front of the present error text: callers that know the file or node name the place. */
+void ph_fail_prefix(ph_context *context, const char *format, ...) PH_PRINTF(2, 3);
+void ph_log(ph_context *context, const char *format, ...) PH_PRINTF(2, 3);
+
+/* Returns from the calling function when `expression` is not PH_OK. Only where there is nothing to unwind. */
+#define PH_TRY(expression)                        \
+    do {                                          \
+        ph_status ph_try_status = (expression);   \
+        if (ph_try_status) return ph_try_status;  \
+    } while (0)
+
+/* Highest level this processor has, by feature bits. */
+enum ph_instruction_set ph_instruction_set_detect(void);
+extern const char *const ph_instruction_set_names[3]; /* "portable", "avx2", "avx512" */
+
+/* ---- Memory: every allocation of the library goes through these ---------------------------------------------------- */
+
+void *ph_alloc(size_t size);                                /* zeroed; NULL when memory ran out; size 0 gives a block */
+void *ph_alloc_array(size_t count, size_t size);            /* zeroed; NULL also when the product overflows */
+void *ph_alloc_aligned(size_t size);                        /* 64-byte aligned, contents undefined; free with ph_free_aligned */
+void *ph_realloc_array(void *block, size_t count, size_t size); /* contents kept, growth not zeroed */
+void ph_free(void *block);
+void ph_free_aligned(void *block);
+char *ph_strdup(const char *text);
+char *ph_strndup(const char *text, size_t length);
+char *ph_sprintf(const char *format, ...) PH_PRINTF(1, 2); /* a new string; NULL when memory ran out */
+/* Test hook: the n-th allocation from now on fails, and all after it; negative switches it off. */
+void ph_alloc_fail_after(long n);
+
+/* Grows *array (elements of `size`) so that index `count` fits; capacity doubles. False when memory ran out. */
+bool ph_grow(void *array_pointer, int count, int *capacity, size_t size);
+
+/* Things that live and die together: freed as a whole by ph_pool_finish. A zeroed struct is an empty pool. */
+struct ph_pool { struct ph_pool_block *blocks; };
+void *ph_pool_alloc(struct ph_pool *pool, size_t size); /* zeroed, 16-byte aligned (64 for blocks above 4 KiB) */
+void *ph_pool_copy(struct ph_pool *pool, const void *data, size_t size);
+char *ph_pool_strdup(struct ph_pool *pool, const char *text);
+char *ph_pool_sprintf(struct ph_pool *pool, const char *format, ...) PH_PRINTF(2, 3);
+void ph_pool_finish(struct ph_pool *pool);
+
+/* ---- Text -------------------------------------------------------------------------------------------------------- */
+
+struct ph_text { char *data; size_t length, capacity; bool failed; }; /* zeroed: empty; data NULL until first append */
+void ph_text_append(struct ph_text *text, const char *format, ...) PH_PRINTF(2, 3); /* failure is remembered */
+void ph_text_finish(struct ph_text *text);
+
+/* Appends ", did you mean a, b or c?" with the nearest of `count` names (edit distance, substring), nothing if none is
+ * near. name(user, i) may return NULL for "skip". */
+void ph_suggest(struct ph_text *text, const char *wanted, int count, const char *(*name)(void *user, int index), void *user);
+
+/* Whole-string number parsing, locale-independent; false when text is not exactly one number in range. */
+bool ph_parse_int(const char *text, int64_t *value);
+bool ph_parse_double(const char *text, double *value);
+
+const char *ph_base_name(const char *path); /* behind the last '/' */
+
+/* ---- Files ------------------------------------------------------------------------------------------------------- */
+
+/* A whole file in memory, read-only, zero-copy where the system can map it. */
+struct ph_file { const uint8_t *data; size_t size; void *mapping; };
+ph_status ph_file_open(ph_context *context, const char *path, struct ph_file *file);
+void ph_file_close(struct ph_file *file);
+bool ph_file_exists(const char *path);
+
+/* Writes through a temporary file in the same folder and renames it into place; on any failure (full disk, ...) nothing
+ * remains. */
+ph_status ph_file_write(ph_context *context, const char *path, const void *data, size_t size, bool overwrite);
+
+/* Lower-case hex SHA-256 into out[65]. */
+void ph_sha256(const void *data, size_t size, char out[65]);
+
+/* ---- Numbers ----------------------------------------------------------------------------------------------------- */
+
+float ph_half_to_float(uint16_t half);       /* IEEE binary16 */
+float ph_bfloat16_to_float(uint16_t value);
+uint16_t ph_float_to_half(float value);      /* nearest even */
+
+/* Counter-based random numbers (Philox4x32-10, Salmon et al. 2011): a pure function of its arguments. */
+struct ph_random_key { uint64_t seed; uint32_t step, use; };
+void ph_random_bits(struct ph_random_key key, uint64_t index, uint32_t out[4]);
+double ph_random_uniform(struct ph_random_key key, uint64_t index);         /* [0,1), 32 bits */
+/* Fills `count` normal deviates; element i depends on the key and i alone (Box-Muller on pairs). */
+void ph_random_normal(struct ph_random_key key, float *values, size_t count);
+
+/* ---- Parallel loops ---------------------------------------------------------------------------------------------- */
+
+/* Runs body(argument, i) for i in [0, count), chunks claimed dynamically by up to context->threads threads. Bodies must
+ * not share what they write, so results cannot depend on the thread count. Denormals are flushed inside; the caller's
+ * floating-point mode is restored. */
+void ph_parallel_for(const ph_context *context, int64_t count, void (*body)(void *argument, int64_t index), void *argument);
+
+/* Seconds on a monotonic clock. */
+double ph_seconds(void);
+
+#endif

@@ -1,0 +1,99 @@
+/* The context: error text, log, resolved settings. */
+#include "base/base.h"
+#include <omp.h>
+#include <stdio.h>
+#include <string.h>
+
+const char *const ph_instruction_set_names[3] = {"portable", "avx2", "avx512"};
+
+enum ph_instruction_set ph_instruction_set_detect(void) {
+#if defined __x86_64__
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+        __builtin_cpu_supports("avx512dq"))
+        return PH_AVX512;
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return PH_AVX2;
+#endif
+    return PH_PORTABLE;
+}
+
+ph_context *ph_context_create(void) {
+    ph_context *context = ph_alloc(sizeof *context);
+    if (!context) return NULL;
+    context->threads = omp_get_num_procs();
+    context->instruction_set = ph_instruction_set_detect();
+    return context;
+}
+
+void ph_context_destroy(ph_context **context) {
+    if (!context) return;
+    ph_free(*context);
+    *context = NULL;
+}
+
+const char *ph_context_error(const ph_context *context) {
+    return context ? context->error : "no context: memory ran out";
+}
+
+ph_status ph_context_set_threads(ph_context *context, int threads) {
+    if (threads < 0 || threads > 1024)
+        return ph_fail(context, PH_ERROR_ARGUMENT, "threads: %d is not between 1 and 1024 (0: all)", threads);
+    context->threads = threads ? threads : omp_get_num_procs();
+    return PH_OK;
+}
+
+ph_status ph_context_set_instruction_set(ph_context *context, const char *name) {
+    enum ph_instruction_set highest = ph_instruction_set_detect();
+    if (!name || !strcmp(name, "auto")) {
+        context->instruction_set = highest;
+        return PH_OK;
+    }
+    for (int i = 0; i < PH_COUNT(ph_instruction_set_names); i++)
+        if (!strcmp(name, ph_instruction_set_names[i])) {
+            if (i > (int)highest)
+                return ph_fail(context, PH_ERROR_UNSUPPORTED, "instruction set: this processor has no %s; its highest is %s",
+                               name, ph_instruction_set_names[highest]);
+            context->instruction_set = (enum ph_instruction_set)i;
+            return PH_OK;
+        }
+    return ph_fail(context, PH_ERROR_ARGUMENT, "instruction set: '%s' is not auto, portable, avx2 or avx512", name);
+}
+
+void ph_context_set_log(ph_context *context, ph_log_function *log, void *user) {
+    context->log = log;
+    context->log_user = user;
+}
+
+ph_status ph_fail(ph_context *context, ph_status status, const char *format, ...) {
+    /* Formatted aside first: the arguments may point into the present text. */
+    char text[sizeof context->error];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    memcpy(context->error, text, sizeof text);
+    return status;
+}
+
+ph_status ph_fail_memory(ph_context *context) { return ph_fail(context, PH_ERROR_MEMORY, "memory ran out"); }
+
+void ph_fail_prefix(ph_context *context, const char *format, ...) {
+    char text[sizeof context->error];
+    va_list arguments;
+    va_start(arguments, format);
+    int length = vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    if (length < 0 || (size_t)length >= sizeof text - 3) return;
+    snprintf(text + length, sizeof text - (size_t)length, ": %s", context->error);
+    memcpy(context->error, text, sizeof text);
+}
+
+void ph_log(ph_context *context, const char *format, ...) {
+    if (!context->log) return;
+    char text[1024];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    context->log(context->log_user, text);
+}

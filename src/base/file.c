@@ -1,0 +1,82 @@
+/* Whole files in and out, and their hash. */
+#include "base/base.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <nettle/sha2.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+ph_status ph_file_open(ph_context *context, const char *path, struct ph_file *file) {
+    *file = (struct ph_file){0};
+    int descriptor = open(path, O_RDONLY | O_CLOEXEC);
+    if (descriptor < 0) return ph_fail(context, PH_ERROR_FILE, "%s: %s", path, strerror(errno));
+    struct stat facts;
+    ph_status status = PH_OK;
+    if (fstat(descriptor, &facts)) status = ph_fail(context, PH_ERROR_FILE, "%s: %s", path, strerror(errno));
+    else if (!S_ISREG(facts.st_mode)) status = ph_fail(context, PH_ERROR_FILE, "%s: not a regular file", path);
+    else if (facts.st_size == 0) status = ph_fail(context, PH_ERROR_FORMAT, "%s: the file is empty", path);
+    else {
+        /* Private and writable in memory only: a file that changes under us is still read as it is then; a file that is
+         * cut short while mapped cannot be guarded against at this level. */
+        void *mapping = mmap(NULL, (size_t)facts.st_size, PROT_READ, MAP_PRIVATE, descriptor, 0);
+        if (mapping == MAP_FAILED) status = ph_fail(context, PH_ERROR_FILE, "%s: %s", path, strerror(errno));
+        else *file = (struct ph_file){.data = mapping, .size = (size_t)facts.st_size, .mapping = mapping};
+    }
+    close(descriptor);
+    return status;
+}
+
+void ph_file_close(struct ph_file *file) {
+    if (file->mapping) munmap(file->mapping, file->size);
+    *file = (struct ph_file){0};
+}
+
+bool ph_file_exists(const char *path) { return access(path, F_OK) == 0; }
+
+static bool write_all(int descriptor, const uint8_t *data, size_t size) {
+    while (size) {
+        ssize_t written = write(descriptor, data, size);
+        if (written < 0 && errno == EINTR) continue;
+        if (written <= 0) return false;
+        data += written;
+        size -= (size_t)written;
+    }
+    return true;
+}
+
+ph_status ph_file_write(ph_context *context, const char *path, const void *data, size_t size, bool overwrite) {
+    if (!overwrite && ph_file_exists(path)) return ph_fail(context, PH_ERROR_FILE, "%s: exists already", path);
+    char *temporary = ph_sprintf("%s.part-XXXXXX", path);
+    if (!temporary) return ph_fail_memory(context);
+    ph_status status = PH_OK;
+    int descriptor = mkstemp(temporary);
+    if (descriptor < 0) {
+        status = ph_fail(context, PH_ERROR_FILE, "%s: %s", path, strerror(errno));
+    } else {
+        mode_t mask = umask(0);
+        umask(mask);
+        bool written = write_all(descriptor, data, size) && !fchmod(descriptor, 0666 & ~mask);
+        /* A full disk may be reported only by close. */
+        int error = written ? 0 : errno;
+        if (close(descriptor) && written) written = false, error = errno;
+        /* link refuses an existing name, which rename would replace. */
+        if (written && (overwrite ? rename(temporary, path) : link(temporary, path))) written = false, error = errno;
+        if (!written || !overwrite) unlink(temporary);
+        if (!written) status = ph_fail(context, PH_ERROR_FILE, "%s: %s", path, strerror(error));
+    }
+    ph_free(temporary);
+    return status;
+}
+
+void ph_sha256(const void *data, size_t size, char out[65]) {
+    struct sha256_ctx state;
+    uint8_t digest[SHA256_DIGEST_SIZE];
+    sha256_init(&state);
+    sha256_update(&state, size, data);
+    sha256_digest(&state, sizeof digest, digest);
+    for (size_t i = 0; i < sizeof digest; i++) snprintf(out + 2 * i, 3, "%02x", digest[i]);
+}

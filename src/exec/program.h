@@ -1,0 +1,46 @@
+/* A program: the part of a graph that leads from fed values to wanted ones, in order, with every buffer an offset into
+ * one arena and every step bound to a kernel of one backend. Running it allocates nothing.
+ */
+#ifndef PH_PROGRAM_H
+#define PH_PROGRAM_H
+
+#include "graph/graph.h"
+
+struct ph_program;
+
+struct ph_program_request {
+    const int *taps;        /* values that can be read after a run */
+    int tap_count;
+    int loss;               /* value of shape [N] whose sum is differentiated; PH_ABSENT: forward only */
+    const int *parameters;  /* inputs whose gradient is wanted */
+    int parameter_count;
+    const char *backend;    /* NULL: "cpu"; "plain" runs the operations' own plain functions */
+};
+
+/* The program keeps no pointer to the graph's nodes; constants borrowed by the graph must outlive the program. Values in
+ * the request are indices in `graph`, and stay the names by which the program's functions know them. */
+ph_status ph_program_create(const struct ph_graph *graph, const struct ph_program_request *request,
+                            struct ph_program **program);
+void ph_program_destroy(struct ph_program **program);
+
+/* Where a fed value is written before a run: row-major float. Contents survive runs. */
+float *ph_program_input(struct ph_program *program, int value);
+
+ph_status ph_program_forward(struct ph_program *program);
+/* Gradient of the loss's sum; after ph_program_forward. */
+ph_status ph_program_backward(struct ph_program *program);
+
+/* Copies a tap, row-major, into out[product of its shape]. */
+void ph_program_read(struct ph_program *program, int value, float *out);
+/* Gradient of a parameter, row-major; valid until the next run. */
+const float *ph_program_gradient(struct ph_program *program, int parameter);
+
+/* Bytes of the arena (activations and gradients) and of packed constants. */
+size_t ph_program_arena_bytes(const struct ph_program *program);
+size_t ph_program_constant_bytes(const struct ph_program *program);
+
+/* One line per step: direction, operation, kernel, output shape, GFLOP, bytes, arena offset; with `time`, the program is
+ * run a few times and each step's median milliseconds and GFLOP/s are added. */
+ph_status ph_program_print(struct ph_program *program, bool time, struct ph_text *text);
+
+#endif
