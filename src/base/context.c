@@ -84,7 +84,11 @@ void ph_fail_prefix(ph_context *context, const char *format, ...) {
     int length = vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
     if (length < 0 || (size_t)length >= sizeof text - 3) return;
-    snprintf(text + length, sizeof text - (size_t)length, ": %s", context->error);
+    size_t room = sizeof text - (size_t)length - 3;
+    memcpy(text + length, ": ", 2);
+    size_t kept = strnlen(context->error, room);
+    memcpy(text + length + 2, context->error, kept);
+    text[(size_t)length + 2 + kept] = 0;
     memcpy(context->error, text, sizeof text);
 }
 

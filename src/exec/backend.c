@@ -1,0 +1,101 @@
+/* Layouts, the plain backend, the table of backends. */
+#include "exec/backend.h"
+#include <string.h>
+
+struct ph_layout ph_layout_make(enum ph_layout_kind kind, const struct ph_shape *shape, int block, int halo) {
+    struct ph_layout layout = {.kind = kind, .block = 1};
+    if (kind == PH_LAYOUT_BLOCKED) {
+        layout.block = block;
+        layout.halo = halo;
+        layout.row = (shape->dims[3] + 2 * halo) * block;
+        layout.plane = (shape->dims[2] + 2 * halo) * layout.row;
+        layout.item = (shape->dims[1] + block - 1) / block * layout.plane;
+    } else if (shape->rank) {
+        layout.item = shape->dims[0] ? ph_shape_size(shape) / shape->dims[0] : 0;
+        if (shape->rank >= 2) layout.plane = shape->dims[1] ? layout.item / shape->dims[1] : 0;
+        layout.row = shape->dims[shape->rank - 1];
+    }
+    return layout;
+}
+
+size_t ph_layout_size(const struct ph_layout *layout, const struct ph_shape *shape) {
+    return layout->kind == PH_LAYOUT_BLOCKED ? (size_t)(shape->dims[0] * layout->item) : (size_t)ph_shape_size(shape);
+}
+
+struct convert { const struct ph_operand *from, *to; bool add; };
+
+/* One row of one channel block: between pixels of `block` lanes and `block` planes of single values. */
+static void convert_row(void *argument, int64_t index) {
+    const struct convert *convert = argument;
+    const struct ph_operand *from = convert->from, *to = convert->to;
+    const struct ph_operand *blocked = from->layout.kind == PH_LAYOUT_BLOCKED ? from : to;
+    const int64_t *dims = from->shape->dims;
+    int block = blocked->layout.block, halo = blocked->layout.halo;
+    int64_t blocks = (dims[1] + block - 1) / block;
+    int64_t y = index % dims[2], b = index / dims[2] % blocks, n = index / dims[2] / blocks;
+    int lanes = (int)PH_MIN((int64_t)block, dims[1] - b * block);
+    float *pixels = blocked->data + n * blocked->layout.item + b * blocked->layout.plane +
+                    (y + halo) * blocked->layout.row + (int64_t)halo * block;
+    const struct ph_operand *plain = blocked == from ? to : from;
+    float *values = plain->data + ((n * dims[1] + b * block) * dims[2] + y) * dims[3];
+    int64_t plane = dims[2] * dims[3];
+    for (int64_t x = 0; x < dims[3]; x++)
+        for (int lane = 0; lane < lanes; lane++) {
+            float *pixel = &pixels[x * block + lane], *value = &values[lane * plane + x];
+            if (blocked == from) *value = convert->add ? *value + *pixel : *pixel;
+            else *pixel = convert->add ? *pixel + *value : *value;
+        }
+}
+
+/* Blocked to blocked, as when concatenated slices do not start at a block. */
+static void convert_channel(void *argument, int64_t index) {
+    const struct convert *convert = argument;
+    const struct ph_operand *from = convert->from, *to = convert->to;
+    const int64_t *dims = from->shape->dims;
+    int block = from->layout.block;
+    int64_t n = index / dims[1], c = index % dims[1];
+    for (int64_t y = 0; y < dims[2]; y++) {
+        const float *in = from->data + n * from->layout.item + c / block * from->layout.plane +
+                          (y + from->layout.halo) * from->layout.row + from->layout.halo * block + c % block;
+        float *out = to->data + n * to->layout.item + c / block * to->layout.plane + (y + to->layout.halo) * to->layout.row +
+                     to->layout.halo * block + c % block;
+        for (int64_t x = 0; x < dims[3]; x++) out[x * block] = convert->add ? out[x * block] + in[x * block] : in[x * block];
+    }
+}
+
+void ph_layout_convert(const ph_context *context, const struct ph_operand *from, const struct ph_operand *to, bool add) {
+    struct convert convert = {from, to, add};
+    const int64_t *dims = from->shape->dims;
+    if (from->layout.kind != to->layout.kind) {
+        int block = PH_MAX(from->layout.block, to->layout.block);
+        ph_parallel_for(context, dims[0] * ((dims[1] + block - 1) / block) * dims[2], convert_row, &convert);
+    } else if (from->layout.kind == PH_LAYOUT_BLOCKED) {
+        ph_parallel_for(context, dims[0] * dims[1], convert_channel, &convert);
+    } else {
+        int64_t size = ph_shape_size(from->shape);
+        if (add) for (int64_t i = 0; i < size; i++) to->data[i] += from->data[i];
+        else memcpy(to->data, from->data, (size_t)size * sizeof *to->data);
+    }
+}
+
+static void plain_forward(const struct ph_kernel_call *call) { call->node->operation->forward(&call->plain); }
+
+static void plain_backward(const struct ph_kernel_call *call) {
+    for (int i = 0; i < call->node->input_count; i++)
+        if (call->input_gradients[i].data && !call->accumulate[i])
+            memset(call->input_gradients[i].data, 0, (size_t)ph_shape_size(call->input_gradients[i].shape) * sizeof(float));
+    call->node->operation->backward(&call->plain);
+}
+
+const struct ph_kernel ph_kernel_plain_forward = {.name = "plain", .run = plain_forward, .reads = -1};
+const struct ph_kernel ph_kernel_plain_backward = {.name = "plain", .backward = true, .run = plain_backward, .reads = -1};
+
+static const struct ph_kernel *const *plain_kernels(const ph_context *context, int *block) {
+    static const struct ph_kernel *const kernels[] = {&ph_kernel_plain_forward, &ph_kernel_plain_backward, NULL};
+    (void)context;
+    *block = 1;
+    return kernels;
+}
+
+const struct ph_backend ph_backend_plain = {
+    .name = "plain", .help = "the operations' own simplest loops: the specification", .kernels = plain_kernels};

@@ -1,0 +1,81 @@
+/* What a backend is: an ordered list of kernels. The planner (plan.c) asks them, fastest first, which takes a node in a
+ * direction, and gives every tensor a place in the layout the chosen kernels want. */
+#ifndef PH_BACKEND_H
+#define PH_BACKEND_H
+
+#include "graph/operations.h"
+
+/* How a tensor lies in memory. Plain: row-major. Blocked: [N,C,H,W] as [N][C/block][H+2 halo][W+2 halo][block]; the halo
+ * and the lanes behind the last channel hold zeros. Blocked tensors have rank 4. */
+enum ph_layout_kind { PH_LAYOUT_PLAIN, PH_LAYOUT_BLOCKED };
+struct ph_layout {
+    enum ph_layout_kind kind;
+    int block, halo;
+    int64_t row, plane, item; /* strides in floats: of a row, of a block of channels, of a batch item */
+};
+
+struct ph_operand {
+    float *data;                   /* NULL: absent, not stored, or no gradient wanted */
+    const struct ph_shape *shape;
+    struct ph_layout layout;
+};
+
+/* What a kernel is asked about, before any memory exists. */
+struct ph_kernel_query {
+    const struct ph_graph *graph;
+    const struct ph_node *node;
+    bool backward;
+    int block;              /* lanes of a blocked layout */
+    unsigned wanted;        /* backward: bit i set where the gradient of input i is wanted */
+    int threads;
+};
+
+struct ph_kernel_call {
+    const ph_context *context;
+    const struct ph_node *node;
+    const void *packed;            /* what pack() made of the constants */
+    float *scratch;                /* scratch() floats */
+    struct ph_operand *inputs, *outputs;
+    struct ph_operand *output_gradients, *input_gradients;
+    const bool *accumulate;        /* [inputs] backward: add to the gradient instead of writing it */
+    struct ph_call plain;          /* the same for the operation's plain functions; all operands plain */
+};
+
+struct ph_kernel {
+    const char *name;                     /* "direct", printed with the plan */
+    const struct ph_operation *operation; /* NULL: any */
+    bool backward;
+    enum ph_layout_kind layout;           /* of the operands that are not constant */
+    bool (*accepts)(const struct ph_kernel_query *query);     /* NULL: always */
+    /* Zeros wanted around the operand it reads (forward: input 0; backward: gradient of output 0). NULL: none. */
+    int (*halo)(const struct ph_kernel_query *query);
+    /* Bytes of packed constants and the packing itself, once, when the program is planned. NULL: none. */
+    size_t (*packed_bytes)(const struct ph_kernel_query *query);
+    void (*pack)(const struct ph_kernel_query *query, void *packed);
+    size_t (*scratch)(const struct ph_kernel_query *query);   /* floats; NULL: none */
+    void (*run)(const struct ph_kernel_call *call);
+    /* Backward: which stored tensors it reads; -1 means what the operation declares. */
+    int reads;
+};
+
+struct ph_backend {
+    const char *name, *help;
+    /* Ordered list for this context (instruction set), ending with NULL. */
+    const struct ph_kernel *const *(*kernels)(const ph_context *context, int *block);
+    bool rewrites; /* run the graph passes (fold batch-norm, fuse ReLU) first */
+};
+
+extern const struct ph_backend *const ph_backends[]; /* NULL-terminated; the first is the default */
+extern const struct ph_backend ph_backend_plain;
+
+/* The operation's own plain functions: every list ends with these two. */
+extern const struct ph_kernel ph_kernel_plain_forward, ph_kernel_plain_backward;
+
+/* Strides of a tensor of this shape in a layout of this kind. */
+struct ph_layout ph_layout_make(enum ph_layout_kind kind, const struct ph_shape *shape, int block, int halo);
+/* Floats a tensor takes. */
+size_t ph_layout_size(const struct ph_layout *layout, const struct ph_shape *shape);
+/* Copies (or adds) a tensor from one layout to another; halo and spare lanes of the target are not touched. */
+void ph_layout_convert(const ph_context *context, const struct ph_operand *from, const struct ph_operand *to, bool add);
+
+#endif

@@ -1,0 +1,704 @@
+/* From a graph to a straight line of steps.
+ *
+ * Every node gets a kernel for each direction, first come of the backend's ordered list. A kernel wants its operands
+ * plain or blocked; where a tensor lies in the other layout, a conversion is put in front. A gradient lives in the layout
+ * that the kernel which reads it (its producer's backward) wants; the first to write it overwrites, later ones add.
+ * Views share memory with what they view; inputs of a concatenation are made in place in its slices. Memory is placed
+ * last, by the spans of steps that touch it. */
+#include "exec/plan.h"
+#include <string.h>
+
+struct planner {
+    const struct ph_graph *graph;
+    struct ph_plan *plan;
+    ph_context *context;
+    const struct ph_kernel *const *kernels;
+    int block;
+    int loss;
+    bool *needs;                           /* [values] a gradient is wanted: leads from a parameter to the loss */
+    const struct ph_kernel **forward, **backward; /* [nodes]; NULL: nothing to run */
+    int *forward_halo, *backward_halo;     /* [values] zeros wanted around value and gradient */
+    int *uses;                             /* [values] */
+    int *slice_of;                         /* [values] concatenation node whose output this value is made inside of */
+    int *other;                            /* [values] storage of the value in its other layout */
+    bool *written;                         /* [storages at the time of backward] gradient has been written */
+    int written_capacity;
+    int *plain_constant;                   /* [values] storage of a constant as floats */
+};
+
+/* ---- Storages ---------------------------------------------------------------------------------------------------- */
+
+static int storage_add(struct planner *p, struct ph_storage storage) {
+    struct ph_plan *plan = p->plan;
+    if (!ph_grow(&plan->storages, plan->storage_count, &plan->storage_capacity, sizeof *plan->storages)) return PH_ABSENT;
+    storage.first = INT32_MAX;
+    storage.last = -1;
+    plan->storages[plan->storage_count] = storage;
+    return plan->storage_count++;
+}
+
+static int storage_make(struct planner *p, const struct ph_shape *shape, enum ph_layout_kind kind, int halo) {
+    struct ph_storage storage = {.shape = *shape, .parent = PH_ABSENT};
+    storage.layout = ph_layout_make(kind, shape, p->block, kind == PH_LAYOUT_BLOCKED ? halo : 0);
+    storage.exclusive = kind == PH_LAYOUT_BLOCKED && (halo > 0 || shape->dims[1] % p->block);
+    return storage_add(p, storage);
+}
+
+/* The same memory under another shape. */
+static int storage_alias(struct planner *p, int parent, const struct ph_shape *shape, size_t offset, bool blocked) {
+    struct ph_storage storage = {.shape = *shape, .parent = parent, .parent_offset = offset};
+    if (blocked) {
+        const struct ph_layout *outer = &p->plan->storages[parent].layout;
+        storage.layout = ph_layout_make(PH_LAYOUT_BLOCKED, shape, p->block, outer->halo);
+        storage.layout.item = outer->item;
+    } else {
+        storage.layout = ph_layout_make(PH_LAYOUT_PLAIN, shape, p->block, 0);
+    }
+    return storage_add(p, storage);
+}
+
+int ph_storage_root(const struct ph_plan *plan, int storage, size_t *offset) {
+    size_t sum = 0;
+    while (plan->storages[storage].parent != PH_ABSENT) {
+        sum += plan->storages[storage].parent_offset;
+        storage = plan->storages[storage].parent;
+    }
+    if (offset) *offset = sum;
+    return storage;
+}
+
+static void storage_touch(struct planner *p, int storage, int step) {
+    if (storage == PH_ABSENT) return;
+    struct ph_storage *root = &p->plan->storages[ph_storage_root(p->plan, storage, NULL)];
+    root->first = PH_MIN(root->first, step);
+    root->last = PH_MAX(root->last, step);
+}
+
+static enum ph_layout_kind kind_of(const struct planner *p, int storage) { return p->plan->storages[storage].layout.kind; }
+
+/* ---- Steps ------------------------------------------------------------------------------------------------------- */
+
+static ph_status step_add(struct planner *p, struct ph_step step) {
+    struct ph_plan *plan = p->plan;
+    if (!ph_grow(&plan->steps, plan->step_count, &plan->step_capacity, sizeof *plan->steps)) return ph_fail_memory(p->context);
+    int at = plan->step_count++;
+    plan->steps[at] = step;
+    if (step.kind != PH_STEP_KERNEL) {
+        storage_touch(p, step.from, at);
+        storage_touch(p, step.to, at);
+        return PH_OK;
+    }
+    const struct ph_node *node = &p->graph->nodes[step.node];
+    for (int i = 0; i < node->input_count; i++) {
+        storage_touch(p, step.inputs[i], at);
+        storage_touch(p, step.input_gradients[i], at);
+    }
+    for (int i = 0; i < node->output_count; i++) {
+        storage_touch(p, step.outputs[i], at);
+        storage_touch(p, step.output_gradients[i], at);
+    }
+    return PH_OK;
+}
+
+static ph_status convert_add(struct planner *p, bool backward, int node, int from, int to, bool add) {
+    return step_add(p, (struct ph_step){.kind = add ? PH_STEP_ADD : PH_STEP_CONVERT, .backward = backward, .node = node,
+                                        .from = from, .to = to});
+}
+
+/* A kernel step with all operand lists absent. */
+static ph_status step_make(struct planner *p, int node_index, const struct ph_kernel *kernel, bool backward,
+                           struct ph_step *step) {
+    const struct ph_node *node = &p->graph->nodes[node_index];
+    size_t in = (size_t)node->input_count, out = (size_t)node->output_count;
+    int *lists = ph_pool_alloc(&p->plan->pool, 2 * (in + out) * sizeof *lists);
+    bool *accumulate = ph_pool_alloc(&p->plan->pool, in + 1);
+    if (!lists || !accumulate) return ph_fail_memory(p->context);
+    for (size_t i = 0; i < 2 * (in + out); i++) lists[i] = PH_ABSENT;
+    *step = (struct ph_step){.kind = PH_STEP_KERNEL, .backward = backward, .kernel = kernel, .node = node_index,
+        .from = PH_ABSENT, .to = PH_ABSENT, .inputs = lists, .input_gradients = lists + in, .outputs = lists + 2 * in,
+        .output_gradients = lists + 2 * in + out, .accumulate = accumulate};
+    return PH_OK;
+}
+
+/* ---- Choosing kernels -------------------------------------------------------------------------------------------- */
+
+static struct ph_kernel_query query_make(const struct planner *p, const struct ph_node *node, bool backward) {
+    struct ph_kernel_query query = {.graph = p->graph, .node = node, .backward = backward, .block = p->block,
+        .threads = p->context->threads};
+    if (backward)
+        for (int i = 0; i < PH_MIN(node->input_count, 32); i++)
+            if (node->inputs[i] != PH_ABSENT && p->needs[node->inputs[i]]) query.wanted |= 1u << i;
+    return query;
+}
+
+static const struct ph_kernel *kernel_choose(const struct planner *p, const struct ph_node *node, bool backward) {
+    struct ph_kernel_query query = query_make(p, node, backward);
+    for (int i = 0; p->kernels[i]; i++) {
+        const struct ph_kernel *kernel = p->kernels[i];
+        if (kernel->backward == backward && (!kernel->operation || kernel->operation == node->operation) &&
+            (!kernel->accepts || kernel->accepts(&query)))
+            return kernel;
+    }
+    return NULL;
+}
+
+static bool differentiable(const struct ph_operation *operation, int input) {
+    if (!operation->backward && !operation->is_view) return false;
+    return operation->differentiable & 1u << 31 || (input < 31 && operation->differentiable & 1u << input);
+}
+
+/* needs[v]: v depends on a parameter, and the loss depends on v, through operations that pass a gradient. */
+static ph_status mark_needs(struct planner *p, const int *parameters, int parameter_count) {
+    const struct ph_graph *graph = p->graph;
+    if (p->loss == PH_ABSENT) return PH_OK;
+    bool *reaches = ph_alloc_array((size_t)graph->value_count, sizeof *reaches);
+    if (!reaches) return ph_fail_memory(p->context);
+    for (int i = 0; i < parameter_count; i++) p->needs[parameters[i]] = true;
+    for (int n = 0; n < graph->node_count; n++) {
+        const struct ph_node *node = &graph->nodes[n];
+        bool any = false;
+        for (int i = 0; i < node->input_count; i++)
+            if (node->inputs[i] != PH_ABSENT && p->needs[node->inputs[i]] && differentiable(node->operation, i)) any = true;
+        for (int i = 0; i < node->output_count && any; i++) p->needs[node->outputs[i]] = true;
+    }
+    reaches[p->loss] = true;
+    for (int n = graph->node_count - 1; n >= 0; n--) {
+        const struct ph_node *node = &graph->nodes[n];
+        bool any = false;
+        for (int i = 0; i < node->output_count; i++) any |= reaches[node->outputs[i]];
+        for (int i = 0; i < node->input_count && any; i++)
+            if (node->inputs[i] != PH_ABSENT && differentiable(node->operation, i)) reaches[node->inputs[i]] = true;
+    }
+    for (int v = 0; v < graph->value_count; v++) p->needs[v] = p->needs[v] && reaches[v];
+    ph_free(reaches);
+    if (!p->needs[p->loss])
+        return ph_fail(p->context, PH_ERROR_UNSUPPORTED, "'%s' does not depend on what is optimised, or no gradient flows to it",
+                       graph->values[p->loss].name);
+    return PH_OK;
+}
+
+static bool is_channel_concat(const struct planner *p, const struct ph_node *node) {
+    if (node->operation != &ph_operation_concat || p->graph->values[node->outputs[0]].shape.rank != 4 || p->block == 1)
+        return false;
+    if (((const struct ph_axis_attributes *)node->attributes)->axis != 1) return false;
+    for (int i = 0; i + 1 < node->input_count; i++)
+        if (p->graph->values[node->inputs[i]].shape.dims[1] % p->block) return false;
+    for (int i = 0; i < node->input_count; i++)
+        if (p->graph->values[node->inputs[i]].data) return false;
+    return true;
+}
+
+/* Layout in which the value is made: that of its producer's kernel. */
+static enum ph_layout_kind made_in(const struct planner *p, int value) {
+    int n = p->graph->values[value].node;
+    if (n == PH_ABSENT || p->graph->values[value].shape.rank != 4) return PH_LAYOUT_PLAIN;
+    if (p->slice_of[value] != PH_ABSENT || is_channel_concat(p, &p->graph->nodes[n])) return PH_LAYOUT_BLOCKED;
+    return p->forward[n] ? p->forward[n]->layout : PH_LAYOUT_PLAIN;
+}
+
+static ph_status choose_kernels(struct planner *p) {
+    const struct ph_graph *graph = p->graph;
+    for (int n = 0; n < graph->node_count; n++) {
+        const struct ph_node *node = &graph->nodes[n];
+        for (int i = 0; i < node->input_count; i++)
+            if (node->inputs[i] != PH_ABSENT) p->uses[node->inputs[i]]++;
+        if (node->operation->is_view || is_channel_concat(p, node)) continue;
+        p->forward[n] = kernel_choose(p, node, false);
+        bool wanted = false;
+        for (int i = 0; i < node->output_count; i++) wanted |= p->needs[node->outputs[i]];
+        if (wanted) p->backward[n] = kernel_choose(p, node, true);
+        if (!p->forward[n] || (wanted && !p->backward[n]))
+            return ph_fail(p->context, PH_ERROR_UNSUPPORTED, "node '%s': no kernel for %s", node->name, node->operation->name);
+    }
+    /* Slices first, since made_in depends on them; later concatenations own earlier ones. */
+    for (int n = 0; n < graph->node_count; n++) {
+        const struct ph_node *node = &graph->nodes[n];
+        if (!is_channel_concat(p, node)) continue;
+        for (int i = 0; i < node->input_count; i++) {
+            int input = node->inputs[i], producer = graph->values[input].node;
+            bool made_blocked = producer != PH_ABSENT && (is_channel_concat(p, &graph->nodes[producer]) ||
+                (p->forward[producer] && p->forward[producer]->layout == PH_LAYOUT_BLOCKED));
+            bool repeated = false;
+            for (int j = 0; j < i; j++) repeated |= node->inputs[j] == input;
+            if (made_blocked && !repeated && p->slice_of[input] == PH_ABSENT) p->slice_of[input] = n;
+        }
+    }
+    for (int n = 0; n < graph->node_count; n++) {
+        const struct ph_node *node = &graph->nodes[n];
+        for (int backward = 0; backward < 2; backward++) {
+            const struct ph_kernel *kernel = backward ? p->backward[n] : p->forward[n];
+            if (!kernel || !kernel->halo) continue;
+            struct ph_kernel_query query = query_make(p, node, backward);
+            int *halo = backward ? &p->backward_halo[node->outputs[0]] : &p->forward_halo[node->inputs[0]];
+            *halo = PH_MAX(*halo, kernel->halo(&query));
+        }
+    }
+    /* A concatenation and what is made inside it have one halo: the largest. Twice, for concatenations of such. */
+    for (int pass = 0; pass < 2; pass++)
+        for (int n = graph->node_count - 1; n >= 0; n--) {
+            const struct ph_node *node = &graph->nodes[n];
+            if (!is_channel_concat(p, node)) continue;
+            for (int direction = 0; direction < 2; direction++) {
+                int *halo = direction ? p->backward_halo : p->forward_halo, *out = &halo[node->outputs[0]];
+                for (int i = 0; i < node->input_count; i++)
+                    if (p->slice_of[node->inputs[i]] == n) *out = PH_MAX(*out, halo[node->inputs[i]]);
+                for (int i = 0; i < node->input_count; i++)
+                    if (p->slice_of[node->inputs[i]] == n) halo[node->inputs[i]] = *out;
+            }
+        }
+    return PH_OK;
+}
+
+/* ---- Forward ----------------------------------------------------------------------------------------------------- */
+
+/* Storage of a value that is made: its own, or its slice of a concatenation's. */
+static ph_status home_make(struct planner *p, int value) {
+    int *home = &p->plan->home[value];
+    if (*home != PH_ABSENT) return PH_OK;
+    const struct ph_shape *shape = &p->graph->values[value].shape;
+    if (p->slice_of[value] != PH_ABSENT) {
+        const struct ph_node *concat = &p->graph->nodes[p->slice_of[value]];
+        PH_TRY(home_make(p, concat->outputs[0]));
+        int outer = p->plan->home[concat->outputs[0]];
+        int64_t channel = 0;
+        for (int i = 0; concat->inputs[i] != value; i++) channel += p->graph->values[concat->inputs[i]].shape.dims[1];
+        size_t offset = (size_t)(channel / p->block * p->plan->storages[outer].layout.plane);
+        *home = storage_alias(p, outer, shape, offset, true);
+    } else {
+        *home = storage_make(p, shape, made_in(p, value), p->forward_halo[value]);
+    }
+    return *home == PH_ABSENT ? ph_fail_memory(p->context) : PH_OK;
+}
+
+/* A constant as floats, in a storage outside the arena. */
+static ph_status constant_storage(struct planner *p, int value, int *storage) {
+    if (p->plain_constant[value] == PH_ABSENT) {
+        const struct ph_value *record = &p->graph->values[value];
+        const float *data = record->data;
+        if (record->type != PH_FLOAT) {
+            int64_t size = ph_shape_size(&record->shape);
+            float *copy = ph_pool_alloc(&p->plan->pool, (size_t)size * sizeof *copy);
+            if (!copy) return ph_fail_memory(p->context);
+            for (int64_t i = 0; i < size; i++) copy[i] = (float)((const int64_t *)record->data)[i];
+            data = copy;
+        }
+        struct ph_storage made = {.shape = record->shape, .parent = PH_ABSENT, .external = data};
+        made.layout = ph_layout_make(PH_LAYOUT_PLAIN, &record->shape, p->block, 0);
+        p->plain_constant[value] = storage_add(p, made);
+        if (p->plain_constant[value] == PH_ABSENT) return ph_fail_memory(p->context);
+    }
+    *storage = p->plain_constant[value];
+    return PH_OK;
+}
+
+/* Storage of the value in the layout a kernel wants; converts it when it is not there yet. */
+static ph_status value_in(struct planner *p, int value, enum ph_layout_kind kind, bool backward, int node, int *storage) {
+    const struct ph_value *record = &p->graph->values[value];
+    if (record->data) return constant_storage(p, value, storage);
+    int home = p->plan->home[value];
+    if (record->shape.rank != 4) kind = PH_LAYOUT_PLAIN;
+    if (kind_of(p, home) == kind) {
+        *storage = home;
+        return PH_OK;
+    }
+    if (p->other[value] == PH_ABSENT) {
+        p->other[value] = storage_make(p, &record->shape, kind, p->forward_halo[value]);
+        if (p->other[value] == PH_ABSENT) return ph_fail_memory(p->context);
+        PH_TRY(convert_add(p, backward, node, home, p->other[value], false));
+    }
+    *storage = p->other[value];
+    return PH_OK;
+}
+
+static ph_status pack(struct planner *p, const struct ph_kernel *kernel, const struct ph_node *node, bool backward,
+                      void **packed) {
+    struct ph_kernel_query query = query_make(p, node, backward);
+    if (kernel->scratch) p->plan->scratch_floats = PH_MAX(p->plan->scratch_floats, kernel->scratch(&query));
+    if (!kernel->packed_bytes) return PH_OK;
+    size_t bytes = kernel->packed_bytes(&query);
+    if (!bytes) return PH_OK;
+    *packed = ph_pool_alloc(&p->plan->pool, PH_MAX(bytes, (size_t)8192)); /* large blocks are 64-byte aligned */
+    if (!*packed) return ph_fail_memory(p->context);
+    p->plan->constant_bytes += bytes;
+    kernel->pack(&query, *packed);
+    return PH_OK;
+}
+
+static ph_status plan_forward(struct planner *p, int n) {
+    const struct ph_node *node = &p->graph->nodes[n];
+    if (node->operation->is_view) {
+        int in;
+        PH_TRY(value_in(p, node->inputs[0], PH_LAYOUT_PLAIN, false, n, &in));
+        p->plan->home[node->outputs[0]] = storage_alias(p, in, &p->graph->values[node->outputs[0]].shape, 0, false);
+        return p->plan->home[node->outputs[0]] == PH_ABSENT ? ph_fail_memory(p->context) : PH_OK;
+    }
+    for (int i = 0; i < node->output_count; i++) PH_TRY(home_make(p, node->outputs[i]));
+    if (is_channel_concat(p, node)) {
+        int64_t channel = 0;
+        int outer = p->plan->home[node->outputs[0]];
+        for (int i = 0; i < node->input_count; i++) {
+            const struct ph_shape *shape = &p->graph->values[node->inputs[i]].shape;
+            if (p->slice_of[node->inputs[i]] != n) {
+                size_t offset = (size_t)(channel / p->block * p->plan->storages[outer].layout.plane);
+                int slice = storage_alias(p, outer, shape, offset, true);
+                if (slice == PH_ABSENT) return ph_fail_memory(p->context);
+                PH_TRY(convert_add(p, false, n, p->plan->home[node->inputs[i]], slice, false));
+            }
+            channel += shape->dims[1];
+        }
+        return PH_OK;
+    }
+    struct ph_step step;
+    PH_TRY(step_make(p, n, p->forward[n], false, &step));
+    for (int i = 0; i < node->input_count; i++)
+        if (node->inputs[i] != PH_ABSENT)
+            PH_TRY(value_in(p, node->inputs[i], p->forward[n]->layout, false, n, &step.inputs[i]));
+    for (int i = 0; i < node->output_count; i++) step.outputs[i] = p->plan->home[node->outputs[i]];
+    PH_TRY(pack(p, p->forward[n], node, false, &step.packed));
+    return step_add(p, step);
+}
+
+/* ---- Backward ---------------------------------------------------------------------------------------------------- */
+
+/* Layout in which a gradient lives: what the backward kernel of the value's producer reads. */
+static enum ph_layout_kind gradient_kind(const struct planner *p, int value) {
+    int n = p->graph->values[value].node;
+    if (n == PH_ABSENT || p->graph->values[value].shape.rank != 4) return PH_LAYOUT_PLAIN;
+    if (is_channel_concat(p, &p->graph->nodes[n])) return PH_LAYOUT_BLOCKED;
+    return p->backward[n] ? p->backward[n]->layout : PH_LAYOUT_PLAIN;
+}
+
+/* The concatenation inside whose gradient this value's gradient can live: nothing else must write to it. */
+static int gradient_slice_of(const struct planner *p, int value) {
+    int n = p->slice_of[value];
+    return n != PH_ABSENT && p->uses[value] == 1 && value != p->loss && gradient_kind(p, value) == PH_LAYOUT_BLOCKED &&
+           p->needs[p->graph->nodes[n].outputs[0]] ? n : PH_ABSENT;
+}
+
+static ph_status gradient_make(struct planner *p, int value) {
+    int *gradient = &p->plan->gradient[value];
+    if (*gradient != PH_ABSENT) return PH_OK;
+    const struct ph_shape *shape = &p->graph->values[value].shape;
+    int n = gradient_slice_of(p, value);
+    if (n != PH_ABSENT) {
+        const struct ph_node *concat = &p->graph->nodes[n];
+        PH_TRY(gradient_make(p, concat->outputs[0]));
+        int outer = p->plan->gradient[concat->outputs[0]];
+        int64_t channel = 0;
+        for (int i = 0; concat->inputs[i] != value; i++) channel += p->graph->values[concat->inputs[i]].shape.dims[1];
+        *gradient = storage_alias(p, outer, shape, (size_t)(channel / p->block * p->plan->storages[outer].layout.plane), true);
+    } else {
+        *gradient = storage_make(p, shape, gradient_kind(p, value), p->backward_halo[value]);
+    }
+    return *gradient == PH_ABSENT ? ph_fail_memory(p->context) : PH_OK;
+}
+
+static ph_status written_mark(struct planner *p, int value, bool *before) {
+    int root = ph_storage_root(p->plan, p->plan->gradient[value], NULL);
+    /* A slice is written on its own, not with its whole: keep the mark at the value's storage then. */
+    int at = gradient_slice_of(p, value) != PH_ABSENT ? p->plan->gradient[value] : root;
+    int capacity = p->written_capacity;
+    if (!ph_grow(&p->written, at, &p->written_capacity, sizeof *p->written)) return ph_fail_memory(p->context);
+    memset(p->written + capacity, 0, (size_t)(p->written_capacity - capacity) * sizeof *p->written);
+    *before = p->written[at];
+    p->written[at] = true;
+    return PH_OK;
+}
+
+static bool has_gradient(const struct planner *p, int value) {
+    return value != PH_ABSENT && p->needs[value] && p->plan->gradient[value] != PH_ABSENT;
+}
+
+/* Whatever no consumer has written must not be read: a concatenation with some unused part, a loss tap. */
+static ph_status plan_backward_concat(struct planner *p, int n) {
+    const struct ph_node *node = &p->graph->nodes[n];
+    if (!has_gradient(p, node->outputs[0])) return PH_OK;
+    int outer = p->plan->gradient[node->outputs[0]];
+    int64_t channel = 0;
+    for (int i = 0; i < node->input_count; i++) {
+        int input = node->inputs[i];
+        const struct ph_shape *shape = &p->graph->values[input].shape;
+        if (p->needs[input]) {
+            bool before;
+            PH_TRY(gradient_make(p, input));
+            PH_TRY(written_mark(p, input, &before));
+            if (gradient_slice_of(p, input) != n) {
+                size_t offset = (size_t)(channel / p->block * p->plan->storages[outer].layout.plane);
+                int slice = storage_alias(p, outer, shape, offset, true);
+                if (slice == PH_ABSENT) return ph_fail_memory(p->context);
+                PH_TRY(convert_add(p, true, n, slice, p->plan->gradient[input], before));
+            }
+        }
+        channel += shape->dims[1];
+    }
+    return PH_OK;
+}
+
+static ph_status plan_backward_view(struct planner *p, int n) {
+    const struct ph_node *node = &p->graph->nodes[n];
+    int input = node->inputs[0], output = node->outputs[0];
+    if (!has_gradient(p, output) || !p->needs[input]) return PH_OK;
+    bool before;
+    PH_TRY(gradient_make(p, input));
+    PH_TRY(written_mark(p, input, &before));
+    /* The output's gradient, seen in the input's shape. */
+    int alias = storage_alias(p, p->plan->gradient[output], &p->graph->values[input].shape, 0, false);
+    if (alias == PH_ABSENT) return ph_fail_memory(p->context);
+    return convert_add(p, true, n, alias, p->plan->gradient[input], before);
+}
+
+static ph_status plan_backward(struct planner *p, int n) {
+    const struct ph_node *node = &p->graph->nodes[n];
+    if (node->operation->is_view) return plan_backward_view(p, n);
+    if (is_channel_concat(p, node)) return plan_backward_concat(p, n);
+    bool any = false;
+    for (int i = 0; i < node->output_count; i++) any |= has_gradient(p, node->outputs[i]);
+    if (!any || !p->backward[n]) return PH_OK;
+
+    const struct ph_kernel *kernel = p->backward[n];
+    enum ph_layout_kind kind = kernel->layout;
+    struct ph_step step;
+    PH_TRY(step_make(p, n, kernel, true, &step));
+    for (int i = 0; i < node->output_count; i++)
+        if (has_gradient(p, node->outputs[i])) step.output_gradients[i] = p->plan->gradient[node->outputs[i]];
+    unsigned reads = kernel->reads < 0 ? node->operation->backward_reads : (unsigned)kernel->reads;
+    for (int i = 0; i < node->input_count; i++)
+        if (node->inputs[i] != PH_ABSENT && (reads & PH_READS_INPUTS || p->graph->values[node->inputs[i]].data))
+            PH_TRY(value_in(p, node->inputs[i], kind, true, n, &step.inputs[i]));
+    for (int i = 0; i < node->output_count && reads & PH_READS_OUTPUTS; i++)
+        PH_TRY(value_in(p, node->outputs[i], kind, true, n, &step.outputs[i]));
+
+    /* Gradients that live in the other layout are written aside and brought over afterwards. */
+    struct { int from, to; bool add; } after[PH_MAX_OUTPUTS];
+    int after_count = 0;
+    for (int i = 0; i < node->input_count; i++) {
+        int input = node->inputs[i];
+        if (input == PH_ABSENT || !p->needs[input] || !differentiable(node->operation, i)) continue;
+        bool before, repeated = false;
+        PH_TRY(gradient_make(p, input));
+        PH_TRY(written_mark(p, input, &before));
+        int target = p->plan->gradient[input];
+        for (int j = 0; j < node->input_count; j++) repeated |= j != i && node->inputs[j] == input;
+        const struct ph_shape *shape = &p->graph->values[input].shape;
+        if (kind_of(p, target) != (shape->rank == 4 ? kind : PH_LAYOUT_PLAIN)) {
+            if (after_count == PH_COUNT(after))
+                return ph_fail(p->context, PH_ERROR_UNSUPPORTED, "node '%s' has too many inputs", node->name);
+            int aside = storage_make(p, shape, kind, 0);
+            if (aside == PH_ABSENT) return ph_fail_memory(p->context);
+            after[after_count].from = aside;
+            after[after_count].to = target;
+            after[after_count++].add = before;
+            target = aside;
+            before = false;
+        } else if (repeated && !before) {
+            /* The same value twice: both shares are added to zeros. */
+            PH_TRY(step_add(p, (struct ph_step){.kind = PH_STEP_ZERO, .backward = true, .node = n, .from = PH_ABSENT,
+                                                .to = target}));
+            before = true;
+        }
+        step.input_gradients[i] = target;
+        step.accumulate[i] = before;
+    }
+    PH_TRY(pack(p, kernel, node, true, &step.packed));
+    PH_TRY(step_add(p, step));
+    for (int i = 0; i < after_count; i++)
+        PH_TRY(convert_add(p, true, n, after[i].from, after[i].to, after[i].add));
+    return PH_OK;
+}
+
+/* ---- Placing memory ---------------------------------------------------------------------------------------------- */
+
+/* First fit by decreasing size among the storages whose spans of steps overlap. */
+static ph_status place(struct planner *p) {
+    struct ph_plan *plan = p->plan;
+    int *order = ph_alloc_array((size_t)plan->storage_count + 1, sizeof *order), count = 0;
+    int *placed = ph_alloc_array((size_t)plan->storage_count + 1, sizeof *placed), placed_count = 0;
+    if (!order || !placed) {
+        ph_free(order);
+        ph_free(placed);
+        return ph_fail_memory(p->context);
+    }
+    for (int i = 0; i < plan->storage_count; i++) {
+        struct ph_storage *storage = &plan->storages[i];
+        if (storage->parent != PH_ABSENT || storage->external || storage->last < 0) continue;
+        if (storage->exclusive) storage->first = 0, storage->last = INT32_MAX;
+        size_t size = ph_layout_size(&storage->layout, &storage->shape);
+        int at = count++;
+        for (; at > 0; at--) {
+            const struct ph_storage *before = &plan->storages[order[at - 1]];
+            if (ph_layout_size(&before->layout, &before->shape) >= size) break;
+            order[at] = order[at - 1];
+        }
+        order[at] = i;
+    }
+    for (int k = 0; k < count; k++) {
+        struct ph_storage *storage = &plan->storages[order[k]];
+        size_t size = (ph_layout_size(&storage->layout, &storage->shape) + 15) & ~(size_t)15, offset = 0;
+        /* `placed` is sorted by offset: walk the gaps. */
+        for (int j = 0; j < placed_count; j++) {
+            const struct ph_storage *other = &plan->storages[placed[j]];
+            if (other->last < storage->first || storage->last < other->first) continue;
+            size_t other_size = (ph_layout_size(&other->layout, &other->shape) + 15) & ~(size_t)15;
+            if (other->offset >= offset + size) break;
+            offset = PH_MAX(offset, other->offset + other_size);
+        }
+        storage->offset = offset;
+        int at = placed_count++;
+        for (; at > 0 && plan->storages[placed[at - 1]].offset > offset; at--) placed[at] = placed[at - 1];
+        placed[at] = order[k];
+        plan->arena_floats = PH_MAX(plan->arena_floats, offset + size);
+    }
+    ph_free(order);
+    ph_free(placed);
+    return PH_OK;
+}
+
+static struct ph_operand operand_of(const struct ph_plan *plan, int storage, float *arena) {
+    if (storage == PH_ABSENT) return (struct ph_operand){0};
+    const struct ph_storage *record = &plan->storages[storage];
+    size_t offset;
+    const struct ph_storage *root = &plan->storages[ph_storage_root(plan, storage, &offset)];
+    float *data = root->external ? (float *)root->external : arena + root->offset;
+    return (struct ph_operand){.data = data + offset, .shape = &record->shape, .layout = record->layout};
+}
+
+static struct ph_operand *operands_of(struct ph_plan *plan, const int *storages, int count, float *arena) {
+    struct ph_operand *operands = ph_pool_alloc(&plan->pool, (size_t)count * sizeof *operands);
+    for (int i = 0; i < count && operands; i++) operands[i] = operand_of(plan, storages[i], arena);
+    return operands;
+}
+
+static void **pointers_of(struct ph_plan *plan, const struct ph_operand *operands, int count) {
+    void **pointers = ph_pool_alloc(&plan->pool, (size_t)count * sizeof *pointers);
+    for (int i = 0; i < count && pointers; i++) pointers[i] = operands[i].data;
+    return pointers;
+}
+
+ph_status ph_plan_bind(const struct ph_graph *graph, struct ph_plan *plan, float *arena) {
+    for (int s = 0; s < plan->step_count; s++) {
+        struct ph_step *step = &plan->steps[s];
+        if (step->kind != PH_STEP_KERNEL) {
+            step->from_operand = operand_of(plan, step->from, arena);
+            step->to_operand = operand_of(plan, step->to, arena);
+            continue;
+        }
+        const struct ph_node *node = &graph->nodes[step->node];
+        int in = node->input_count, out = node->output_count;
+        struct ph_kernel_call *call = &step->call;
+        *call = (struct ph_kernel_call){.context = graph->context, .node = node, .packed = step->packed,
+            .scratch = arena + plan->arena_floats, .accumulate = step->accumulate,
+            .inputs = operands_of(plan, step->inputs, in, arena), .outputs = operands_of(plan, step->outputs, out, arena),
+            .input_gradients = operands_of(plan, step->input_gradients, in, arena),
+            .output_gradients = operands_of(plan, step->output_gradients, out, arena)};
+        const struct ph_shape **shapes = ph_pool_alloc(&plan->pool, (size_t)in * sizeof *shapes);
+        enum ph_type *types = ph_pool_alloc(&plan->pool, (size_t)(in + out) * sizeof *types);
+        struct ph_shape *output_shapes = ph_pool_alloc(&plan->pool, (size_t)out * sizeof *output_shapes);
+        if (!call->inputs || !call->outputs || !call->input_gradients || !call->output_gradients || !shapes || !types ||
+            !output_shapes)
+            return ph_fail_memory(graph->context);
+        for (int i = 0; i < in; i++) {
+            if (node->inputs[i] == PH_ABSENT) continue;
+            shapes[i] = &graph->values[node->inputs[i]].shape;
+            types[i] = graph->values[node->inputs[i]].type;
+            if (!call->inputs[i].shape) call->inputs[i].shape = shapes[i];
+        }
+        for (int i = 0; i < out; i++) {
+            output_shapes[i] = graph->values[node->outputs[i]].shape;
+            types[in + i] = graph->values[node->outputs[i]].type;
+        }
+        call->plain = (struct ph_call){.attributes = node->attributes, .input_count = in, .output_count = out,
+            .input_shapes = shapes, .input_types = types, .output_shapes = output_shapes, .output_types = types + in,
+            .inputs = (const void *const *)pointers_of(plan, call->inputs, in),
+            .outputs = pointers_of(plan, call->outputs, out),
+            .output_gradients = (const void *const *)pointers_of(plan, call->output_gradients, out),
+            .input_gradients = pointers_of(plan, call->input_gradients, in)};
+        if (!call->plain.inputs || !call->plain.outputs || !call->plain.output_gradients || !call->plain.input_gradients)
+            return ph_fail_memory(graph->context);
+    }
+    return PH_OK;
+}
+
+/* ---- The whole --------------------------------------------------------------------------------------------------- */
+
+static int *absent_list(size_t count) {
+    int *list = ph_alloc_array(count, sizeof *list);
+    for (size_t i = 0; i < count && list; i++) list[i] = PH_ABSENT;
+    return list;
+}
+
+static ph_status plan_steps(struct planner *p, const int *taps, int tap_count, const int *parameters, int parameter_count) {
+    const struct ph_graph *graph = p->graph;
+    struct ph_plan *plan = p->plan;
+    PH_TRY(mark_needs(p, parameters, parameter_count));
+    PH_TRY(choose_kernels(p));
+    for (int v = 0; v < graph->value_count; v++) {
+        if (graph->values[v].node != PH_ABSENT || graph->values[v].data) continue;
+        PH_TRY(home_make(p, v)); /* fed from outside */
+        plan->storages[plan->home[v]].exclusive = true;
+        storage_touch(p, plan->home[v], 0);
+    }
+    for (int n = 0; n < graph->node_count; n++) PH_TRY(plan_forward(p, n));
+    for (int i = 0; i < tap_count; i++) {
+        int storage;
+        PH_TRY(value_in(p, taps[i], PH_LAYOUT_PLAIN, false, graph->values[taps[i]].node, &storage));
+    }
+    plan->forward_count = plan->step_count;
+    if (p->loss != PH_ABSENT) {
+        bool before;
+        PH_TRY(gradient_make(p, p->loss));
+        PH_TRY(written_mark(p, p->loss, &before));
+        plan->storages[plan->gradient[p->loss]].exclusive = true; /* holds ones, written once */
+        storage_touch(p, plan->gradient[p->loss], plan->step_count);
+        for (int n = graph->node_count - 1; n >= 0; n--) PH_TRY(plan_backward(p, n));
+    }
+    /* Taps and gradients of parameters are read after the run. */
+    for (int i = 0; i < tap_count; i++) {
+        int storage;
+        PH_TRY(value_in(p, taps[i], PH_LAYOUT_PLAIN, false, 0, &storage));
+        storage_touch(p, storage, plan->step_count);
+    }
+    for (int i = 0; i < parameter_count; i++)
+        if (plan->gradient[parameters[i]] != PH_ABSENT) storage_touch(p, plan->gradient[parameters[i]], plan->step_count);
+    return place(p);
+}
+
+ph_status ph_plan_create(const struct ph_graph *graph, const struct ph_backend *backend, const int *taps, int tap_count,
+                         int loss, const int *parameters, int parameter_count, struct ph_plan *plan) {
+    *plan = (struct ph_plan){0};
+    size_t values = (size_t)graph->value_count + 1, nodes = (size_t)graph->node_count + 1;
+    struct planner p = {.graph = graph, .plan = plan, .context = graph->context, .loss = loss,
+        .needs = ph_alloc_array(values, sizeof *p.needs), .forward = ph_alloc_array(nodes, sizeof *p.forward),
+        .backward = ph_alloc_array(nodes, sizeof *p.backward),
+        .forward_halo = ph_alloc_array(values, sizeof *p.forward_halo),
+        .backward_halo = ph_alloc_array(values, sizeof *p.backward_halo), .uses = ph_alloc_array(values, sizeof *p.uses),
+        .slice_of = absent_list(values), .other = absent_list(values), .plain_constant = absent_list(values)};
+    p.kernels = backend->kernels(graph->context, &p.block);
+    plan->home = absent_list(values);
+    plan->gradient = absent_list(values);
+    ph_status status = PH_OK;
+    if (!p.needs || !p.forward || !p.backward || !p.forward_halo || !p.backward_halo || !p.uses || !p.slice_of || !p.other ||
+        !p.plain_constant || !plan->home || !plan->gradient)
+        status = ph_fail_memory(graph->context);
+    if (!status) status = plan_steps(&p, taps, tap_count, parameters, parameter_count);
+    ph_free(p.needs);
+    ph_free(p.forward);
+    ph_free(p.backward);
+    ph_free(p.forward_halo);
+    ph_free(p.backward_halo);
+    ph_free(p.uses);
+    ph_free(p.slice_of);
+    ph_free(p.other);
+    ph_free(p.plain_constant);
+    ph_free(p.written);
+    if (status) ph_plan_finish(plan);
+    return status;
+}
+
+void ph_plan_finish(struct ph_plan *plan) {
+    ph_pool_finish(&plan->pool);
+    ph_free(plan->storages);
+    ph_free(plan->steps);
+    ph_free(plan->home);
+    ph_free(plan->gradient);
+    *plan = (struct ph_plan){0};
+}

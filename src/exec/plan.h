@@ -1,0 +1,56 @@
+/* The plan: what runs in which order with which kernel, and where every tensor lies in the arena. */
+#ifndef PH_PLAN_H
+#define PH_PLAN_H
+
+#include "exec/backend.h"
+#include "exec/program.h"
+
+/* One stretch of memory that holds a tensor in one layout. */
+struct ph_storage {
+    struct ph_shape shape;
+    struct ph_layout layout;
+    int parent;            /* PH_ABSENT, or the storage this one is a part of */
+    size_t parent_offset;  /* floats from the parent's start */
+    const float *external; /* a constant's contents; not in the arena */
+    int first, last;       /* steps that touch it, parts included; kept at the root */
+    bool exclusive;        /* shares its memory with nothing, zeroed once: halos, spare lanes, values fed from outside */
+    size_t offset;         /* floats into the arena, roots only */
+};
+
+enum ph_step_kind { PH_STEP_KERNEL, PH_STEP_CONVERT, PH_STEP_ADD, PH_STEP_ZERO };
+
+struct ph_step {
+    enum ph_step_kind kind;
+    bool backward;
+    const struct ph_kernel *kernel;
+    int node;
+    int from, to;          /* storages of a conversion, an addition or a zeroing */
+    int *inputs, *outputs, *output_gradients, *input_gradients; /* storages, PH_ABSENT where there is none */
+    bool *accumulate;
+    void *packed;
+    struct ph_operand from_operand, to_operand;
+    struct ph_kernel_call call; /* ready to run once memory is placed */
+    double milliseconds;        /* filled in by profiling */
+};
+
+struct ph_plan {
+    struct ph_pool pool;
+    struct ph_storage *storages;
+    int storage_count, storage_capacity;
+    struct ph_step *steps;
+    int step_count, step_capacity, forward_count;
+    int *home;             /* [values] storage a value is made in, PH_ABSENT where not stored */
+    int *gradient;         /* [values] storage of its gradient */
+    size_t arena_floats, scratch_floats, constant_bytes;
+};
+
+/* `graph` must outlive the plan. parameters and taps are its value indices. */
+ph_status ph_plan_create(const struct ph_graph *graph, const struct ph_backend *backend, const int *taps, int tap_count,
+                         int loss, const int *parameters, int parameter_count, struct ph_plan *plan);
+/* Places every storage and fills in the calls' pointers. `arena` holds arena_floats + scratch_floats. */
+ph_status ph_plan_bind(const struct ph_graph *graph, struct ph_plan *plan, float *arena);
+void ph_plan_finish(struct ph_plan *plan);
+
+int ph_storage_root(const struct ph_plan *plan, int storage, size_t *offset);
+
+#endif

@@ -1,0 +1,253 @@
+/* A plan with its memory, and the functions that run it. */
+#include "exec/plan.h"
+#include "graph/passes.h"
+#include <stdlib.h>
+#include <string.h>
+
+/* The first is the default. */
+extern const struct ph_backend ph_backend_cpu;
+const struct ph_backend *const ph_backends[] = {&ph_backend_cpu, &ph_backend_plain, NULL};
+
+struct ph_program {
+    ph_context *context;
+    struct ph_graph *graph; /* the part that is run, its own */
+    struct ph_plan plan;
+    float *arena;
+    int *map;               /* value of the caller's graph -> value of `graph` */
+    int loss;
+};
+
+static const struct ph_backend *backend_find(const char *name) {
+    for (int i = 0; ph_backends[i]; i++)
+        if (!name || !strcmp(ph_backends[i]->name, name)) return ph_backends[i];
+    return NULL;
+}
+
+static int *mapped(const int *map, const int *values, int count) {
+    int *result = ph_alloc_array((size_t)count + 1, sizeof *result);
+    for (int i = 0; i < count && result; i++) result[i] = map[values[i]];
+    return result;
+}
+
+static ph_status build(const struct ph_graph *graph, const struct ph_program_request *request,
+                       const struct ph_backend *backend, struct ph_program *program) {
+    ph_context *context = graph->context;
+    int keep_count = request->tap_count + request->parameter_count + 1;
+    int *keep = ph_alloc_array((size_t)keep_count, sizeof *keep), *taps = NULL, *parameters = NULL;
+    program->map = ph_alloc_array((size_t)graph->value_count + 1, sizeof *program->map);
+    ph_status status = keep && program->map ? PH_OK : ph_fail_memory(context);
+    if (!status) {
+        for (int i = 0; i < request->tap_count; i++) keep[i] = request->taps[i];
+        for (int i = 0; i < request->parameter_count; i++) keep[request->tap_count + i] = request->parameters[i];
+        keep[keep_count - 1] = request->loss;
+        status = ph_graph_extract(graph, keep, keep_count, backend->rewrites, &program->graph, program->map);
+    }
+    if (!status) {
+        taps = mapped(program->map, request->taps, request->tap_count);
+        parameters = mapped(program->map, request->parameters, request->parameter_count);
+        if (!taps || !parameters) status = ph_fail_memory(context);
+    }
+    if (!status) {
+        program->loss = request->loss == PH_ABSENT ? PH_ABSENT : program->map[request->loss];
+        /* Folded taps are read from where they stand. */
+        int computed = 0;
+        for (int i = 0; i < request->tap_count; i++)
+            if (!program->graph->values[taps[i]].data) taps[computed++] = taps[i];
+        status = ph_plan_create(program->graph, backend, taps, computed, program->loss, parameters, request->parameter_count,
+                                &program->plan);
+    }
+    if (!status) {
+        size_t floats = program->plan.arena_floats + program->plan.scratch_floats + 16;
+        program->arena = floats > SIZE_MAX / sizeof(float) ? NULL : ph_alloc_aligned(floats * sizeof(float));
+        if (program->arena) {
+            memset(program->arena, 0, floats * sizeof(float));
+            status = ph_plan_bind(program->graph, &program->plan, program->arena);
+        } else {
+            status = ph_fail(context, PH_ERROR_MEMORY, "memory ran out: the program needs %.0f MB for its tensors",
+                             (double)floats * sizeof(float) / 1e6);
+        }
+    }
+    ph_free(keep);
+    ph_free(taps);
+    ph_free(parameters);
+    return status;
+}
+
+static float *storage_data(const struct ph_program *program, int storage, struct ph_operand *operand) {
+    size_t offset;
+    const struct ph_storage *record = &program->plan.storages[storage];
+    const struct ph_storage *root = &program->plan.storages[ph_storage_root(&program->plan, storage, &offset)];
+    float *data = root->external ? (float *)root->external : program->arena + root->offset;
+    if (operand) *operand = (struct ph_operand){.data = data + offset, .shape = &record->shape, .layout = record->layout};
+    return data + offset;
+}
+
+ph_status ph_program_create(const struct ph_graph *graph, const struct ph_program_request *request,
+                            struct ph_program **program) {
+    ph_context *context = graph->context;
+    const struct ph_backend *backend = backend_find(request->backend);
+    *program = NULL;
+    if (!backend) {
+        struct ph_text names = {0};
+        for (int i = 0; ph_backends[i]; i++) ph_text_append(&names, "%s%s", i ? ", " : "", ph_backends[i]->name);
+        ph_status status = ph_fail(context, PH_ERROR_NOT_FOUND, "backend '%s': there is %s", request->backend,
+                                   names.data ? names.data : "");
+        ph_text_finish(&names);
+        return status;
+    }
+    struct ph_program *made = ph_alloc(sizeof *made);
+    if (!made) return ph_fail_memory(context);
+    made->context = context;
+    ph_status status = build(graph, request, backend, made);
+    if (status) {
+        ph_program_destroy(&made);
+        return status;
+    }
+    if (made->loss != PH_ABSENT) {
+        int storage = made->plan.gradient[made->loss];
+        float *seed = storage_data(made, storage, NULL);
+        for (int64_t i = 0, size = ph_shape_size(&made->plan.storages[storage].shape); i < size; i++) seed[i] = 1;
+    }
+    *program = made;
+    return PH_OK;
+}
+
+void ph_program_destroy(struct ph_program **program) {
+    if (!program || !*program) return;
+    ph_plan_finish(&(*program)->plan);
+    ph_graph_destroy(&(*program)->graph);
+    ph_free_aligned((*program)->arena);
+    ph_free((*program)->map);
+    ph_free(*program);
+    *program = NULL;
+}
+
+float *ph_program_input(struct ph_program *program, int value) {
+    int own = program->map[value];
+    return own == PH_ABSENT ? NULL : storage_data(program, program->plan.home[own], NULL);
+}
+
+static void step_run(const struct ph_program *program, const struct ph_step *step) {
+    const struct ph_operand *to = &step->to_operand;
+    switch (step->kind) {
+    case PH_STEP_KERNEL: step->kernel->run(&step->call); break;
+    case PH_STEP_CONVERT: ph_layout_convert(program->context, &step->from_operand, to, false); break;
+    case PH_STEP_ADD: ph_layout_convert(program->context, &step->from_operand, to, true); break;
+    case PH_STEP_ZERO: memset(to->data, 0, ph_layout_size(&to->layout, to->shape) * sizeof(float)); break;
+    }
+}
+
+ph_status ph_program_forward(struct ph_program *program) {
+    for (int i = 0; i < program->plan.forward_count; i++) step_run(program, &program->plan.steps[i]);
+    return PH_OK;
+}
+
+ph_status ph_program_backward(struct ph_program *program) {
+    for (int i = program->plan.forward_count; i < program->plan.step_count; i++) step_run(program, &program->plan.steps[i]);
+    return PH_OK;
+}
+
+void ph_program_read(struct ph_program *program, int value, float *out) {
+    int own = program->map[value];
+    const struct ph_value *record = &program->graph->values[own];
+    int64_t size = ph_shape_size(&record->shape);
+    if (record->data) {
+        for (int64_t i = 0; i < size; i++)
+            out[i] = record->type == PH_FLOAT ? ((const float *)record->data)[i] : (float)((const int64_t *)record->data)[i];
+        return;
+    }
+    struct ph_operand from;
+    storage_data(program, program->plan.home[own], &from);
+    struct ph_operand to = {.data = out, .shape = &record->shape, .layout = ph_layout_make(PH_LAYOUT_PLAIN, &record->shape, 1, 0)};
+    ph_layout_convert(program->context, &from, &to, false);
+}
+
+const float *ph_program_gradient(struct ph_program *program, int parameter) {
+    int own = program->map[parameter];
+    int storage = own == PH_ABSENT ? PH_ABSENT : program->plan.gradient[own];
+    return storage == PH_ABSENT ? NULL : storage_data(program, storage, NULL);
+}
+
+size_t ph_program_arena_bytes(const struct ph_program *program) {
+    return (program->plan.arena_floats + program->plan.scratch_floats) * sizeof(float);
+}
+
+size_t ph_program_constant_bytes(const struct ph_program *program) { return program->plan.constant_bytes; }
+
+/* ---- Printing ---------------------------------------------------------------------------------------------------- */
+
+static double step_flops(const struct ph_step *step) {
+    if (step->kind != PH_STEP_KERNEL) return 0;
+    const struct ph_operation *operation = step->call.node->operation;
+    const struct ph_shape *out = &step->call.plain.output_shapes[0];
+    return operation->flops ? operation->flops(&step->call.plain) : (double)ph_shape_size(out);
+}
+
+static int compare_double(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Median time of each step over a few whole runs, so that caches are as they are in the loop. */
+static ph_status profile(struct ph_program *program) {
+    enum { RUNS = 7 };
+    struct ph_plan *plan = &program->plan;
+    double *times = ph_alloc_array((size_t)plan->step_count + 1, RUNS * sizeof *times);
+    if (!times) return ph_fail_memory(program->context);
+    for (int run = -1; run < RUNS; run++)
+        for (int i = 0; i < plan->step_count; i++) {
+            double start = ph_seconds();
+            step_run(program, &plan->steps[i]);
+            if (run >= 0) times[i * RUNS + run] = ph_seconds() - start;
+        }
+    for (int i = 0; i < plan->step_count; i++) {
+        qsort(&times[i * RUNS], RUNS, sizeof *times, compare_double);
+        plan->steps[i].milliseconds = 1e3 * times[i * RUNS + RUNS / 2];
+    }
+    ph_free(times);
+    return PH_OK;
+}
+
+ph_status ph_program_print(struct ph_program *program, bool time, struct ph_text *text) {
+    static const char *const kinds[] = {"", "convert", "add", "zero"};
+    struct ph_plan *plan = &program->plan;
+    if (time) PH_TRY(profile(program));
+    ph_text_append(text, "%-8s %-22s %-16s %-34s %-20s %9s %9s %10s%s\n", "", "operation", "kernel", "value", "shape",
+                   "GFLOP", "KB", "offset", time ? "       ms  GFLOP/s" : "");
+    double total_flops = 0, total_time = 0;
+    for (int i = 0; i < plan->step_count; i++) {
+        const struct ph_step *step = &plan->steps[i];
+        const struct ph_node *node = &program->graph->nodes[PH_MAX(step->node, 0)];
+        int storage = step->to;
+        if (step->kind == PH_STEP_KERNEL) {
+            storage = step->outputs[0];
+            for (int k = 0; k < node->input_count && step->backward; k++)
+                if (step->input_gradients[k] != PH_ABSENT) {
+                    storage = step->input_gradients[k];
+                    break;
+                }
+        }
+        size_t offset = 0;
+        char shape[128] = "";
+        const struct ph_storage *record = storage == PH_ABSENT ? NULL : &plan->storages[storage];
+        if (record) {
+            ph_shape_text(&record->shape, shape);
+            offset += plan->storages[ph_storage_root(plan, storage, &offset)].offset;
+        }
+        double flops = step_flops(step);
+        total_flops += flops;
+        total_time += step->milliseconds;
+        ph_text_append(text, "%-8s %-22s %-16s %-34.34s %-20s %9.4f %9.0f %10zu", step->backward ? "backward" : "forward",
+                       step->kind == PH_STEP_KERNEL ? node->operation->name : kinds[step->kind],
+                       step->kind == PH_STEP_KERNEL ? step->kernel->name : "-",
+                       program->graph->values[node->outputs[0]].name, shape, flops / 1e9,
+                       record ? (double)ph_layout_size(&record->layout, &record->shape) * sizeof(float) / 1024 : 0.0, offset);
+        if (time) ph_text_append(text, " %8.3f %8.1f", step->milliseconds, flops / 1e6 / PH_MAX(step->milliseconds, 1e-6));
+        ph_text_append(text, "\n");
+    }
+    ph_text_append(text, "%d steps, %.3f GFLOP, arena %.1f MB, packed constants %.1f MB", plan->step_count, total_flops / 1e9,
+                   (double)ph_program_arena_bytes(program) / 1e6, (double)plan->constant_bytes / 1e6);
+    if (time) ph_text_append(text, ", %.2f ms, %.1f GFLOP/s", total_time, total_flops / 1e6 / total_time);
+    ph_text_append(text, "\n");
+    return text->failed ? ph_fail_memory(program->context) : PH_OK;
+}

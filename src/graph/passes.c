@@ -1,0 +1,188 @@
+/* Cutting the graph to what is needed, folding batch-norm, fusing ReLU. */
+#include "graph/passes.h"
+#include "graph/operations.h"
+#include <math.h>
+#include <string.h>
+
+/* A convolution not yet emitted, because what follows may still be merged into it. */
+struct pending {
+    const struct ph_node *convolution;
+    struct ph_convolution_attributes attributes;
+    float *weights, *bias; /* folded ones in the new graph's pool; NULL: the node's own */
+};
+
+struct extraction {
+    const struct ph_graph *old;
+    struct ph_graph *graph;
+    int *map;
+    bool *live;       /* [old nodes] */
+    bool *kept;       /* [old values] */
+    int *uses;        /* [old values] by live nodes */
+    int *consumer;    /* [old values] last live node that uses it */
+    struct pending *pending; /* [old values] */
+};
+
+static void mark_live(struct extraction *e, const int *keep, int keep_count) {
+    const struct ph_graph *old = e->old;
+    for (int i = 0; i < keep_count; i++) {
+        if (keep[i] == PH_ABSENT) continue;
+        e->kept[keep[i]] = true;
+        if (old->values[keep[i]].node != PH_ABSENT) e->live[old->values[keep[i]].node] = true;
+    }
+    for (int n = old->node_count - 1; n >= 0; n--) {
+        if (!e->live[n]) continue;
+        const struct ph_node *node = &old->nodes[n];
+        for (int i = 0; i < node->input_count; i++) {
+            int input = node->inputs[i];
+            if (input == PH_ABSENT) continue;
+            e->uses[input]++;
+            e->consumer[input] = n;
+            if (old->values[input].node != PH_ABSENT) e->live[old->values[input].node] = true;
+        }
+    }
+}
+
+/* The value in the new graph: constants and inputs come over when first needed. */
+static ph_status import_value(struct extraction *e, int value, int *out) {
+    if (value == PH_ABSENT) {
+        *out = PH_ABSENT;
+        return PH_OK;
+    }
+    if (e->map[value] == PH_ABSENT) {
+        const struct ph_value *record = &e->old->values[value];
+        if (record->data)
+            PH_TRY(ph_graph_add_constant(e->graph, record->name, record->type, record->shape, record->data, &e->map[value]));
+        else
+            PH_TRY(ph_graph_add_input(e->graph, record->name, record->type, record->shape, &e->map[value]));
+    }
+    *out = e->map[value];
+    return PH_OK;
+}
+
+static ph_status emit(struct extraction *e, const struct ph_node *node, const struct ph_operation *operation,
+                      const void *attributes, const int *inputs, int input_count) {
+    int mapped[PH_MAX_OUTPUTS] = {0}, *in = mapped, out[PH_MAX_OUTPUTS];
+    if (input_count > PH_COUNT(mapped) && !(in = ph_alloc_array((size_t)input_count, sizeof *in)))
+        return ph_fail_memory(e->graph->context);
+    ph_status status = PH_OK;
+    for (int i = 0; i < input_count && !status; i++) status = import_value(e, inputs[i], &in[i]);
+    const char *names[PH_MAX_OUTPUTS] = {0};
+    for (int i = 0; i < node->output_count; i++) names[i] = e->old->values[node->outputs[i]].name;
+    if (!status)
+        status = ph_graph_add_node(e->graph, operation, node->name, attributes, in, input_count, names, node->output_count, out);
+    for (int i = 0; i < node->output_count && !status; i++) e->map[node->outputs[i]] = out[i];
+    if (in != mapped) ph_free(in);
+    return status;
+}
+
+/* Emits the pending convolution so that its result is the output of `node`, the last one merged into it. */
+static ph_status emit_convolution(struct extraction *e, const struct pending *pending, const struct ph_node *node) {
+    const struct ph_node *convolution = pending->convolution;
+    if (!pending->weights)
+        return emit(e, node, convolution->operation, &pending->attributes, convolution->inputs, convolution->input_count);
+    const struct ph_shape *shape = &e->old->values[convolution->inputs[1]].shape;
+    int inputs[3], out;
+    PH_TRY(import_value(e, convolution->inputs[0], &inputs[0]));
+    PH_TRY(ph_graph_add_constant(e->graph, "folded weights", PH_FLOAT, *shape, pending->weights, &inputs[1]));
+    PH_TRY(ph_graph_add_constant(e->graph, "folded bias", PH_FLOAT, PH_SHAPE(shape->dims[0]), pending->bias, &inputs[2]));
+    PH_TRY(ph_graph_add(e->graph, convolution->operation, e->old->values[node->outputs[0]].name, &pending->attributes, inputs,
+                        3, &out));
+    e->map[node->outputs[0]] = out;
+    return PH_OK;
+}
+
+static bool constant_input(const struct extraction *e, const struct ph_node *node, int index) {
+    return index < node->input_count && node->inputs[index] != PH_ABSENT && e->old->values[node->inputs[index]].data;
+}
+
+/* Whether the one node that uses `value` can be merged into the convolution that makes it. */
+static bool merges(const struct extraction *e, int value, bool relu_done) {
+    if (e->kept[value] || e->uses[value] != 1 || relu_done) return false;
+    const struct ph_node *next = &e->old->nodes[e->consumer[value]];
+    if (next->operation == &ph_operation_relu) return e->old->values[value].shape.rank == 4;
+    return next->operation == &ph_operation_batch_norm && next->inputs[0] == value && constant_input(e, next, 1) &&
+           constant_input(e, next, 2) && constant_input(e, next, 3) && constant_input(e, next, 4);
+}
+
+/* y = scale (conv + bias - mean) / sqrt(variance + epsilon) + shift, in double, rounded once. */
+static ph_status fold_batch_norm(struct extraction *e, struct pending *pending, const struct ph_node *norm) {
+    const struct ph_value *values = e->old->values;
+    const struct ph_norm_attributes *attributes = norm->attributes;
+    const float *scale = values[norm->inputs[1]].data, *shift = values[norm->inputs[2]].data;
+    const float *mean = values[norm->inputs[3]].data, *variance = values[norm->inputs[4]].data;
+    const struct ph_node *convolution = pending->convolution;
+    const struct ph_value *weights = &values[convolution->inputs[1]];
+    int64_t channels = weights->shape.dims[0], per_channel = channels ? ph_shape_size(&weights->shape) / channels : 0;
+    const float *bias = convolution->input_count > 2 && convolution->inputs[2] != PH_ABSENT
+                            ? values[convolution->inputs[2]].data : NULL;
+    float *new_weights = ph_pool_alloc(&e->graph->pool, (size_t)(channels * per_channel) * sizeof *new_weights);
+    float *new_bias = ph_pool_alloc(&e->graph->pool, (size_t)channels * sizeof *new_bias);
+    if (!new_weights || !new_bias) return ph_fail_memory(e->graph->context);
+    for (int64_t c = 0; c < channels; c++) {
+        double factor = scale[c] / sqrt((double)variance[c] + attributes->epsilon);
+        for (int64_t i = 0; i < per_channel; i++)
+            new_weights[c * per_channel + i] = (float)(factor * ((const float *)weights->data)[c * per_channel + i]);
+        new_bias[c] = (float)(factor * ((bias ? bias[c] : 0.0) - mean[c]) + shift[c]);
+    }
+    pending->weights = new_weights;
+    pending->bias = new_bias;
+    return PH_OK;
+}
+
+static ph_status rewrite_node(struct extraction *e, const struct ph_node *node) {
+    int first = node->input_count ? node->inputs[0] : PH_ABSENT;
+    if (node->operation == &ph_operation_identity) return import_value(e, first, &e->map[node->outputs[0]]);
+
+    struct pending pending = {0};
+    if (node->operation == &ph_operation_convolution && !constant_input(e, node, 0) && constant_input(e, node, 1) &&
+        (node->input_count < 3 || node->inputs[2] == PH_ABSENT || constant_input(e, node, 2))) {
+        pending.convolution = node;
+        pending.attributes = *(const struct ph_convolution_attributes *)node->attributes;
+    } else if (first != PH_ABSENT && e->pending[first].convolution) {
+        pending = e->pending[first];
+        if (node->operation == &ph_operation_relu) pending.attributes.relu = true;
+        else PH_TRY(fold_batch_norm(e, &pending, node));
+    } else {
+        return emit(e, node, node->operation, node->attributes, node->inputs, node->input_count);
+    }
+    /* A second batch-norm behind the first would need the folded weights as its start: leave it alone. */
+    int output = node->outputs[0];
+    bool again = pending.weights && e->uses[output] == 1 &&
+                 e->old->nodes[e->consumer[output]].operation == &ph_operation_batch_norm;
+    if (!again && merges(e, output, pending.attributes.relu)) {
+        e->pending[output] = pending;
+        return PH_OK;
+    }
+    return emit_convolution(e, &pending, node);
+}
+
+ph_status ph_graph_extract(const struct ph_graph *old, const int *keep, int keep_count, bool rewrite,
+                           struct ph_graph **graph, int *map) {
+    for (int i = 0; i < old->value_count; i++) map[i] = PH_ABSENT;
+    PH_TRY(ph_graph_create(old->context, graph));
+    size_t nodes = (size_t)old->node_count + 1, values = (size_t)old->value_count + 1;
+    struct extraction e = {.old = old, .graph = *graph, .map = map,
+        .live = ph_alloc_array(nodes, sizeof *e.live), .kept = ph_alloc_array(values, sizeof *e.kept),
+        .uses = ph_alloc_array(values, sizeof *e.uses), .consumer = ph_alloc_array(values, sizeof *e.consumer),
+        .pending = ph_alloc_array(values, sizeof *e.pending)};
+    ph_status status = PH_OK;
+    if (!e.live || !e.kept || !e.uses || !e.consumer || !e.pending) status = ph_fail_memory(old->context);
+    if (!status) mark_live(&e, keep, keep_count);
+    for (int n = 0; n < old->node_count && !status; n++) {
+        if (!e.live[n]) continue;
+        const struct ph_node *node = &old->nodes[n];
+        status = rewrite ? rewrite_node(&e, node)
+                         : emit(&e, node, node->operation, node->attributes, node->inputs, node->input_count);
+    }
+    for (int i = 0; i < keep_count && !status; i++) {
+        int value; /* kept inputs and constants that no node uses */
+        status = import_value(&e, keep[i], &value);
+    }
+    ph_free(e.live);
+    ph_free(e.kept);
+    ph_free(e.uses);
+    ph_free(e.consumer);
+    ph_free(e.pending);
+    if (status) ph_graph_destroy(graph);
+    return status;
+}
