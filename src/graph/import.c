@@ -67,10 +67,27 @@ ph_status ph_import_axis(const struct ph_import *import, const char *name, int64
     return ph_import_resolve_axes(import, axis, 1, rank);
 }
 
+ph_status ph_import_require(const struct ph_import *import, int index, const struct ph_value **value) {
+    *value = ph_import_value(import, index);
+    return *value ? PH_OK : ph_import_fail(import, PH_ERROR_FORMAT, "input %d is missing", index);
+}
+
 ph_status ph_import_append(struct ph_import *import, const void *attributes, int inputs) {
     if (inputs < 0) inputs = import->input_count;
     return ph_graph_add_node(import->graph, import->operation, import->name, attributes, import->inputs,
                              PH_MIN(inputs, import->input_count), import->output_names, import->output_count, import->outputs);
+}
+
+ph_status ph_import_append_first(struct ph_import *import, const void *attributes, int inputs) {
+    for (int i = 1; i < import->output_count; i++) {
+        if (import->output_names[i][0])
+            return ph_import_fail(import, PH_ERROR_UNSUPPORTED, "output %d ('%s') is used; only output 0 is computed", i,
+                                  import->output_names[i]);
+        import->outputs[i] = PH_ABSENT;
+    }
+    struct ph_import single = *import;
+    single.output_count = 1;
+    return ph_import_append(&single, attributes, inputs);
 }
 
 ph_status ph_import_fail(const struct ph_import *import, ph_status status, const char *format, ...) {

@@ -99,6 +99,9 @@ ph_status ph_infer_same(struct ph_inference *inference);
 /* Fails with the operation's input shapes in the text. */
 ph_status ph_infer_fail(struct ph_inference *inference, const char *format, ...) PH_PRINTF(2, 3);
 
+/* Flop count of operations that only move elements: 0. */
+double ph_flops_none(const struct ph_call *call);
+
 /* ---- Reading nodes of model files --------------------------------------------------------------------------------- */
 
 /* Attribute access of the format at hand; each returns false when the attribute is not there. */
@@ -145,8 +148,12 @@ const struct ph_value *ph_import_value(const struct ph_import *import, int index
 ph_status ph_import_resolve_axes(const struct ph_import *import, int64_t *axes, int count, int rank);
 /* The attribute `name` as one such axis. */
 ph_status ph_import_axis(const struct ph_import *import, const char *name, int64_t initial, int rank, int64_t *axis);
+/* The record of an input that must be there. */
+ph_status ph_import_require(const struct ph_import *import, int index, const struct ph_value **value);
 /* Appends import->operation with these attributes, the node's first `inputs` inputs (all when negative) and its outputs. */
 ph_status ph_import_append(struct ph_import *import, const void *attributes, int inputs);
+/* The same for operations that compute only the first of a node's outputs: an error when another is wanted. */
+ph_status ph_import_append_first(struct ph_import *import, const void *attributes, int inputs);
 /* Error text prefixed with node and type. */
 ph_status ph_import_fail(const struct ph_import *import, ph_status status, const char *format, ...) PH_PRINTF(3, 4);
 

@@ -88,7 +88,7 @@ struct ph_split_attributes { int64_t axis; int64_t sizes[PH_MAX_OUTPUTS]; };
 struct ph_slice_attributes { int64_t start[PH_MAX_RANK], step[PH_MAX_RANK], size[PH_MAX_RANK]; }; /* every axis, resolved */
 struct ph_pad_attributes {
     int64_t begin[PH_MAX_RANK], end[PH_MAX_RANK]; /* may be negative: crops */
-    enum ph_pad_mode { PH_PAD_CONSTANT, PH_PAD_REFLECT, PH_PAD_EDGE } mode;
+    enum ph_pad_mode { PH_PAD_CONSTANT, PH_PAD_REFLECT, PH_PAD_EDGE, PH_PAD_WRAP } mode;
     double value;
 };
 struct ph_transpose_attributes { int64_t order[PH_MAX_RANK]; };
