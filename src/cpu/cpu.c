@@ -1,11 +1,19 @@
-/* The CPU backend: which kernels there are for an instruction set, fastest first. */
+/* The CPU backend: the kernels of the highest instruction set the context allows. */
 #include "exec/backend.h"
 
+extern const struct ph_kernel *const ph_cpu_kernels_portable[], *const ph_cpu_kernels_avx2[], *const ph_cpu_kernels_avx512[];
+
 static const struct ph_kernel *const *cpu_kernels(const ph_context *context, int *block) {
-    static const struct ph_kernel *const kernels[] = {&ph_kernel_plain_forward, &ph_kernel_plain_backward, NULL};
+#if defined __x86_64__
+    switch (context->instruction_set) {
+    case PH_AVX512: *block = 16; return ph_cpu_kernels_avx512;
+    case PH_AVX2: *block = 8; return ph_cpu_kernels_avx2;
+    case PH_PORTABLE: break;
+    }
+#endif
     (void)context;
-    *block = 16;
-    return kernels;
+    *block = 8;
+    return ph_cpu_kernels_portable;
 }
 
 extern const struct ph_backend ph_backend_cpu;

@@ -87,8 +87,8 @@ static void plain_backward(const struct ph_kernel_call *call) {
     call->node->operation->backward(&call->plain);
 }
 
-const struct ph_kernel ph_kernel_plain_forward = {.name = "plain", .run = plain_forward, .reads = -1};
-const struct ph_kernel ph_kernel_plain_backward = {.name = "plain", .backward = true, .run = plain_backward, .reads = -1};
+const struct ph_kernel ph_kernel_plain_forward = {.name = "plain", .run = plain_forward};
+const struct ph_kernel ph_kernel_plain_backward = {.name = "plain", .backward = true, .run = plain_backward};
 
 static const struct ph_kernel *const *plain_kernels(const ph_context *context, int *block) {
     static const struct ph_kernel *const kernels[] = {&ph_kernel_plain_forward, &ph_kernel_plain_backward, NULL};

@@ -45,7 +45,7 @@ struct ph_kernel {
     const char *name;                     /* "direct", printed with the plan */
     const struct ph_operation *operation; /* NULL: any */
     bool backward;
-    enum ph_layout_kind layout;           /* of the operands that are not constant */
+    enum ph_layout_kind input, output;    /* layouts of inputs and outputs, and of their gradients alike; not of constants */
     bool (*accepts)(const struct ph_kernel_query *query);     /* NULL: always */
     /* Zeros wanted around the operand it reads (forward: input 0; backward: gradient of output 0). NULL: none. */
     int (*halo)(const struct ph_kernel_query *query);
@@ -53,9 +53,11 @@ struct ph_kernel {
     size_t (*packed_bytes)(const struct ph_kernel_query *query);
     void (*pack)(const struct ph_kernel_query *query, void *packed);
     size_t (*scratch)(const struct ph_kernel_query *query);   /* floats; NULL: none */
+    /* Undoes what pack() took beyond its bytes. NULL: nothing. */
+    void (*unpack)(void *packed);
     void (*run)(const struct ph_kernel_call *call);
-    /* Backward: which stored tensors it reads; -1 means what the operation declares. */
-    int reads;
+    /* Backward: which stored tensors it reads (PH_READS_...). NULL: what the operation declares. */
+    unsigned (*reads)(const struct ph_kernel_query *query);
 };
 
 struct ph_backend {

@@ -193,7 +193,7 @@ static enum ph_layout_kind made_in(const struct planner *p, int value) {
     int n = p->graph->values[value].node;
     if (n == PH_ABSENT || p->graph->values[value].shape.rank != 4) return PH_LAYOUT_PLAIN;
     if (p->slice_of[value] != PH_ABSENT || is_channel_concat(p, &p->graph->nodes[n])) return PH_LAYOUT_BLOCKED;
-    return p->forward[n] ? p->forward[n]->layout : PH_LAYOUT_PLAIN;
+    return p->forward[n] ? p->forward[n]->output : PH_LAYOUT_PLAIN;
 }
 
 static ph_status choose_kernels(struct planner *p) {
@@ -217,7 +217,7 @@ static ph_status choose_kernels(struct planner *p) {
         for (int i = 0; i < node->input_count; i++) {
             int input = node->inputs[i], producer = graph->values[input].node;
             bool made_blocked = producer != PH_ABSENT && (is_channel_concat(p, &graph->nodes[producer]) ||
-                (p->forward[producer] && p->forward[producer]->layout == PH_LAYOUT_BLOCKED));
+                (p->forward[producer] && p->forward[producer]->output == PH_LAYOUT_BLOCKED));
             bool repeated = false;
             for (int j = 0; j < i; j++) repeated |= node->inputs[j] == input;
             if (made_blocked && !repeated && p->slice_of[input] == PH_ABSENT) p->slice_of[input] = n;
@@ -352,7 +352,7 @@ static ph_status plan_forward(struct planner *p, int n) {
     PH_TRY(step_make(p, n, p->forward[n], false, &step));
     for (int i = 0; i < node->input_count; i++)
         if (node->inputs[i] != PH_ABSENT)
-            PH_TRY(value_in(p, node->inputs[i], p->forward[n]->layout, false, n, &step.inputs[i]));
+            PH_TRY(value_in(p, node->inputs[i], p->forward[n]->input, false, n, &step.inputs[i]));
     for (int i = 0; i < node->output_count; i++) step.outputs[i] = p->plan->home[node->outputs[i]];
     PH_TRY(pack(p, p->forward[n], node, false, &step.packed));
     return step_add(p, step);
@@ -365,7 +365,7 @@ static enum ph_layout_kind gradient_kind(const struct planner *p, int value) {
     int n = p->graph->values[value].node;
     if (n == PH_ABSENT || p->graph->values[value].shape.rank != 4) return PH_LAYOUT_PLAIN;
     if (is_channel_concat(p, &p->graph->nodes[n])) return PH_LAYOUT_BLOCKED;
-    return p->backward[n] ? p->backward[n]->layout : PH_LAYOUT_PLAIN;
+    return p->backward[n] ? p->backward[n]->output : PH_LAYOUT_PLAIN;
 }
 
 /* The concatenation inside whose gradient this value's gradient can live: nothing else must write to it. */
@@ -456,17 +456,18 @@ static ph_status plan_backward(struct planner *p, int n) {
     if (!any || !p->backward[n]) return PH_OK;
 
     const struct ph_kernel *kernel = p->backward[n];
-    enum ph_layout_kind kind = kernel->layout;
+    enum ph_layout_kind kind = kernel->input;
     struct ph_step step;
     PH_TRY(step_make(p, n, kernel, true, &step));
     for (int i = 0; i < node->output_count; i++)
         if (has_gradient(p, node->outputs[i])) step.output_gradients[i] = p->plan->gradient[node->outputs[i]];
-    unsigned reads = kernel->reads < 0 ? node->operation->backward_reads : (unsigned)kernel->reads;
+    struct ph_kernel_query query = query_make(p, node, true);
+    unsigned reads = kernel->reads ? kernel->reads(&query) : node->operation->backward_reads;
     for (int i = 0; i < node->input_count; i++)
         if (node->inputs[i] != PH_ABSENT && (reads & PH_READS_INPUTS || p->graph->values[node->inputs[i]].data))
             PH_TRY(value_in(p, node->inputs[i], kind, true, n, &step.inputs[i]));
     for (int i = 0; i < node->output_count && reads & PH_READS_OUTPUTS; i++)
-        PH_TRY(value_in(p, node->outputs[i], kind, true, n, &step.outputs[i]));
+        PH_TRY(value_in(p, node->outputs[i], kernel->output, true, n, &step.outputs[i]));
 
     /* Gradients that live in the other layout are written aside and brought over afterwards. */
     struct { int from, to; bool add; } after[PH_MAX_OUTPUTS];
@@ -638,10 +639,8 @@ static ph_status plan_steps(struct planner *p, const int *taps, int tap_count, c
         storage_touch(p, plan->home[v], 0);
     }
     for (int n = 0; n < graph->node_count; n++) PH_TRY(plan_forward(p, n));
-    for (int i = 0; i < tap_count; i++) {
-        int storage;
-        PH_TRY(value_in(p, taps[i], PH_LAYOUT_PLAIN, false, graph->values[taps[i]].node, &storage));
-    }
+    for (int i = 0; i < tap_count; i++)
+        PH_TRY(value_in(p, taps[i], PH_LAYOUT_PLAIN, false, graph->values[taps[i]].node, &plan->tap[taps[i]]));
     plan->forward_count = plan->step_count;
     if (p->loss != PH_ABSENT) {
         bool before;
@@ -652,11 +651,7 @@ static ph_status plan_steps(struct planner *p, const int *taps, int tap_count, c
         for (int n = graph->node_count - 1; n >= 0; n--) PH_TRY(plan_backward(p, n));
     }
     /* Taps and gradients of parameters are read after the run. */
-    for (int i = 0; i < tap_count; i++) {
-        int storage;
-        PH_TRY(value_in(p, taps[i], PH_LAYOUT_PLAIN, false, 0, &storage));
-        storage_touch(p, storage, plan->step_count);
-    }
+    for (int i = 0; i < tap_count; i++) storage_touch(p, plan->tap[taps[i]], plan->step_count);
     for (int i = 0; i < parameter_count; i++)
         if (plan->gradient[parameters[i]] != PH_ABSENT) storage_touch(p, plan->gradient[parameters[i]], plan->step_count);
     return place(p);
@@ -675,9 +670,10 @@ ph_status ph_plan_create(const struct ph_graph *graph, const struct ph_backend *
     p.kernels = backend->kernels(graph->context, &p.block);
     plan->home = absent_list(values);
     plan->gradient = absent_list(values);
+    plan->tap = absent_list(values);
     ph_status status = PH_OK;
     if (!p.needs || !p.forward || !p.backward || !p.forward_halo || !p.backward_halo || !p.uses || !p.slice_of || !p.other ||
-        !p.plain_constant || !plan->home || !plan->gradient)
+        !p.plain_constant || !plan->home || !plan->gradient || !plan->tap)
         status = ph_fail_memory(graph->context);
     if (!status) status = plan_steps(&p, taps, tap_count, parameters, parameter_count);
     ph_free(p.needs);
@@ -695,10 +691,13 @@ ph_status ph_plan_create(const struct ph_graph *graph, const struct ph_backend *
 }
 
 void ph_plan_finish(struct ph_plan *plan) {
+    for (int i = 0; i < plan->step_count; i++)
+        if (plan->steps[i].packed && plan->steps[i].kernel->unpack) plan->steps[i].kernel->unpack(plan->steps[i].packed);
     ph_pool_finish(&plan->pool);
     ph_free(plan->storages);
     ph_free(plan->steps);
     ph_free(plan->home);
     ph_free(plan->gradient);
+    ph_free(plan->tap);
     *plan = (struct ph_plan){0};
 }

@@ -41,6 +41,7 @@ struct ph_plan {
     int step_count, step_capacity, forward_count;
     int *home;             /* [values] storage a value is made in, PH_ABSENT where not stored */
     int *gradient;         /* [values] storage of its gradient */
+    int *tap;              /* [values] plain storage that still holds it after the run, for taps */
     size_t arena_floats, scratch_floats, constant_bytes;
 };
 

@@ -82,6 +82,20 @@ static float *storage_data(const struct ph_program *program, int storage, struct
     return data + offset;
 }
 
+/* The gradient of a sum is ones; nothing overwrites them. */
+static ph_status seed(struct ph_program *program) {
+    struct ph_operand to;
+    storage_data(program, program->plan.gradient[program->loss], &to);
+    size_t size = (size_t)ph_shape_size(to.shape);
+    float *ones = ph_alloc_array(size, sizeof *ones);
+    if (!ones) return ph_fail_memory(program->context);
+    for (size_t i = 0; i < size; i++) ones[i] = 1;
+    struct ph_operand from = {.data = ones, .shape = to.shape, .layout = ph_layout_make(PH_LAYOUT_PLAIN, to.shape, 1, 0)};
+    ph_layout_convert(program->context, &from, &to, false);
+    ph_free(ones);
+    return PH_OK;
+}
+
 ph_status ph_program_create(const struct ph_graph *graph, const struct ph_program_request *request,
                             struct ph_program **program) {
     ph_context *context = graph->context;
@@ -103,10 +117,9 @@ ph_status ph_program_create(const struct ph_graph *graph, const struct ph_progra
         ph_program_destroy(&made);
         return status;
     }
-    if (made->loss != PH_ABSENT) {
-        int storage = made->plan.gradient[made->loss];
-        float *seed = storage_data(made, storage, NULL);
-        for (int64_t i = 0, size = ph_shape_size(&made->plan.storages[storage].shape); i < size; i++) seed[i] = 1;
+    if (made->loss != PH_ABSENT && (status = seed(made))) {
+        ph_program_destroy(&made);
+        return status;
     }
     *program = made;
     return PH_OK;
@@ -157,7 +170,7 @@ void ph_program_read(struct ph_program *program, int value, float *out) {
         return;
     }
     struct ph_operand from;
-    storage_data(program, program->plan.home[own], &from);
+    storage_data(program, program->plan.tap[own], &from);
     struct ph_operand to = {.data = out, .shape = &record->shape, .layout = ph_layout_make(PH_LAYOUT_PLAIN, &record->shape, 1, 0)};
     ph_layout_convert(program->context, &from, &to, false);
 }

@@ -1,0 +1,127 @@
+/* The direct convolution loop; see direct.h. */
+#include "cpu/kernels/direct.h"
+
+/* Registers: 32 of 16 lanes hold 2 x 14 or 4 x 7 sums; 16 of 8 lanes hold 2 x 6 or 4 x 3. */
+#if PH_LANES == 16
+enum { NARROW_GROUP = 4, NARROW_PIXELS = 7, WIDE_PIXELS = 14, SINGLE_PIXELS = 14 };
+#else
+enum { NARROW_GROUP = 4, NARROW_PIXELS = 3, WIDE_PIXELS = 6, SINGLE_PIXELS = 12 };
+#endif
+
+int PH_KERNEL(ph_direct_group)(int out_blocks, int width) {
+    if (out_blocks == 1) return 1;
+    /* Narrow rows cannot fill a wide tile: use four blocks by half the pixels where that leaves no block over. */
+    return width <= NARROW_PIXELS && out_blocks % NARROW_GROUP == 0 ? NARROW_GROUP : 2;
+}
+
+PH_INLINE void finish(const struct direct *d, vector sum, const float *bias, float *out) {
+    if (bias) sum += load(bias);
+    if (d->accumulate) sum += load(out);
+    if (d->relu) sum = maximum(sum, (vector){0});
+    store(out, sum);
+}
+
+/* One tile: GROUP blocks (all of them stored only when `blocks` says so) by PIXELS pixels. The strides are constants in
+ * the common case of blocked input and stride 1, so that every address is one register and a displacement. */
+PH_INLINE void tile(const struct direct *d, const float *in, const float *weights, const float *bias, float *out, int blocks,
+                    const int GROUP, const int PIXELS, const int64_t pixel, const int64_t channel_step) {
+    vector sum[4 * 14];
+#pragma GCC unroll 56
+    for (int i = 0; i < GROUP * PIXELS; i++) sum[i] = (vector){0};
+    for (int block = 0; block < d->in_blocks; block++, in += d->in_plane) {
+        int channels = block == d->in_blocks - 1 ? d->last_block_channels : d->in_block_channels;
+        for (int tap = 0; tap < d->tap_count; tap++) {
+            const float *from = in + d->taps[tap];
+            for (int c = 0; c < channels; c++, from += channel_step, weights += GROUP * PH_LANES) {
+                vector w[4];
+#pragma GCC unroll 4
+                for (int g = 0; g < GROUP; g++) w[g] = load(weights + g * PH_LANES);
+#pragma GCC unroll 14
+                for (int p = 0; p < PIXELS; p++) {
+                    vector x = splat(from[p * pixel]);
+#pragma GCC unroll 4
+                    for (int g = 0; g < GROUP; g++) sum[g * PIXELS + p] += w[g] * x;
+                }
+            }
+        }
+    }
+#pragma GCC unroll 4
+    for (int g = 0; g < GROUP; g++) {
+        if (g >= blocks) break;
+#pragma GCC unroll 14
+        for (int p = 0; p < PIXELS; p++)
+            finish(d, sum[g * PIXELS + p], bias ? bias + g * PH_LANES : NULL, out + g * d->out_plane + p * d->out_pixel);
+    }
+}
+
+#define TILE(GROUP, PIXELS)                                                                                              \
+    static __attribute__((noinline)) void tile_##GROUP##_##PIXELS(const struct direct *d, const float *in,               \
+        const float *weights, const float *bias, float *out, int blocks) {                                               \
+        if (d->in_pixel == PH_LANES && d->in_channel == 1)                                                               \
+            tile(d, in, weights, bias, out, blocks, GROUP, PIXELS, PH_LANES, 1);                                         \
+        else                                                                                                             \
+            tile(d, in, weights, bias, out, blocks, GROUP, PIXELS, d->in_pixel, d->in_channel);                          \
+    }
+#define TILES_3(GROUP) TILE(GROUP, 1) TILE(GROUP, 2) TILE(GROUP, 3)
+#define TILES_7(GROUP) TILES_3(GROUP) TILE(GROUP, 4) TILE(GROUP, 5) TILE(GROUP, 6) TILE(GROUP, 7)
+#define TILES_12(GROUP) TILES_7(GROUP) TILE(GROUP, 8) TILE(GROUP, 9) TILE(GROUP, 10) TILE(GROUP, 11) TILE(GROUP, 12)
+#define TILES_14(GROUP) TILES_12(GROUP) TILE(GROUP, 13) TILE(GROUP, 14)
+
+typedef void tile_function(const struct direct *d, const float *in, const float *weights, const float *bias, float *out,
+                           int blocks);
+#define NAMES_3(GROUP) tile_##GROUP##_1, tile_##GROUP##_2, tile_##GROUP##_3
+#define NAMES_6(GROUP) NAMES_3(GROUP), tile_##GROUP##_4, tile_##GROUP##_5, tile_##GROUP##_6
+#define NAMES_7(GROUP) NAMES_6(GROUP), tile_##GROUP##_7
+#define NAMES_12(GROUP) NAMES_7(GROUP), tile_##GROUP##_8, tile_##GROUP##_9, tile_##GROUP##_10, tile_##GROUP##_11, tile_##GROUP##_12
+#define NAMES_14(GROUP) NAMES_12(GROUP), tile_##GROUP##_13, tile_##GROUP##_14
+
+#if PH_LANES == 16
+TILES_14(1)
+TILES_14(2)
+TILES_7(4)
+static tile_function *const tiles_1[] = {NAMES_14(1)}, *const tiles_2[] = {NAMES_14(2)}, *const tiles_4[] = {NAMES_7(4)};
+#else
+TILES_12(1)
+TILES_3(2)
+TILE(2, 4) TILE(2, 5) TILE(2, 6)
+TILES_3(4)
+static tile_function *const tiles_1[] = {NAMES_12(1)}, *const tiles_2[] = {NAMES_6(2)}, *const tiles_4[] = {NAMES_3(4)};
+#endif
+
+struct direct_job {
+    const struct direct *d;
+    int group, groups, chunks, rows; /* rows of a chunk */
+    int64_t weights;                 /* floats of a group's packed weights */
+};
+
+static void direct_chunk(void *argument, int64_t index) {
+    const struct direct_job *job = argument;
+    const struct direct *d = job->d;
+    /* Consecutive tasks share weights: chunk fastest, then item, then group. */
+    int64_t chunk = index % job->chunks, n = index / job->chunks % d->items, g = index / job->chunks / d->items;
+    int first_block = (int)g * job->group, blocks = PH_MIN(job->group, d->out_blocks - first_block);
+    int most = job->group == 1 ? SINGLE_PIXELS : job->group == 2 ? WIDE_PIXELS : NARROW_PIXELS;
+    tile_function *const *tiles = job->group == 1 ? tiles_1 : job->group == 2 ? tiles_2 : tiles_4;
+    int columns = (d->width + most - 1) / most; /* tiles of a row, as even as can be */
+    const float *weights = d->weights + g * job->weights, *bias = d->bias ? d->bias + first_block * PH_LANES : NULL;
+    int last = (int)PH_MIN((chunk + 1) * job->rows, (int64_t)d->height);
+    for (int y = (int)chunk * job->rows; y < last; y++)
+        for (int column = 0; column < columns; column++) {
+            int x = (int)((int64_t)d->width * column / columns), end = (int)((int64_t)d->width * (column + 1) / columns);
+            tiles[end - x - 1](d, d->in + n * d->in_item + y * d->in_row + x * d->in_pixel, weights, bias,
+                               d->out + n * d->out_item + first_block * d->out_plane + y * d->out_row + x * d->out_pixel, blocks);
+        }
+}
+
+void PH_KERNEL(ph_direct_run)(const ph_context *context, const struct direct *d) {
+    if (d->height <= 0 || d->width <= 0) return;
+    struct direct_job job = {.d = d, .group = PH_KERNEL(ph_direct_group)(d->out_blocks, d->width)};
+    job.groups = (d->out_blocks + job.group - 1) / job.group;
+    job.weights = ((int64_t)(d->in_blocks - 1) * d->in_block_channels + d->last_block_channels) * d->tap_count * job.group * PH_LANES;
+    /* Enough tasks that a thread which is late finds little left to wait for. */
+    int64_t wanted = 8 * (int64_t)context->threads, whole = job.groups * d->items;
+    job.chunks = (int)PH_MAX((int64_t)1, PH_MIN((int64_t)d->height, (wanted + whole - 1) / whole));
+    job.rows = (d->height + job.chunks - 1) / job.chunks;
+    job.chunks = (d->height + job.rows - 1) / job.rows;
+    ph_parallel_for(context, whole * job.chunks, direct_chunk, &job);
+}

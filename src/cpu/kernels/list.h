@@ -1,0 +1,17 @@
+/* One line for each kernel. Order matters: the first that accepts a node takes it. */
+#ifndef PH_CPU_LIST_H
+#define PH_CPU_LIST_H
+
+#include "cpu/kernels/vector.h"
+
+#define PH_CPU_KERNELS(X) \
+    X(ph_convolution_forward_planar) X(ph_convolution_backward_planar) \
+    X(ph_convolution_forward) X(ph_convolution_backward)
+
+#define PH_DECLARE_KERNEL(name) extern const struct ph_kernel PH_KERNEL(name);
+PH_CPU_KERNELS(PH_DECLARE_KERNEL)
+#undef PH_DECLARE_KERNEL
+
+extern const struct ph_kernel *const PH_KERNEL(ph_cpu_kernels)[];
+
+#endif

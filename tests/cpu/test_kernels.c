@@ -1,0 +1,173 @@
+/* Every fast kernel against the operations' plain functions: small random networks run by the plain backend and by each
+ * instruction set this processor has. Buffers lie in one arena, whose contents around every tensor are checked by the
+ * results of the neighbours; shapes are drawn so that tails, strides, pads and groups of every kind occur. */
+#include "exec/program.h"
+#include "graph/operations.h"
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+static struct ph_random_key key = {.seed = 1};
+
+static int draw(int low, int high) {
+    key.step++;
+    return low + (int)(ph_random_uniform(key, 0) * (high - low + 1));
+}
+
+static float *noise(int64_t count) {
+    float *values = malloc((size_t)(count + 1) * sizeof *values);
+    key.step++;
+    ph_random_normal(key, values, (size_t)count);
+    return values;
+}
+
+struct network {
+    ph_context *context;
+    struct ph_graph *graph;
+    int input, last;
+    float *constants[64];
+    int constant_count;
+};
+
+static int constant(struct network *net, struct ph_shape shape, double scale) {
+    int64_t size = ph_shape_size(&shape);
+    float *values = noise(size);
+    for (int64_t i = 0; i < size; i++) values[i] *= (float)scale;
+    int value;
+    assert_int_equal(ph_graph_add_constant(net->graph, NULL, PH_FLOAT, shape, values, &value), PH_OK);
+    net->constants[net->constant_count++] = values;
+    return value;
+}
+
+static struct ph_shape shape_of(const struct network *net, int value) { return net->graph->values[value].shape; }
+
+static void network_start(struct network *net, ph_context *context, struct ph_shape shape) {
+    *net = (struct network){.context = context};
+    assert_int_equal(ph_graph_create(context, &net->graph), PH_OK);
+    assert_int_equal(ph_graph_add_input(net->graph, "x", PH_FLOAT, shape, &net->input), PH_OK);
+    net->last = net->input;
+}
+
+static int node(struct network *net, const struct ph_operation *operation, const void *attributes, const int *inputs, int count) {
+    int out = PH_ABSENT;
+    ph_status status = ph_graph_add(net->graph, operation, NULL, attributes, inputs, count, &out);
+    if (status) fail_msg("%s", ph_context_error(net->context));
+    return out;
+}
+
+static int convolution(struct network *net, int input, int outputs, int kernel_y, int kernel_x, int stride, int dilation,
+                       int groups, bool bias) {
+    struct ph_shape in = shape_of(net, input);
+    struct ph_convolution_attributes a = {.kernel = {1, kernel_y, kernel_x}, .stride = {1, stride, stride},
+        .dilation = {1, dilation, dilation}, .pad_begin = {0, draw(0, kernel_y / 2), draw(0, kernel_x / 2)},
+        .pad_end = {0, draw(0, kernel_y / 2), draw(0, kernel_x / 2)}, .groups = groups};
+    int64_t fan = in.dims[1] / groups * kernel_y * kernel_x;
+    int inputs[3] = {input, constant(net, PH_SHAPE(outputs, in.dims[1] / groups, kernel_y, kernel_x), 1 / sqrt((double)fan)),
+        bias ? constant(net, PH_SHAPE(outputs), 0.5) : PH_ABSENT};
+    return node(net, &ph_operation_convolution, &a, inputs, bias ? 3 : 2);
+}
+
+struct result { float *value, *gradient; };
+
+static struct result run(struct network *net, const char *backend, const float *input) {
+    int taps[] = {net->last}, parameters[] = {net->input};
+    struct ph_program_request request = {.taps = taps, .tap_count = 1, .loss = net->last, .parameters = parameters,
+        .parameter_count = 1, .backend = backend};
+    struct ph_program *program;
+    if (ph_program_create(net->graph, &request, &program)) fail_msg("%s", ph_context_error(net->context));
+    struct ph_shape in = shape_of(net, net->input), out = shape_of(net, net->last);
+    size_t in_size = (size_t)ph_shape_size(&in), out_size = (size_t)ph_shape_size(&out);
+    struct result result = {malloc((out_size + 1) * sizeof(float)), malloc((in_size + 1) * sizeof(float))};
+    /* Twice: what the first run leaves behind must not show in the second. */
+    for (int i = 0; i < 2; i++) {
+        memcpy(ph_program_input(program, net->input), input, in_size * sizeof(float));
+        assert_int_equal(ph_program_forward(program), PH_OK);
+        assert_int_equal(ph_program_backward(program), PH_OK);
+    }
+    ph_program_read(program, net->last, result.value);
+    memcpy(result.gradient, ph_program_gradient(program, net->input), in_size * sizeof(float));
+    ph_program_destroy(&program);
+    return result;
+}
+
+static double distance(const float *a, const float *b, int64_t count) {
+    double difference = 0, norm = 0;
+    for (int64_t i = 0; i < count; i++) {
+        difference += ((double)a[i] - b[i]) * ((double)a[i] - b[i]);
+        norm += (double)b[i] * b[i];
+    }
+    return sqrt(difference / (norm > 0 ? norm : 1));
+}
+
+/* Runs the network everywhere and compares; then frees it. */
+static void check(struct network *net, const char *what, double tolerance) {
+    struct ph_shape in = shape_of(net, net->input), out = shape_of(net, net->last);
+    float *input = noise(ph_shape_size(&in));
+    struct result plain = run(net, "plain", input);
+    enum ph_instruction_set highest = ph_instruction_set_detect();
+    for (int level = 0; level <= (int)highest; level++) {
+        assert_int_equal(ph_context_set_instruction_set(net->context, ph_instruction_set_names[level]), PH_OK);
+        struct result fast = run(net, "cpu", input);
+        double value = distance(fast.value, plain.value, ph_shape_size(&out));
+        double gradient = distance(fast.gradient, plain.gradient, ph_shape_size(&in));
+        char a[128], b[128];
+        if (!(value < tolerance && gradient < tolerance))
+            fail_msg("%s, %s: %s to %s: value off by %.2e, gradient by %.2e", ph_instruction_set_names[level], what,
+                     ph_shape_text(&in, a), ph_shape_text(&out, b), value, gradient);
+        free(fast.value);
+        free(fast.gradient);
+    }
+    free(plain.value);
+    free(plain.gradient);
+    free(input);
+    ph_graph_destroy(&net->graph);
+    for (int i = 0; i < net->constant_count; i++) free(net->constants[i]);
+}
+
+static void test_convolutions(void **state) {
+    for (int i = 0; i < 150; i++) {
+        struct network net;
+        int groups = (const int[]){1, 1, 1, 1, 2, 3}[draw(0, 5)];
+        int channels = groups * (const int[]){1, 3, 4, 8, 16, 20, 32, 48}[draw(0, 7)], outputs = groups * draw(1, 70);
+        int kernel_y = draw(1, 5), kernel_x = draw(0, 3) ? kernel_y : draw(1, 7), stride = draw(1, 3), dilation = draw(0, 3) ? 1 : 2;
+        network_start(&net, *state, PH_SHAPE(draw(1, 3), channels, draw(10, 34), draw(13, 34)));
+        net.last = convolution(&net, net.input, outputs, kernel_y, kernel_x, stride, dilation, groups, draw(0, 1));
+        if (draw(0, 1)) net.last = node(&net, &ph_operation_relu, NULL, &net.last, 1);
+        net.last = convolution(&net, net.last, draw(1, 40), 1, 1, 1, 1, 1, true);
+        char what[128];
+        snprintf(what, sizeof what, "convolution %dx%d stride %d dilation %d groups %d", kernel_y, kernel_x, stride, dilation, groups);
+        check(&net, what, 1e-5);
+    }
+}
+
+static void test_first_layers(void **state) {
+    static const int shapes[][3] = {{7, 2, 224}, {3, 1, 64}, {3, 2, 57}, {11, 4, 91}, {5, 2, 64}, {1, 1, 30}, {5, 3, 44}};
+    for (int i = 0; i < PH_COUNT(shapes); i++) {
+        struct network net;
+        network_start(&net, *state, PH_SHAPE(i % 2 + 1, i == 3 ? 1 : 3, shapes[i][2], shapes[i][2] + 3 * i));
+        net.last = convolution(&net, net.input, 20, shapes[i][0], shapes[i][0], shapes[i][1], 1, 1, true);
+        net.last = node(&net, &ph_operation_relu, NULL, &net.last, 1);
+        net.last = convolution(&net, net.last, 5, 1, 1, 1, 1, 1, true);
+        check(&net, "first layer", 1e-5);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_convolutions), cmocka_unit_test(test_first_layers)};
+    ph_context *context = ph_context_create();
+    for (int level = ph_instruction_set_detect() + 1; level < PH_COUNT(ph_instruction_set_names); level++)
+        printf("this processor has no %s: its kernels are compiled but not run\n", ph_instruction_set_names[level]);
+    struct CMUnitTest with_context[PH_COUNT(tests)];
+    for (int i = 0; i < PH_COUNT(tests); i++) {
+        with_context[i] = tests[i];
+        with_context[i].initial_state = context;
+    }
+    int failures = cmocka_run_group_tests(with_context, NULL, NULL);
+    ph_context_destroy(&context);
+    return failures;
+}
