@@ -1,8 +1,8 @@
 /* Convolution (cross-correlation, as every framework has it) and transposed convolution, grouped, 1-D to 3-D.
  *
- * Both are the same bilinear relation between a wide tensor (a convolution's input) and a narrow one (its output): narrow
- * position p and kernel tap k meet wide position p * stride - pad_begin + k * dilation, and the weights are always
- * [narrow channels, wide channels / groups, kernel]. Forward and backward of both operations are its three maps:
+ * Both are the same bilinear relation between a wide tensor (a convolution's input) and a narrow one (its output):
+ * narrow position p and kernel tap k meet wide position p * stride - pad_begin + k * dilation, and the weights are
+ * always [narrow channels, wide channels / groups, kernel]. Forward and backward of both operations are its three maps:
  *
  *     narrow += W wide        convolution forward, transposed convolution's input gradient
  *     wide   += W^T narrow    convolution's input gradient, transposed convolution forward
@@ -50,8 +50,9 @@ static inline int64_t narrow_position(const struct geometry *g, int axis, int64_
     return position < g->narrow[axis] ? position : -1;
 }
 
-/* Sum over a group's wide channels and all taps. `wide` is at the group's first channel, `weights` at the narrow one's. */
-static double narrow_element(const struct geometry *g, const real *wide, const real *weights, int64_t z, int64_t y, int64_t x) {
+/* Sum over a group's wide channels and all taps; `wide` is at the group's first channel, `weights` at a filter. */
+static double narrow_element(const struct geometry *g, const real *wide, const real *weights, int64_t z, int64_t y,
+                             int64_t x) {
     const int64_t *kernel = g->window->kernel;
     double sum = 0;
     for (int64_t c = 0; c < g->wide_channels; c++, wide += volume(g->wide), weights += volume(kernel))
@@ -109,7 +110,8 @@ static double wide_element(const struct geometry *g, struct gated narrow, int64_
                 for (int64_t kx = 0; kx < kernel[2]; kx++) {
                     int64_t nx = narrow_position(g, 2, x, kx);
                     if (nx < 0) continue;
-                    sum += gated_value(narrow, first + offset(g->narrow, nz, ny, nx)) * weights[offset(kernel, kz, ky, kx)];
+                    sum += gated_value(narrow, first + offset(g->narrow, nz, ny, nx)) *
+                           weights[offset(kernel, kz, ky, kx)];
                 }
             }
         }
@@ -196,8 +198,7 @@ static void *optional_gradient(const struct ph_call *call, int index) {
 
 /* ---- Shape rules ------------------------------------------------------------------------------------------------- */
 
-/* What both operations ask of their inputs; the weights' first axis counts the channels of one side, the second those of
- * the other side's groups. */
+/* What both operations ask of their inputs; `channels` are the output's. */
 static ph_status infer_check(struct ph_inference *inference, int64_t channels) {
     const struct ph_convolution_attributes *a = inference->attributes;
     const struct ph_shape *x = &inference->inputs[0]->shape, *weights = &inference->inputs[1]->shape;
@@ -227,7 +228,7 @@ static ph_status convolution_infer(struct ph_inference *inference) {
     const struct ph_shape *x = &inference->inputs[0]->shape, *weights = &inference->inputs[1]->shape;
     PH_TRY(infer_check(inference, weights->dims[0]));
     if (x->dims[1] % a->groups || x->dims[1] / a->groups != weights->dims[1])
-        return ph_infer_fail(inference, "%lld input channels in %lld groups do not fit weights for %lld channels per group",
+        return ph_infer_fail(inference, "%lld input channels in %lld groups do not fit weights for %lld per group",
                              (long long)x->dims[1], (long long)a->groups, (long long)weights->dims[1]);
     struct ph_window window;
     PH_WINDOW_COPY(&window, a);
@@ -291,10 +292,13 @@ static void convolution_backward(const struct ph_call *call) {
     if (bias_gradient) bias_add(bias_gradient, &call->output_shapes[0], gradient);
 }
 
-/* Multiply-adds: one for each weight of a filter and each narrow position. */
+/* Two for each element of the narrow tensor and each weight of its channel's filter. */
+static double flops_of(const struct ph_shape *narrow, const struct ph_shape *weights) {
+    return 2.0 * (double)ph_shape_size(narrow) * (double)ph_shape_size(weights) / (double)weights->dims[0];
+}
+
 static double convolution_flops(const struct ph_call *call) {
-    const struct ph_shape *weights = call->input_shapes[1];
-    return 2.0 * (double)ph_shape_size(&call->output_shapes[0]) * (double)ph_shape_size(weights) / (double)weights->dims[0];
+    return flops_of(&call->output_shapes[0], call->input_shapes[1]);
 }
 
 static ph_status convolution_read(struct ph_import *import) {
@@ -331,12 +335,11 @@ static void convolution_transpose_backward(const struct ph_call *call) {
 }
 
 static double convolution_transpose_flops(const struct ph_call *call) {
-    const struct ph_shape *weights = call->input_shapes[1];
-    return 2.0 * (double)ph_shape_size(call->input_shapes[0]) * (double)ph_shape_size(weights) / (double)weights->dims[0];
+    return flops_of(call->input_shapes[0], call->input_shapes[1]);
 }
 
-/* ONNX ConvTranspose: output_shape, or auto_pad's input * stride, is reached by padding; what even no padding reaches is
- * appended at the end, where only the bias shows. */
+/* ONNX ConvTranspose: output_shape, or auto_pad's input * stride, is reached by padding; what even no padding reaches
+ * is appended at the end, where only the bias shows. */
 static ph_status convolution_transpose_read(struct ph_import *import) {
     const struct ph_value *x = ph_import_value(import, 0), *weights = ph_import_value(import, 1);
     if (!x || !weights || weights->shape.rank != x->shape.rank)
@@ -376,21 +379,25 @@ static ph_status convolution_transpose_read(struct ph_import *import) {
         .kernel = {1, 1, 1}, .stride = {1, 1, 1}, .dilation = {1, 1, 1}, .groups = 1, __VA_ARGS__}
 
 static const struct ph_case convolution_cases[] = {
-    {"1x1", ATTRIBUTES(), .inputs = {{PH_SHAPE(2, 3, 3, 4), -1, 1}, {PH_SHAPE(4, 3, 1, 1), -1, 1}, {PH_SHAPE(4), -1, 1}}},
+    {"1x1", ATTRIBUTES(),
+     .inputs = {{PH_SHAPE(2, 3, 3, 4), -1, 1}, {PH_SHAPE(4, 3, 1, 1), -1, 1}, {PH_SHAPE(4), -1, 1}}},
     {"3x3, pad 1, no bias", ATTRIBUTES(.kernel = {1, 3, 3}, .pad_begin = {0, 1, 1}, .pad_end = {0, 1, 1}),
      .inputs = {{PH_SHAPE(2, 2, 5, 4), -1, 1}, {PH_SHAPE(3, 2, 3, 3), -1, 1}}},
-    {"3x3, pad 1, fused relu", ATTRIBUTES(.kernel = {1, 3, 3}, .pad_begin = {0, 1, 1}, .pad_end = {0, 1, 1}, .relu = true),
+    {"3x3, pad 1, fused relu",
+     ATTRIBUTES(.kernel = {1, 3, 3}, .pad_begin = {0, 1, 1}, .pad_end = {0, 1, 1}, .relu = true),
      .inputs = {{PH_SHAPE(2, 2, 5, 4), -1, 1}, {PH_SHAPE(3, 2, 3, 3), -1, 1}, {PH_SHAPE(3), -0.5, 0.5}}},
-    {"7x7, stride 2, pad 3", ATTRIBUTES(.kernel = {1, 7, 7}, .stride = {1, 2, 2}, .pad_begin = {0, 3, 3}, .pad_end = {0, 3, 3}),
+    {"7x7, stride 2, pad 3",
+     ATTRIBUTES(.kernel = {1, 7, 7}, .stride = {1, 2, 2}, .pad_begin = {0, 3, 3}, .pad_end = {0, 3, 3}),
      .inputs = {{PH_SHAPE(1, 2, 9, 8), -1, 1}, {PH_SHAPE(2, 2, 7, 7), -1, 1}, {PH_SHAPE(2), -1, 1}}},
     {"3x2, strides 2 and 3, asymmetric pads",
      ATTRIBUTES(.kernel = {1, 3, 2}, .stride = {1, 2, 3}, .pad_begin = {0, 0, 2}, .pad_end = {0, 1, 0}),
      .inputs = {{PH_SHAPE(2, 3, 7, 6), -1, 1}, {PH_SHAPE(2, 3, 3, 2), -1, 1}, {PH_SHAPE(2), -1, 1}}},
-    {"dilations 2 and 3", ATTRIBUTES(.kernel = {1, 3, 2}, .dilation = {1, 2, 3}, .pad_begin = {0, 2, 1}, .pad_end = {0, 2, 1}),
+    {"dilations 2 and 3",
+     ATTRIBUTES(.kernel = {1, 3, 2}, .dilation = {1, 2, 3}, .pad_begin = {0, 2, 1}, .pad_end = {0, 2, 1}),
      .inputs = {{PH_SHAPE(1, 2, 6, 7), -1, 1}, {PH_SHAPE(3, 2, 3, 2), -1, 1}, {PH_SHAPE(3), -1, 1}}},
     {"stride 2, dilation 2, two groups",
-     ATTRIBUTES(.kernel = {1, 3, 3}, .stride = {1, 2, 2}, .dilation = {1, 2, 2}, .pad_begin = {0, 2, 2}, .pad_end = {0, 2, 2},
-                .groups = 2),
+     ATTRIBUTES(.kernel = {1, 3, 3}, .stride = {1, 2, 2}, .dilation = {1, 2, 2}, .pad_begin = {0, 2, 2},
+                .pad_end = {0, 2, 2}, .groups = 2),
      .inputs = {{PH_SHAPE(2, 4, 6, 7), -1, 1}, {PH_SHAPE(6, 2, 3, 3), -1, 1}, {PH_SHAPE(6), -1, 1}}},
     {"depthwise", ATTRIBUTES(.kernel = {1, 3, 3}, .pad_begin = {0, 1, 1}, .pad_end = {0, 1, 1}, .groups = 4),
      .inputs = {{PH_SHAPE(2, 4, 5, 5), -1, 1}, {PH_SHAPE(4, 1, 3, 3), -1, 1}, {PH_SHAPE(4), -1, 1}}},
@@ -401,7 +408,8 @@ static const struct ph_case convolution_cases[] = {
      .inputs = {{PH_SHAPE(1, 4, 5, 6), -1, 1}, {PH_SHAPE(3, 4, 1, 1), -1, 1}, {PH_SHAPE(3), -1, 1}}},
     {"pads wider than the kernel", ATTRIBUTES(.kernel = {1, 2, 2}, .pad_begin = {0, 3, 0}, .pad_end = {0, 0, 3}),
      .inputs = {{PH_SHAPE(1, 2, 3, 2), -1, 1}, {PH_SHAPE(2, 2, 2, 2), -1, 1}, {PH_SHAPE(2), -1, 1}}},
-    {"1-D, kernel 5, stride 2", ATTRIBUTES(.kernel = {1, 1, 5}, .stride = {1, 1, 2}, .pad_begin = {0, 0, 2}, .pad_end = {0, 0, 1}),
+    {"1-D, kernel 5, stride 2",
+     ATTRIBUTES(.kernel = {1, 1, 5}, .stride = {1, 1, 2}, .pad_begin = {0, 0, 2}, .pad_end = {0, 0, 1}),
      .inputs = {{PH_SHAPE(2, 3, 12), -1, 1}, {PH_SHAPE(4, 3, 5), -1, 1}, {PH_SHAPE(4), -1, 1}}},
     {"3-D, two groups",
      ATTRIBUTES(.kernel = {2, 3, 2}, .stride = {1, 2, 1}, .pad_begin = {1, 1, 0}, .pad_end = {0, 1, 1}, .groups = 2),
@@ -423,7 +431,8 @@ static const struct ph_case convolution_transpose_cases[] = {
      .inputs = {{PH_SHAPE(2, 2, 4, 3), -1, 1}, {PH_SHAPE(2, 3, 3, 2), -1, 1}, {PH_SHAPE(3), -1, 1}}},
     {"dilation 2, two groups", ATTRIBUTES(.kernel = {1, 3, 3}, .dilation = {1, 2, 2}, .groups = 2),
      .inputs = {{PH_SHAPE(1, 4, 3, 4), -1, 1}, {PH_SHAPE(4, 3, 3, 3), -1, 1}, {PH_SHAPE(6), -1, 1}}},
-    {"depthwise, stride 2", ATTRIBUTES(.kernel = {1, 4, 4}, .stride = {1, 2, 2}, .pad_begin = {0, 1, 1}, .pad_end = {0, 1, 1},
+    {"depthwise, stride 2",
+     ATTRIBUTES(.kernel = {1, 4, 4}, .stride = {1, 2, 2}, .pad_begin = {0, 1, 1}, .pad_end = {0, 1, 1},
                                        .groups = 3),
      .inputs = {{PH_SHAPE(1, 3, 3, 4), -1, 1}, {PH_SHAPE(3, 1, 4, 4), -1, 1}, {PH_SHAPE(3), -1, 1}}},
     {"1-D", ATTRIBUTES(.kernel = {1, 1, 4}, .stride = {1, 1, 3}, .pad_begin = {0, 0, 1}),

@@ -1,5 +1,5 @@
-/* Matrix products: gemm (ONNX Gemm: two matrices, optionally transposed, plus a broadcast third) and matmul (NumPy's rule:
- * stacks of matrices with broadcast stack axes, vectors at either side). */
+/* Matrix products: gemm (ONNX Gemm: two matrices, optionally transposed, plus a broadcast third) and matmul (NumPy's
+ * rule: stacks of matrices with broadcast stack axes, vectors at either side). */
 #include "graph/operations.h"
 
 /* A matrix inside a tensor; transposing it swaps the strides. */
@@ -135,9 +135,9 @@ static bool stacks_of(const struct ph_shape *a, const struct ph_shape *b, struct
     s->n = b->rank > 1 ? b->dims[b->rank - 1] : 1;
     s->stack_a = stack_axes(a);
     s->stack_b = stack_axes(b);
-    if (b->dims[PH_MAX(b->rank - 2, 0)] != s->inner || !ph_shape_broadcast(&s->stack_a, &s->stack_b, &s->stack)) return false;
+    if (!ph_shape_broadcast(&s->stack_a, &s->stack_b, &s->stack)) return false;
     s->count = ph_shape_size(&s->stack);
-    return true;
+    return b->dims[PH_MAX(b->rank - 2, 0)] == s->inner;
 }
 
 /* Which matrix of an operand meets matrix `index` of the result. */
@@ -156,7 +156,7 @@ static ph_status matmul_infer(struct ph_inference *inference) {
     const struct ph_shape *a = &inference->inputs[0]->shape, *b = &inference->inputs[1]->shape;
     struct stacks s;
     if (a->rank < 1 || b->rank < 1) return ph_infer_fail(inference, "a number has no matrix product");
-    if (!stacks_of(a, b, &s)) return ph_infer_fail(inference, "the operands do not fit: [...,m,k] and [...,k,n] expected");
+    if (!stacks_of(a, b, &s)) return ph_infer_fail(inference, "operands like [...,m,k] and [...,k,n] expected");
     struct ph_shape *y = &inference->shapes[0];
     *y = s.stack;
     if (a->rank > 1) y->dims[y->rank++] = s.m;
@@ -172,7 +172,8 @@ static void matmul_forward(const struct ph_call *call) {
     for (int64_t i = 0; i < s.count; i++) {
         const real *a = (const real *)call->inputs[0] + operand_index(&s.stack_a, &s.stack, i) * s.m * s.inner;
         const real *b = (const real *)call->inputs[1] + operand_index(&s.stack_b, &s.stack, i) * s.inner * s.n;
-        product_add(y + i * s.m * s.n, s.n, 1, s.m, s.n, s.inner, 1, (struct matrix){a, s.inner, 1}, (struct matrix){b, s.n, 1});
+        product_add(y + i * s.m * s.n, s.n, 1, s.m, s.n, s.inner, 1, (struct matrix){a, s.inner, 1},
+                    (struct matrix){b, s.n, 1});
     }
 }
 
@@ -201,7 +202,8 @@ static double matmul_flops(const struct ph_call *call) {
 #define ATTRIBUTES(...) &(const struct ph_gemm_attributes){.alpha = 1, .beta = 1, __VA_ARGS__}
 
 static const struct ph_case gemm_cases[] = {
-    {"plain, row bias", ATTRIBUTES(), .inputs = {{PH_SHAPE(3, 4), -1, 1}, {PH_SHAPE(4, 5), -1, 1}, {PH_SHAPE(5), -1, 1}}},
+    {"plain, row bias", ATTRIBUTES(),
+     .inputs = {{PH_SHAPE(3, 4), -1, 1}, {PH_SHAPE(4, 5), -1, 1}, {PH_SHAPE(5), -1, 1}}},
     {"no addend", ATTRIBUTES(), .inputs = {{PH_SHAPE(3, 4), -1, 1}, {PH_SHAPE(4, 2), -1, 1}}},
     {"fully connected: b transposed", ATTRIBUTES(.transpose_b = true),
      .inputs = {{PH_SHAPE(2, 6), -1, 1}, {PH_SHAPE(5, 6), -1, 1}, {PH_SHAPE(5), -1, 1}}},
@@ -212,7 +214,8 @@ static const struct ph_case gemm_cases[] = {
     {"row addend as a matrix", ATTRIBUTES(.beta = 0.5),
      .inputs = {{PH_SHAPE(3, 2), -1, 1}, {PH_SHAPE(2, 4), -1, 1}, {PH_SHAPE(1, 4), -1, 1}}},
     {"scalar addend", ATTRIBUTES(), .inputs = {{PH_SHAPE(2, 3), -1, 1}, {PH_SHAPE(3, 2), -1, 1}, {PH_SCALAR, -1, 1.5}}},
-    {"one number addend", ATTRIBUTES(), .inputs = {{PH_SHAPE(2, 3), -1, 1}, {PH_SHAPE(3, 2), -1, 1}, {PH_SHAPE(1), -1, 1.5}}},
+    {"one number addend", ATTRIBUTES(),
+     .inputs = {{PH_SHAPE(2, 3), -1, 1}, {PH_SHAPE(3, 2), -1, 1}, {PH_SHAPE(1), -1, 1.5}}},
     {0}};
 
 static const struct ph_case matmul_cases[] = {

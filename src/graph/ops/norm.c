@@ -3,7 +3,7 @@
 #include "graph/operations.h"
 #include <math.h>
 
-/* ---- Batch norm: y = (x - mean) / sqrt(variance + epsilon) * scale + bias ---------------------------------------------- */
+/* ---- Batch norm: y = (x - mean) / sqrt(variance + epsilon) * scale + bias ---------------------------------------- */
 
 /* A vector is one channel (ONNX BatchNormalization). */
 static int64_t channels_of(const struct ph_shape *x) { return x->rank > 1 ? x->dims[1] : 1; }
@@ -68,7 +68,7 @@ static void batch_norm_backward(const struct ph_call *call) {
     }
 }
 
-/* ---- Instance, group and layer norm ---------------------------------------------------------------------------------- */
+/* ---- Instance, group and layer norm ------------------------------------------------------------------------------ */
 
 /* Rows of `length` elements, each normalised by itself. Consecutive runs of a row share a scale and a bias, `runs` of
  * them per row; parameters repeat after `period` rows. */
@@ -110,7 +110,8 @@ static void rows_forward(const struct ph_call *call, struct rows rows) {
 }
 
 /* With h = (x - mean) / deviation and d = g * scale:  dx = (d - mean(d) - h mean(d h)) / deviation. */
-static void row_backward(real *gradient, const real *x, const real *g, const real *scale, struct rows rows, struct moments m) {
+static void row_backward(real *gradient, const real *x, const real *g, const real *scale, struct rows rows,
+                         struct moments m) {
     double mean_d = 0, mean_dh = 0;
     int64_t run = rows.length / rows.runs;
     for (int64_t i = 0; i < rows.length; i++) {
@@ -148,8 +149,8 @@ static void rows_backward(const struct ph_call *call, struct rows rows) {
         int64_t at = r * rows.length, p = r % rows.period * rows.runs;
         struct moments m = moments_of(x + at, rows.length, a->epsilon);
         if (x_gradient) row_backward(x_gradient + at, x + at, g + at, scale + p, rows, m);
-        row_backward_parameters(scale_gradient ? scale_gradient + p : NULL, bias_gradient ? bias_gradient + p : NULL, x + at,
-                                g + at, rows, m);
+        row_backward_parameters(scale_gradient ? scale_gradient + p : NULL, bias_gradient ? bias_gradient + p : NULL,
+                                x + at, g + at, rows, m);
     }
 }
 
@@ -211,18 +212,22 @@ static void layer_norm_backward(const struct ph_call *call) {
 }
 
 /* Subtract, multiply, multiply, add; the others also sum twice for their moments. */
-static double batch_norm_flops(const struct ph_call *call) { return 4 * (double)ph_shape_size(&call->output_shapes[0]); }
+static double batch_norm_flops(const struct ph_call *call) {
+    return 4 * (double)ph_shape_size(&call->output_shapes[0]);
+}
 
-static double rows_flops(const struct ph_call *call) { return 8 * (double)ph_shape_size(&call->output_shapes[0]); }
+static double rows_flops(const struct ph_call *call) {
+    return 8 * (double)ph_shape_size(&call->output_shapes[0]);
+}
 
-/* ---- ONNX -------------------------------------------------------------------------------------------------------------- */
+/* ---- ONNX -------------------------------------------------------------------------------------------------------- */
 
 static ph_status batch_norm_read(struct ph_import *import) {
     struct ph_norm_attributes attributes = {.epsilon = ph_import_float(import, "epsilon", 1e-5)};
     if (ph_import_int(import, "training_mode", 0))
         return ph_import_fail(import, PH_ERROR_UNSUPPORTED, "training mode; export the network for inference");
     if (!ph_import_int(import, "spatial", 1)) /* opsets below 9 */
-        return ph_import_fail(import, PH_ERROR_UNSUPPORTED, "statistics for each position (spatial 0); per channel is supported");
+        return ph_import_fail(import, PH_ERROR_UNSUPPORTED, "statistics for each position (spatial 0)");
     return ph_import_append_first(import, &attributes, -1);
 }
 
@@ -273,7 +278,7 @@ static ph_status layer_norm_read(struct ph_import *import) {
     return ph_import_append_first(import, &attributes, -1);
 }
 
-/* ---- Descriptors --------------------------------------------------------------------------------------------------------- */
+/* ---- Descriptors ------------------------------------------------------------------------------------------------- */
 
 #define ATTRIBUTES(...) &(const struct ph_norm_attributes){.epsilon = 1e-3, __VA_ARGS__}
 
@@ -291,20 +296,27 @@ static const struct ph_case batch_norm_cases[] = {
 static const struct ph_case instance_norm_cases[] = {
     {"pictures", ATTRIBUTES(), .inputs = {{PH_SHAPE(2, 3, 3, 4), -1, 1}, {PH_SHAPE(3), 0.5, 2}, {PH_SHAPE(3), -1, 1}}},
     {"1-D", ATTRIBUTES(), .inputs = {{PH_SHAPE(2, 2, 7), 0, 3}, {PH_SHAPE(2), -2, 2}, {PH_SHAPE(2), -1, 1}}},
-    {"3-D", ATTRIBUTES(.epsilon = 0.1), .inputs = {{PH_SHAPE(1, 2, 2, 3, 2), -1, 1}, {PH_SHAPE(2), -2, 2}, {PH_SHAPE(2), -1, 1}}},
+    {"3-D", ATTRIBUTES(.epsilon = 0.1),
+     .inputs = {{PH_SHAPE(1, 2, 2, 3, 2), -1, 1}, {PH_SHAPE(2), -2, 2}, {PH_SHAPE(2), -1, 1}}},
     {0}};
 
 static const struct ph_case group_norm_cases[] = {
-    {"two groups of three", ATTRIBUTES(.groups = 2), .inputs = {{PH_SHAPE(2, 6, 2, 3), -1, 1}, {PH_SHAPE(6), 0.5, 2}, {PH_SHAPE(6), -1, 1}}},
-    {"one group", ATTRIBUTES(.groups = 1), .inputs = {{PH_SHAPE(2, 4, 3), -1, 1}, {PH_SHAPE(4), -2, 2}, {PH_SHAPE(4), -1, 1}}},
-    {"a group per channel", ATTRIBUTES(.groups = 3), .inputs = {{PH_SHAPE(1, 3, 3, 3), -1, 1}, {PH_SHAPE(3), 0.5, 2}, {PH_SHAPE(3), -1, 1}}},
-    {"no spatial axes", ATTRIBUTES(.groups = 2), .inputs = {{PH_SHAPE(3, 8), -1, 1}, {PH_SHAPE(8), -2, 2}, {PH_SHAPE(8), -1, 1}}},
+    {"two groups of three", ATTRIBUTES(.groups = 2),
+     .inputs = {{PH_SHAPE(2, 6, 2, 3), -1, 1}, {PH_SHAPE(6), 0.5, 2}, {PH_SHAPE(6), -1, 1}}},
+    {"one group", ATTRIBUTES(.groups = 1),
+     .inputs = {{PH_SHAPE(2, 4, 3), -1, 1}, {PH_SHAPE(4), -2, 2}, {PH_SHAPE(4), -1, 1}}},
+    {"a group per channel", ATTRIBUTES(.groups = 3),
+     .inputs = {{PH_SHAPE(1, 3, 3, 3), -1, 1}, {PH_SHAPE(3), 0.5, 2}, {PH_SHAPE(3), -1, 1}}},
+    {"no spatial axes", ATTRIBUTES(.groups = 2),
+     .inputs = {{PH_SHAPE(3, 8), -1, 1}, {PH_SHAPE(8), -2, 2}, {PH_SHAPE(8), -1, 1}}},
     {0}};
 
 static const struct ph_case layer_norm_cases[] = {
-    {"last axis", ATTRIBUTES(.axis = 2), .inputs = {{PH_SHAPE(2, 3, 6), -1, 1}, {PH_SHAPE(6), 0.5, 2}, {PH_SHAPE(6), -1, 1}}},
+    {"last axis", ATTRIBUTES(.axis = 2),
+     .inputs = {{PH_SHAPE(2, 3, 6), -1, 1}, {PH_SHAPE(6), 0.5, 2}, {PH_SHAPE(6), -1, 1}}},
     {"last two axes, no bias", ATTRIBUTES(.axis = 1), .inputs = {{PH_SHAPE(3, 2, 4), -1, 1}, {PH_SHAPE(2, 4), -2, 2}}},
-    {"everything", ATTRIBUTES(.axis = 0), .inputs = {{PH_SHAPE(3, 4), -1, 1}, {PH_SHAPE(3, 4), -2, 2}, {PH_SHAPE(3, 4), -1, 1}}},
+    {"everything", ATTRIBUTES(.axis = 0),
+     .inputs = {{PH_SHAPE(3, 4), -1, 1}, {PH_SHAPE(3, 4), -2, 2}, {PH_SHAPE(3, 4), -1, 1}}},
     {0}};
 
 PH_OPERATION(batch_norm) = {
@@ -313,7 +325,8 @@ PH_OPERATION(batch_norm) = {
     .attributes_size = sizeof(struct ph_norm_attributes),
     .minimum_inputs = 5, .maximum_inputs = 5,
     .differentiable = 0x7, .backward_reads = PH_READS_INPUTS,
-    .infer = batch_norm_infer, .forward = batch_norm_forward, .backward = batch_norm_backward, .flops = batch_norm_flops,
+    .infer = batch_norm_infer, .forward = batch_norm_forward, .backward = batch_norm_backward,
+    .flops = batch_norm_flops,
     .importers = (const struct ph_importer[]){{"BatchNormalization", batch_norm_read}, {0}},
     .cases = batch_norm_cases,
 };
@@ -324,7 +337,8 @@ PH_OPERATION(instance_norm) = {
     .attributes_size = sizeof(struct ph_norm_attributes),
     .minimum_inputs = 3, .maximum_inputs = 3,
     .differentiable = 0x7, .backward_reads = PH_READS_INPUTS,
-    .infer = instance_norm_infer, .forward = instance_norm_forward, .backward = instance_norm_backward, .flops = rows_flops,
+    .infer = instance_norm_infer, .forward = instance_norm_forward, .backward = instance_norm_backward,
+    .flops = rows_flops,
     .importers = (const struct ph_importer[]){{"InstanceNormalization", instance_norm_read}, {0}},
     .cases = instance_norm_cases,
 };

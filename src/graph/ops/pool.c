@@ -35,9 +35,11 @@ static struct box box_of(const struct ph_pool_attributes *a, const int64_t in[PH
 
 /* Offset in the channel of element `index` of a box, in row order. */
 static int64_t box_element(const struct box *box, const int64_t in[PH_SPATIAL], int64_t index) {
-    int64_t x = index % box->count[2], y = index / box->count[2] % box->count[1], z = index / box->count[2] / box->count[1];
-    return ((box->first[0] + z * box->step[0]) * in[1] + box->first[1] + y * box->step[1]) * in[2] + box->first[2] +
-           x * box->step[2];
+    int64_t row = index / box->count[2];
+    int64_t z = box->first[0] + row / box->count[1] * box->step[0];
+    int64_t y = box->first[1] + row % box->count[1] * box->step[1];
+    int64_t x = box->first[2] + index % box->count[2] * box->step[2];
+    return (z * in[1] + y) * in[2] + x;
 }
 
 /* ---- Shape rules ------------------------------------------------------------------------------------------------- */
@@ -59,9 +61,10 @@ static ph_status pool_infer(struct ph_inference *inference) {
         int64_t extent = ph_window_extent(&window, i);
         if (a->output[i] < 1) return ph_infer_fail(inference, "the window is larger than the padded input");
         if (a->pad_begin[i] >= extent || a->pad_end[i] >= extent)
-            return ph_infer_fail(inference, "pads must be smaller than the window, or it would cover nothing but padding");
+            return ph_infer_fail(inference, "pads must be smaller than the window");
         if (in[i] < 1 || a->output[i] - 1 > (in[i] + a->pad_begin[i] - 1) / a->stride[i])
-            return ph_infer_fail(inference, "%lld positions of the window reach beyond the input", (long long)a->output[i]);
+            return ph_infer_fail(inference, "the last of %lld windows starts beyond the input",
+                                 (long long)a->output[i]);
         if (i >= PH_SPATIAL - spatial) inference->shapes[0].dims[x->rank - PH_SPATIAL + i] = a->output[i];
     }
     return PH_OK;
@@ -81,7 +84,7 @@ static ph_status global_pool_infer(struct ph_inference *inference) {
 /* One operation for each element a window covers. */
 static double pool_flops(const struct ph_call *call) {
     const struct ph_pool_attributes *a = call->attributes;
-    return (double)ph_shape_size(&call->output_shapes[0]) * (double)a->kernel[0] * (double)a->kernel[1] * (double)a->kernel[2];
+    return (double)ph_shape_size(&call->output_shapes[0]) * (double)volume(a->kernel);
 }
 
 static double global_pool_flops(const struct ph_call *call) { return (double)ph_shape_size(call->input_shapes[0]); }
@@ -247,20 +250,24 @@ static const struct ph_case max_pool_cases[] = {
      .inputs = {{PH_SHAPE(2, 2, 6, 4), -1, 1}}},
     {"3x3, stride 2, ceil", ATTRIBUTES(.kernel = {1, 3, 3}, .stride = {1, 2, 2}, .output = {1, 4, 3}),
      .inputs = {{PH_SHAPE(1, 2, 8, 7), -1, 1}}},
-    {"3x3, stride 1, pad 1", ATTRIBUTES(.kernel = {1, 3, 3}, .pad_begin = {0, 1, 1}, .pad_end = {0, 1, 1}, .output = {1, 4, 5}),
+    {"3x3, stride 1, pad 1",
+     ATTRIBUTES(.kernel = {1, 3, 3}, .pad_begin = {0, 1, 1}, .pad_end = {0, 1, 1}, .output = {1, 4, 5}),
      .inputs = {{PH_SHAPE(2, 1, 4, 5), -1, 1}}},
     {"all negative, asymmetric pads",
-     ATTRIBUTES(.kernel = {1, 3, 2}, .stride = {1, 2, 1}, .pad_begin = {0, 0, 1}, .pad_end = {0, 2, 0}, .output = {1, 3, 4}),
+     ATTRIBUTES(.kernel = {1, 3, 2}, .stride = {1, 2, 1}, .pad_begin = {0, 0, 1}, .pad_end = {0, 2, 0},
+                .output = {1, 3, 4}),
      .inputs = {{PH_SHAPE(1, 2, 5, 4), -2, -1}}},
     {"dilation 2, stride 2",
-     ATTRIBUTES(.kernel = {1, 2, 3}, .stride = {1, 2, 2}, .dilation = {1, 2, 2}, .pad_begin = {0, 1, 2}, .pad_end = {0, 1, 2},
-                .output = {1, 3, 3}),
+     ATTRIBUTES(.kernel = {1, 2, 3}, .stride = {1, 2, 2}, .dilation = {1, 2, 2}, .pad_begin = {0, 1, 2},
+                .pad_end = {0, 1, 2}, .output = {1, 3, 3}),
      .inputs = {{PH_SHAPE(1, 2, 6, 6), -1, 1}}},
     {"one window larger than the input, ceil", ATTRIBUTES(.kernel = {1, 3, 3}, .stride = {1, 2, 2}),
      .inputs = {{PH_SHAPE(1, 2, 2, 2), -1, 1}}},
     {"1-D, stride 3", ATTRIBUTES(.kernel = {1, 1, 4}, .stride = {1, 1, 3}, .output = {1, 1, 3}),
      .inputs = {{PH_SHAPE(2, 3, 10), -1, 1}}},
-    {"3-D", ATTRIBUTES(.kernel = {2, 3, 2}, .stride = {1, 2, 2}, .pad_begin = {1, 1, 0}, .pad_end = {0, 1, 0}, .output = {3, 2, 2}),
+    {"3-D",
+     ATTRIBUTES(.kernel = {2, 3, 2}, .stride = {1, 2, 2}, .pad_begin = {1, 1, 0}, .pad_end = {0, 1, 0},
+                .output = {3, 2, 2}),
      .inputs = {{PH_SHAPE(1, 2, 3, 4, 4), -1, 1}}},
     {0}};
 
@@ -275,19 +282,21 @@ static const struct ph_case average_pool_cases[] = {
                 .divisor = PH_DIVIDE_PADDED),
      .inputs = {{PH_SHAPE(1, 2, 4, 5), -1, 1}}},
     {"ceil, asymmetric pads, padding counted",
-     ATTRIBUTES(.kernel = {1, 3, 3}, .stride = {1, 2, 2}, .pad_begin = {0, 1, 0}, .pad_end = {0, 0, 1}, .output = {1, 4, 4},
-                .divisor = PH_DIVIDE_PADDED),
+     ATTRIBUTES(.kernel = {1, 3, 3}, .stride = {1, 2, 2}, .pad_begin = {0, 1, 0}, .pad_end = {0, 0, 1},
+                .output = {1, 4, 4}, .divisor = PH_DIVIDE_PADDED),
      .inputs = {{PH_SHAPE(2, 1, 7, 7), -1, 1}}},
     {"ceil, padding not counted", ATTRIBUTES(.kernel = {1, 3, 3}, .stride = {1, 2, 2}, .output = {1, 3, 4}),
      .inputs = {{PH_SHAPE(1, 2, 6, 8), -1, 1}}},
     {"dilation 2, padding counted",
-     ATTRIBUTES(.kernel = {1, 2, 2}, .dilation = {1, 2, 2}, .pad_begin = {0, 1, 1}, .pad_end = {0, 1, 1}, .output = {1, 4, 5},
-                .divisor = PH_DIVIDE_PADDED),
+     ATTRIBUTES(.kernel = {1, 2, 2}, .dilation = {1, 2, 2}, .pad_begin = {0, 1, 1}, .pad_end = {0, 1, 1},
+                .output = {1, 4, 5}, .divisor = PH_DIVIDE_PADDED),
      .inputs = {{PH_SHAPE(1, 1, 4, 5), -1, 1}}},
     {"1-D, pad 1", ATTRIBUTES(.kernel = {1, 1, 3}, .stride = {1, 1, 2}, .pad_begin = {0, 0, 1}, .pad_end = {0, 0, 1},
                               .output = {1, 1, 4}),
      .inputs = {{PH_SHAPE(2, 2, 7), -1, 1}}},
-    {"3-D", ATTRIBUTES(.kernel = {2, 2, 3}, .stride = {2, 1, 1}, .pad_begin = {0, 0, 1}, .pad_end = {0, 0, 1}, .output = {2, 2, 3}),
+    {"3-D",
+     ATTRIBUTES(.kernel = {2, 2, 3}, .stride = {2, 1, 1}, .pad_begin = {0, 0, 1}, .pad_end = {0, 0, 1},
+                .output = {2, 2, 3}),
      .inputs = {{PH_SHAPE(1, 2, 4, 3, 3), -1, 1}}},
     {0}};
 

@@ -31,8 +31,8 @@ static int64_t offset(const struct layout *l, int64_t n, int64_t c, int64_t y, i
     return ((n * l->channels + c) * l->height + y) * l->width + x;
 }
 
-/* Elements whose coordinates are within [first, last] of these; the window of an element, or with the reaches swapped the
- * elements whose window it is in. */
+/* First and last coordinates of the window of an element or, with the reaches swapped, of the elements whose window it
+ * is in. */
 struct range { int64_t c0, c1, y0, y1, x0, x1; };
 
 static struct range range_of(const struct layout *l, int64_t c, int64_t y, int64_t x, int64_t before, int64_t after) {
@@ -144,8 +144,8 @@ PH_OPERATION(local_response_norm) = {
     .attributes_size = sizeof(struct ph_response_norm_attributes),
     .minimum_inputs = 1, .maximum_inputs = 1,
     .differentiable = 0x1, .backward_reads = PH_READS_INPUTS,
-    .infer = local_response_norm_infer, .forward = local_response_norm_forward, .backward = local_response_norm_backward,
-    .flops = local_response_norm_flops,
+    .infer = local_response_norm_infer, .forward = local_response_norm_forward,
+    .backward = local_response_norm_backward, .flops = local_response_norm_flops,
     .importers = (const struct ph_importer[]){{"LRN", local_response_norm_read}, {0}},
     .cases = local_response_norm_cases,
 };

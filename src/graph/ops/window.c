@@ -41,14 +41,15 @@ int64_t ph_window_count(const struct ph_window *window, int axis, int64_t input,
 }
 
 /* Right-aligns one list attribute, when it is there; pads have a second half, which goes to `second`. */
-static ph_status import_list(const struct ph_import *import, const char *name, int spatial, int64_t *first, int64_t *second) {
+static ph_status import_list(const struct ph_import *import, const char *name, int spatial, int64_t *first,
+                             int64_t *second) {
     int64_t list[2 * PH_SPATIAL];
     int count, expected = second ? 2 * spatial : spatial;
     PH_TRY(ph_import_ints(import, name, list, PH_COUNT(list), &count));
     if (count < 0) return PH_OK;
     if (count != expected)
-        return ph_import_fail(import, PH_ERROR_FORMAT, "attribute '%s' has %d entries, %d expected for %d spatial axes", name,
-                              count, expected, spatial);
+        return ph_import_fail(import, PH_ERROR_FORMAT, "attribute '%s' has %d entries, %d expected for %d spatial axes",
+                              name, count, expected, spatial);
     memcpy(first + PH_SPATIAL - spatial, list, (size_t)spatial * sizeof *list);
     if (second) memcpy(second + PH_SPATIAL - spatial, list + spatial, (size_t)spatial * sizeof *list);
     return PH_OK;

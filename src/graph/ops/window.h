@@ -23,21 +23,22 @@ struct ph_window {
 /* Spatial sizes of [N,C,(D,)(H,)W], 1 for the axes it does not have. */
 void ph_spatial_dims(const struct ph_shape *shape, int64_t dims[PH_SPATIAL]);
 
-/* What is wrong with a window over `spatial` axes, NULL when nothing is. Windows without a problem are small enough that
- * sizes made from them and a valid shape cannot overflow. */
+/* What is wrong with a window over `spatial` axes, NULL when nothing is. Windows without a problem are small enough
+ * that sizes made from them and a valid shape cannot overflow. */
 const char *ph_window_problem(const struct ph_window *window, int spatial);
 
 /* Inputs the dilated kernel covers along an axis. */
 int64_t ph_window_extent(const struct ph_window *window, int axis);
 
-/* Positions of the window along an axis of `input` elements, 0 or less when it does not fit. With `ceil` a last window may
- * hang over the end, but one that would start beyond picture and leading padding is dropped (ONNX since opset 22, PyTorch). */
+/* Positions of the window along an axis of `input` elements, 0 when it does not fit. With `ceil` a last window may hang
+ * over the end, but one that would start in the trailing padding or beyond is dropped (PyTorch; ONNX says so since
+ * opset 22). */
 int64_t ph_window_count(const struct ph_window *window, int axis, int64_t input, bool ceil);
 
 enum ph_auto_pad { PH_AUTO_PAD_NONE, PH_AUTO_PAD_VALID, PH_AUTO_PAD_SAME_UPPER, PH_AUTO_PAD_SAME_LOWER };
 
-/* Reads ONNX's kernel_shape, strides, dilations, pads and auto_pad for an input of that shape; `kernel` (of the weights,
- * `rank - 2` numbers) stands in for a missing kernel_shape and may be NULL. With an auto_pad the pads are left 0. */
+/* Reads ONNX's kernel_shape, strides, dilations, pads and auto_pad for an input of that shape; `kernel` (the weights',
+ * rank - 2 numbers) stands in for a missing kernel_shape and may be NULL. With an auto_pad the pads are left 0. */
 ph_status ph_import_window(const struct ph_import *import, const struct ph_shape *shape, const int64_t *kernel,
                            struct ph_window *window, enum ph_auto_pad *auto_pad);
 
