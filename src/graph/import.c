@@ -44,6 +44,16 @@ ph_status ph_import_ints_input(const struct ph_import *import, int index, const 
     return status;
 }
 
+ph_status ph_import_floats_input(const struct ph_import *import, int index, const char *what, double *out, int capacity,
+                                 int *count) {
+    int value = ph_import_input(import, index);
+    *count = -1;
+    if (value == PH_ABSENT) return PH_OK;
+    ph_status status = ph_graph_constant_floats(import->graph, value, what, out, capacity, count);
+    if (status) ph_fail_prefix(import->graph->context, "node '%s' (%s)", import->name, import->type);
+    return status;
+}
+
 int ph_import_input(const struct ph_import *import, int index) {
     return index < import->input_count ? import->inputs[index] : PH_ABSENT;
 }

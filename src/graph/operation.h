@@ -141,6 +141,9 @@ ph_status ph_import_ints(const struct ph_import *import, const char *name, int64
 /* The same from input `index` when the version has it there and else from the attribute; *count -1 when neither. */
 ph_status ph_import_ints_input(const struct ph_import *import, int index, const char *name, int64_t *out, int capacity,
                                int *count);
+/* Numbers from input `index`; *count -1 when it is left out. `what` names it in errors. */
+ph_status ph_import_floats_input(const struct ph_import *import, int index, const char *what, double *out, int capacity,
+                                 int *count);
 /* Input `index`, PH_ABSENT when left out; and its value record, NULL when absent. */
 int ph_import_input(const struct ph_import *import, int index);
 const struct ph_value *ph_import_value(const struct ph_import *import, int index);

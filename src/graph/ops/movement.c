@@ -394,10 +394,8 @@ static ph_status pad_read(struct ph_import *import) {
         attributes.end[axes[i]] = pads[axis_count + i];
     }
 
-    int value = ph_import_input(import, 2), values = 0;
     attributes.value = ph_import_float(import, "value", 0);
-    if (value != PH_ABSENT)
-        PH_TRY(ph_graph_constant_floats(import->graph, value, "the padding value", &attributes.value, 1, &values));
+    PH_TRY(ph_import_floats_input(import, 2, "the padding value", &attributes.value, 1, &count));
     return ph_import_append(import, &attributes, 1);
 }
 

@@ -170,8 +170,7 @@ static ph_status dropout_read(struct ph_import *import) {
     struct ph_shape shape = x->shape;
     int64_t training = 0;
     int count, mask;
-    if (ph_import_input(import, 2) != PH_ABSENT)
-        PH_TRY(ph_graph_constant_ints(import->graph, import->inputs[2], "training_mode", &training, 1, &count));
+    PH_TRY(ph_import_ints_input(import, 2, "training_mode", &training, 1, &count));
     if (training) return ph_import_fail(import, PH_ERROR_UNSUPPORTED, "training mode; only inference is supported");
     PH_TRY(ph_graph_add_node(import->graph, import->operation, import->name, NULL, import->inputs, 1,
                              import->output_names, 1, import->outputs));

@@ -205,14 +205,8 @@ static ph_status name_read(const struct ph_import *import, const char *attribute
 /* Scales or sizes from input `index`, one for each of `count` axes; *found false when the input is absent or empty. */
 static ph_status numbers_read(const struct ph_import *import, int index, const char *what, int count, double *out,
                               bool *found) {
-    int value = ph_import_input(import, index), length = 0;
-    if (value != PH_ABSENT) {
-        ph_status status = ph_graph_constant_floats(import->graph, value, what, out, 2 * PH_MAX_RANK, &length);
-        if (status) {
-            ph_fail_prefix(import->graph->context, "node '%s' (%s)", import->name, import->type);
-            return status;
-        }
-    }
+    int length;
+    PH_TRY(ph_import_floats_input(import, index, what, out, 2 * PH_MAX_RANK, &length));
     *found = length > 0;
     if (*found && length != count)
         return ph_import_fail(import, PH_ERROR_SHAPE, "%s has %d entries, %d expected", what, length, count);
