@@ -26,6 +26,7 @@ struct ph_kernel_query {
     const struct ph_node *node;
     bool backward;
     int block;              /* lanes of a blocked layout */
+    bool blocked_input;     /* input 0 is made in the blocked layout */
     unsigned wanted;        /* backward: bit i set where the gradient of input i is wanted */
     int threads;
 };

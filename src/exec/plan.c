@@ -131,8 +131,11 @@ static struct ph_kernel_query query_make(const struct planner *p, const struct p
     return query;
 }
 
+static enum ph_layout_kind made_in(const struct planner *p, int value);
+
 static const struct ph_kernel *kernel_choose(const struct planner *p, const struct ph_node *node, bool backward) {
     struct ph_kernel_query query = query_make(p, node, backward);
+    query.blocked_input = node->input_count && node->inputs[0] != PH_ABSENT && made_in(p, node->inputs[0]) == PH_LAYOUT_BLOCKED;
     for (int i = 0; p->kernels[i]; i++) {
         const struct ph_kernel *kernel = p->kernels[i];
         if (kernel->backward == backward && (!kernel->operation || kernel->operation == node->operation) &&

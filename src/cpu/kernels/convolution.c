@@ -7,8 +7,8 @@
  * A first layer has too few input channels to fill the lanes. Forward it reads the plain input, padded into scratch, whose
  * channels lie planes apart. Backward, the lanes hold (phase, channel) pairs of a cell of g x g input pixels: one dense
  * convolution again, then the cells are dealt out. */
+#include "cpu/kernels/blocked.h"
 #include "cpu/kernels/direct.h"
-#include "cpu/kernels/list.h"
 
 struct geometry {
     int64_t items, channels, height, width, outputs, out_height, out_width;
@@ -69,8 +69,6 @@ static float weight_at(const struct geometry *g, int64_t output, int64_t channel
     return g->weights[((output * per_group_in + channel % per_group_in) * g->kernel[0] + y) * g->kernel[1] + x];
 }
 
-static int64_t blocks_of(int64_t channels) { return (channels + PH_LANES - 1) / PH_LANES; }
-
 /* Channels of the last block of a group. */
 static int last_channels(int64_t channels) { return (int)(channels - (blocks_of(channels) - 1) * PH_LANES); }
 
@@ -101,9 +99,7 @@ static void pack_bias(const struct geometry *g, float *packed) {
     if (g->bias) memcpy(packed, g->bias, (size_t)g->outputs * sizeof *packed);
 }
 
-static float *pixel_zero(const struct ph_operand *operand) {
-    return operand->data + operand->layout.halo * (operand->layout.row + operand->layout.block);
-}
+static float *pixel_zero(const struct ph_operand *operand) { return block_origin(operand, 0, 0); }
 
 /* A fused ReLU's gradient: zero where the output is. In place, since the producer is the last to read it. */
 struct mask { const struct ph_operand *gradient, *output; };
@@ -112,9 +108,8 @@ static void mask_row(void *argument, int64_t index) {
     const struct mask *mask = argument;
     const int64_t *dims = mask->output->shape->dims;
     int64_t y = index % dims[2], block = index / dims[2] % blocks_of(dims[1]), n = index / dims[2] / blocks_of(dims[1]);
-    const struct ph_layout *gl = &mask->gradient->layout, *ol = &mask->output->layout;
-    float *gradient = pixel_zero(mask->gradient) + n * gl->item + block * gl->plane + y * gl->row;
-    const float *output = pixel_zero(mask->output) + n * ol->item + block * ol->plane + y * ol->row;
+    float *gradient = block_origin(mask->gradient, n, block) + y * mask->gradient->layout.row;
+    const float *output = block_origin(mask->output, n, block) + y * mask->output->layout.row;
     for (int64_t x = 0; x < dims[3] * PH_LANES; x += PH_LANES)
         store(gradient + x, where(load(output + x) > (vector){0}, load(gradient + x), (vector){0}));
 }

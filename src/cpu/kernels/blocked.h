@@ -1,0 +1,31 @@
+/* Helpers of kernels that walk blocked tensors. */
+#ifndef PH_CPU_BLOCKED_H
+#define PH_CPU_BLOCKED_H
+
+#include "cpu/kernels/list.h"
+
+/* Rank 4, fed or computed, not empty. */
+PH_INLINE bool is_blockable(const struct ph_kernel_query *query, int value) {
+    const struct ph_value *record = &query->graph->values[value];
+    return record->shape.rank == 4 && !record->data && ph_shape_size(&record->shape) > 0;
+}
+
+PH_INLINE bool first_is_blockable(const struct ph_kernel_query *query) {
+    return is_blockable(query, query->node->inputs[0]) && is_blockable(query, query->node->outputs[0]);
+}
+
+PH_INLINE int64_t blocks_of(int64_t channels) { return (channels + PH_LANES - 1) / PH_LANES; }
+
+/* First lane of pixel (0, 0) of channel block `block` of item `n`. */
+PH_INLINE float *block_origin(const struct ph_operand *operand, int64_t n, int64_t block) {
+    return operand->data + n * operand->layout.item + block * operand->layout.plane +
+           operand->layout.halo * (operand->layout.row + operand->layout.block);
+}
+
+/* The pixels of a block of channels: (n, block) of task `index`. */
+PH_INLINE float *block_of_task(const struct ph_operand *operand, int64_t index) {
+    int64_t blocks = blocks_of(operand->shape->dims[1]);
+    return block_origin(operand, index / blocks, index % blocks);
+}
+
+#endif

@@ -1,0 +1,102 @@
+/* Fully connected layers: a few rows by a constant matrix, read in place. It is read once and bounds the time, so the work
+ * is split along it: by rows where each gives one output (dot products), by columns where rows are added up. */
+#include "cpu/kernels/blocked.h"
+
+enum { COLUMNS = 256 };
+
+struct product {
+    const float *rows_in;   /* [items, in] */
+    const float *matrix;    /* [count, length] */
+    const float *bias;      /* as gemm's C */
+    int64_t bias_row, bias_column; /* its strides, 0 where broadcast */
+    float *out;
+    int64_t items, count, length;
+    float alpha, beta;
+    bool accumulate;
+};
+
+static void finish(const struct product *p, int64_t n, int64_t column, int64_t width, float sum) {
+    float *out = &p->out[n * width + column];
+    sum *= p->alpha;
+    if (p->bias) sum += p->beta * p->bias[n * p->bias_row + column * p->bias_column];
+    *out = p->accumulate ? *out + sum : sum;
+}
+
+/* out[n][i] = in[n] . matrix[i] for a stretch of i. */
+static void dot_rows(void *argument, int64_t index) {
+    const struct product *p = argument;
+    for (int64_t i = index * 16; i < PH_MIN((index + 1) * 16, p->count); i++)
+        for (int64_t n = 0; n < p->items; n++) {
+            const float *a = p->rows_in + n * p->length, *b = p->matrix + i * p->length;
+            vector sums[4] = {{0}};
+            int64_t k = 0;
+            for (; k + 4 * PH_LANES <= p->length; k += 4 * PH_LANES)
+                for (int j = 0; j < 4; j++) sums[j] += load(a + k + j * PH_LANES) * load(b + k + j * PH_LANES);
+            vector total = (sums[0] + sums[1]) + (sums[2] + sums[3]);
+            float sum = 0;
+            for (int lane = 0; lane < PH_LANES; lane++) sum += total[lane];
+            for (; k < p->length; k++) sum += a[k] * b[k];
+            finish(p, n, i, p->count, sum);
+        }
+}
+
+/* out[n] = sum over i of in[n][i] matrix[i], for a stretch of columns. */
+static void add_rows(void *argument, int64_t index) {
+    const struct product *p = argument;
+    int64_t first = index * COLUMNS, columns = PH_MIN((int64_t)COLUMNS, p->length - first);
+    for (int64_t n = 0; n < p->items; n++) {
+        float sums[COLUMNS] = {0};
+        for (int64_t i = 0; i < p->count; i++) {
+            float factor = p->rows_in[n * p->count + i];
+            const float *row = p->matrix + i * p->length + first;
+            for (int64_t j = 0; j < columns; j++) sums[j] += factor * row[j];
+        }
+        for (int64_t j = 0; j < columns; j++) finish(p, n, first + j, p->length, sums[j]);
+    }
+}
+
+static void run_product(const struct ph_kernel_call *call, struct product *p, bool dots) {
+    const struct ph_shape *matrix = call->plain.input_shapes[1];
+    p->matrix = call->inputs[1].data;
+    p->count = matrix->dims[0];
+    p->length = matrix->dims[1];
+    if (dots) ph_parallel_for(call->context, (p->count + 15) / 16, dot_rows, p);
+    else ph_parallel_for(call->context, (p->length + COLUMNS - 1) / COLUMNS, add_rows, p);
+}
+
+static bool accepts(const struct ph_kernel_query *query) {
+    const struct ph_gemm_attributes *a = query->node->attributes;
+    const struct ph_value *values = query->graph->values;
+    const struct ph_node *node = query->node;
+    bool bias = node->input_count > 2 && node->inputs[2] != PH_ABSENT;
+    return !a->transpose_a && values[node->inputs[1]].data && !(query->wanted & ~1u) && (!bias || values[node->inputs[2]].data);
+}
+
+static void forward_run(const struct ph_kernel_call *call) {
+    const struct ph_gemm_attributes *a = call->node->attributes;
+    const struct ph_shape *out = &call->plain.output_shapes[0];
+    struct product p = {.rows_in = call->inputs[0].data, .out = call->outputs[0].data, .items = out->dims[0],
+        .alpha = (float)a->alpha, .beta = (float)a->beta};
+    if (call->plain.input_count > 2 && call->inputs[2].data) {
+        const struct ph_shape *bias = call->plain.input_shapes[2];
+        p.bias = call->inputs[2].data;
+        int64_t columns = bias->rank ? bias->dims[bias->rank - 1] : 1;
+        p.bias_column = columns > 1;
+        p.bias_row = bias->rank == 2 && bias->dims[0] > 1 ? columns : 0;
+    }
+    run_product(call, &p, a->transpose_b);
+}
+
+static void backward_run(const struct ph_kernel_call *call) {
+    const struct ph_gemm_attributes *a = call->node->attributes;
+    struct product p = {.rows_in = call->output_gradients[0].data, .out = call->input_gradients[0].data,
+        .items = call->plain.output_shapes[0].dims[0], .alpha = (float)a->alpha, .accumulate = call->accumulate[0]};
+    run_product(call, &p, !a->transpose_b);
+}
+
+static unsigned reads_nothing(const struct ph_kernel_query *query) { return (void)query, 0; }
+
+const struct ph_kernel PH_KERNEL(ph_gemm_forward) = {.name = "rows", .operation = &ph_operation_gemm, .accepts = accepts,
+    .run = forward_run};
+const struct ph_kernel PH_KERNEL(ph_gemm_backward) = {.name = "rows", .operation = &ph_operation_gemm, .backward = true,
+    .accepts = accepts, .run = backward_run, .reads = reads_nothing};

@@ -1,0 +1,122 @@
+/* Plain tensors of a few channels, as pictures are: the matrix over channels (colour, normalisation: a 1x1 convolution of
+ * at most four channels), and operations whose items or channels are independent, run plane by plane. */
+#include "cpu/kernels/blocked.h"
+
+enum { MAX_CHANNELS = 4, STRETCH = 4096 };
+
+static bool matrix_accepts(const struct ph_kernel_query *query) {
+    const struct ph_convolution_attributes *a = query->node->attributes;
+    const struct ph_value *values = query->graph->values;
+    const struct ph_node *node = query->node;
+    const struct ph_shape *in = &values[node->inputs[0]].shape, *out = &values[node->outputs[0]].shape;
+    if (in->rank != 4 || !values[node->inputs[1]].data || query->wanted & ~1u || a->groups != 1 || a->relu) return false;
+    if (node->input_count > 2 && node->inputs[2] != PH_ABSENT && !values[node->inputs[2]].data) return false;
+    if (in->dims[1] > MAX_CHANNELS || out->dims[1] > MAX_CHANNELS) return false;
+    for (int i = 1; i < PH_SPATIAL; i++)
+        if (a->kernel[i] != 1 || a->stride[i] != 1 || a->pad_begin[i] || a->pad_end[i]) return false;
+    return true;
+}
+
+/* y[m] = bias[m] + sum over c of matrix[m][c] x[c], along one stretch of pixels. */
+struct matrix {
+    const struct ph_context *context;
+    const float *in;
+    float *out;
+    int64_t in_channels, out_channels, plane, stretches;
+    float weights[MAX_CHANNELS][MAX_CHANNELS], bias[MAX_CHANNELS];
+    bool accumulate;
+};
+
+static void matrix_stretch(void *argument, int64_t index) {
+    const struct matrix *m = argument;
+    int64_t n = index / m->stretches, first = index % m->stretches * STRETCH, count = PH_MIN((int64_t)STRETCH, m->plane - first);
+    const float *in = m->in + n * m->in_channels * m->plane + first;
+    for (int64_t o = 0; o < m->out_channels; o++) {
+        float *out = m->out + (n * m->out_channels + o) * m->plane + first;
+        for (int64_t i = 0; i < count; i++) {
+            float sum = m->accumulate ? out[i] + m->bias[o] : m->bias[o];
+            for (int64_t c = 0; c < m->in_channels; c++) sum += m->weights[o][c] * in[c * m->plane + i];
+            out[i] = sum;
+        }
+    }
+}
+
+static void matrix_run(struct matrix *m, int64_t items) {
+    m->stretches = (m->plane + STRETCH - 1) / STRETCH;
+    ph_parallel_for(m->context, items * m->stretches, matrix_stretch, m);
+}
+
+static struct matrix matrix_of(const struct ph_kernel_call *call) {
+    const int64_t *in = call->plain.input_shapes[0]->dims;
+    return (struct matrix){.context = call->context, .plane = in[2] * in[3]};
+}
+
+static void matrix_forward(const struct ph_kernel_call *call) {
+    struct matrix m = matrix_of(call);
+    const int64_t *in = call->plain.input_shapes[0]->dims, *out = call->plain.output_shapes[0].dims;
+    m.in = call->inputs[0].data, m.out = call->outputs[0].data;
+    m.in_channels = in[1], m.out_channels = out[1];
+    bool bias = call->plain.input_count > 2 && call->inputs[2].data;
+    for (int64_t o = 0; o < out[1]; o++) {
+        if (bias) m.bias[o] = call->inputs[2].data[o];
+        for (int64_t c = 0; c < in[1]; c++) m.weights[o][c] = call->inputs[1].data[o * in[1] + c];
+    }
+    matrix_run(&m, in[0]);
+}
+
+static void matrix_backward(const struct ph_kernel_call *call) {
+    struct matrix m = matrix_of(call);
+    const int64_t *in = call->plain.input_shapes[0]->dims, *out = call->plain.output_shapes[0].dims;
+    m.in = call->output_gradients[0].data, m.out = call->input_gradients[0].data;
+    m.in_channels = out[1], m.out_channels = in[1], m.accumulate = call->accumulate[0];
+    for (int64_t o = 0; o < in[1]; o++)
+        for (int64_t c = 0; c < out[1]; c++) m.weights[o][c] = call->inputs[1].data[c * in[1] + o];
+    matrix_run(&m, in[0]);
+}
+
+static unsigned reads_nothing(const struct ph_kernel_query *query) { return (void)query, 0; }
+
+const struct ph_kernel PH_KERNEL(ph_channel_matrix_forward) = {.name = "channel-matrix", .operation = &ph_operation_convolution,
+    .accepts = matrix_accepts, .run = matrix_forward};
+const struct ph_kernel PH_KERNEL(ph_channel_matrix_backward) = {.name = "channel-matrix", .operation = &ph_operation_convolution,
+    .backward = true, .accepts = matrix_accepts, .run = matrix_backward, .reads = reads_nothing};
+
+/* ---- The affine warp, plane by plane ---------------------------------------------------------------------------------- */
+
+static void warp_plane(void *argument, int64_t index) {
+    const struct ph_kernel_call *call = argument;
+    const int64_t *in = call->plain.input_shapes[0]->dims, *out = call->plain.output_shapes[0].dims;
+    int64_t n = index / in[1], in_plane = in[2] * in[3], out_plane = out[2] * out[3];
+    struct ph_shape x_shape = PH_SHAPE(1, 1, in[2], in[3]), y_shape = PH_SHAPE(1, 1, out[2], out[3]);
+    struct ph_shape matrix_shape = PH_SHAPE(1, 2, 3);
+    const struct ph_shape *shapes[] = {&x_shape, &matrix_shape};
+    const void *inputs[] = {call->inputs[0].data ? call->inputs[0].data + index * in_plane : NULL, call->inputs[1].data + n * 6};
+    void *outputs[] = {call->outputs[0].data ? call->outputs[0].data + index * out_plane : NULL};
+    const void *output_gradients[] = {call->output_gradients[0].data ? call->output_gradients[0].data + index * out_plane : NULL};
+    void *input_gradients[] = {call->input_gradients[0].data ? call->input_gradients[0].data + index * in_plane : NULL, NULL};
+    struct ph_call plain = call->plain;
+    plain.input_shapes = shapes;
+    plain.output_shapes = &y_shape;
+    plain.inputs = inputs;
+    plain.outputs = outputs;
+    plain.output_gradients = output_gradients;
+    plain.input_gradients = input_gradients;
+    if (output_gradients[0]) {
+        if (!call->accumulate[0]) memset(input_gradients[0], 0, (size_t)in_plane * sizeof(float));
+        call->node->operation->backward(&plain);
+    } else {
+        call->node->operation->forward(&plain);
+    }
+}
+
+static void warp_run(const struct ph_kernel_call *call) {
+    const int64_t *in = call->plain.input_shapes[0]->dims;
+    ph_parallel_for(call->context, in[0] * in[1], warp_plane, (void *)call);
+}
+
+static bool warp_accepts(const struct ph_kernel_query *query) { return !(query->wanted & ~1u); }
+
+const struct ph_kernel PH_KERNEL(ph_warp_forward) = {.name = "planes", .operation = &ph_operation_affine_warp,
+    .accepts = warp_accepts, .run = warp_run};
+const struct ph_kernel PH_KERNEL(ph_warp_backward) = {.name = "planes", .operation = &ph_operation_affine_warp, .backward = true,
+    .accepts = warp_accepts, .run = warp_run};
