@@ -148,6 +148,8 @@ PH_OPERATION(reshape) = {
 
 /* ---- identity ---------------------------------------------------------------------------------------------------- */
 
+/* The importers below make their outputs themselves; for a node without any there is nothing to do. */
+
 /* Makes the node's only output a constant; data as for ph_graph_add_constant_copy. */
 static ph_status constant_append(struct ph_import *import, enum ph_type type, struct ph_shape shape, const void *data) {
     return ph_graph_add_constant_copy(import->graph, import->output_names[0], type, shape, data, &import->outputs[0]);
@@ -165,6 +167,7 @@ static ph_status identity_read(struct ph_import *import) { return ph_import_appe
 
 /* At inference it is the identity, and its mask, if wanted, is all true. */
 static ph_status dropout_read(struct ph_import *import) {
+    if (import->output_count < 1) return PH_OK;
     const struct ph_value *x;
     PH_TRY(ph_import_require(import, 0, &x));
     struct ph_shape shape = x->shape;
@@ -185,6 +188,7 @@ static ph_status dropout_read(struct ph_import *import) {
 
 /* Any one of these attributes holds the value. */
 static ph_status constant_read(struct ph_import *import) {
+    if (import->output_count < 1) return PH_OK;
     const struct ph_attribute_reader *reader = import->reader;
     ph_status status = PH_OK;
     int64_t integer;
@@ -206,6 +210,7 @@ static ph_status constant_read(struct ph_import *import) {
 }
 
 static ph_status constant_of_shape_read(struct ph_import *import) {
+    if (import->output_count < 1) return PH_OK;
     struct ph_shape shape = {0};
     int value = PH_ABSENT, count;
     ph_status status = PH_OK;
@@ -224,6 +229,7 @@ static ph_status constant_of_shape_read(struct ph_import *import) {
 
 /* From opset 15 on a part of the shape can be asked for, by Python's rule for slices. */
 static ph_status shape_read(struct ph_import *import) {
+    if (import->output_count < 1) return PH_OK;
     const struct ph_value *x;
     PH_TRY(ph_import_require(import, 0, &x));
     struct ph_shape shape = x->shape;
@@ -236,6 +242,7 @@ static ph_status shape_read(struct ph_import *import) {
 }
 
 static ph_status size_read(struct ph_import *import) {
+    if (import->output_count < 1) return PH_OK;
     const struct ph_value *x;
     PH_TRY(ph_import_require(import, 0, &x));
     return constant_append(import, PH_INT64, PH_SCALAR, &(int64_t){ph_shape_size(&x->shape)});
