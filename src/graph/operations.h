@@ -21,10 +21,14 @@
     /* norm.c */ X(batch_norm) X(instance_norm) X(group_norm) X(layer_norm) \
     /* activation.c */ X(relu) X(redirected_relu) X(leaky_relu) X(prelu) X(clip) X(redirected_clip) X(sigmoid) \
         X(hard_sigmoid) X(hard_swish) X(silu) X(mish) X(tanh) X(elu) X(selu) X(celu) X(gelu) X(softplus) X(softsign) \
-    /* unary.c */ X(erf) X(exp) X(log) X(sqrt) X(abs) X(neg) X(reciprocal) X(sin) X(cos) X(floor) X(ceil) \
-    /* binary.c */ X(add) X(sub) X(mul) X(div) X(pow) X(min) X(max) X(sum) X(mean) X(equal) X(greater) X(less) X(where) \
-    /* reduce.c */ X(reduce_mean) X(reduce_sum) X(reduce_max) X(reduce_min) X(reduce_l2) X(argmax) \
-    /* softmax.c */ X(softmax) X(log_softmax) \
+        X(thresholded_relu) X(shrink) \
+    /* unary.c */ X(erf) X(exp) X(log) X(sqrt) X(abs) X(neg) X(reciprocal) X(sin) X(cos) X(tan) X(asin) X(acos) \
+        X(atan) X(sinh) X(cosh) X(asinh) X(acosh) X(atanh) X(floor) X(ceil) X(round) X(sign) X(not) X(isnan) \
+    /* binary.c */ X(add) X(sub) X(mul) X(div) X(pow) X(mod) X(fmod) X(min) X(max) X(sum) X(mean) X(equal) X(greater) \
+        X(less) X(greater_or_equal) X(less_or_equal) X(and) X(or) X(xor) X(where) \
+    /* reduce.c */ X(reduce_mean) X(reduce_sum) X(reduce_max) X(reduce_min) X(reduce_l1) X(reduce_l2) \
+        X(reduce_sum_square) X(reduce_log_sum) X(reduce_log_sum_exp) X(reduce_prod) X(argmax) X(argmin) \
+    /* softmax.c */ X(softmax) X(log_softmax) X(hardmax) \
     /* movement.c */ X(concat) X(split) X(slice) X(pad) X(transpose) X(expand) X(tile) X(depth_to_space) X(gather) \
     /* reshape.c */ X(reshape) X(identity) \
     /* resize.c */ X(resize) \
@@ -70,14 +74,19 @@ struct ph_norm_attributes { double epsilon; int64_t groups; int64_t axis; };
  * item, it goes to the inactive elements it would move towards activity (lucid, redirected_relu_grad). The gradient of
  * the program's loss is maximised or minimised by the caller; the loss here is always MINIMISED. */
 struct ph_activation_attributes {
-    double alpha;     /* leaky_relu, elu, selu, celu, hard_sigmoid */
-    double beta;      /* selu's gamma, hard_sigmoid's offset */
+    double alpha;     /* leaky_relu, elu, selu, celu, hard_sigmoid; the threshold of thresholded_relu and shrink */
+    double beta;      /* selu's gamma, hard_sigmoid's offset, shrink's bias */
     double low, high; /* clip; -HUGE_VAL and HUGE_VAL where open */
     bool tanh;        /* gelu: the tanh approximation */
 };
 
 /* ---- reduce.c: axes non-negative after the importer; axis_count 0 means all ------------------------------------------- */
-struct ph_reduce_attributes { int64_t axes[PH_MAX_RANK]; int axis_count; bool keep_dims; bool last_index; /* argmax */ };
+struct ph_reduce_attributes {
+    int64_t axes[PH_MAX_RANK];
+    int axis_count;
+    bool keep_dims;
+    bool last_index; /* argmax, argmin: the last of equals */
+};
 
 /* ---- softmax.c: over [axis, end_axis), non-negative; before opset 13 ONNX flattens, so end_axis may be the rank -------- */
 struct ph_softmax_attributes { int64_t axis, end_axis; };
