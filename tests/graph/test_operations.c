@@ -4,7 +4,7 @@
  *   - the float twin agrees with the double one on the same numbers, to 1e-5;
  *   - gradients are added, not stored; each can be had alone, and without outputs nobody uses;
  *   - what the backward does not declare to read holds NaN, and outputs hold NaN before a forward;
- *   - nothing is written outside the buffers, nor into those that are only read.
+ *   - nothing is written or read outside the buffers, nor written into those that are only read.
  * There is one cmocka test for each operation, so that a failing one is named. */
 #include "graph/operations.h"
 #include <math.h>
@@ -44,17 +44,17 @@ static void *allocate(int64_t count, size_t size) {
     return block;
 }
 
-static struct ph_random_key random_key = {.seed = 1};
-static uint64_t random_index;
+static uint64_t random_index; /* from 0 in every case, so that none depends on those before it */
 
 static uint32_t random_below(uint32_t limit) {
-    return (uint32_t)(ph_random_uniform(random_key, random_index++) * limit);
+    const struct ph_random_key key = {.seed = 1};
+    return (uint32_t)(ph_random_uniform(key, random_index++) * limit);
 }
 
 /* ---- Guarded buffers --------------------------------------------------------------------------------------------- */
 
-#define GUARD 256 /* bytes on either side */
-#define GUARD_BYTE 0xa5
+#define GUARD 256       /* bytes on either side */
+#define GUARD_BYTE 0xff /* a NaN in either precision, so that what is read there shows in the results */
 
 struct buffer { unsigned char *block; int64_t count; size_t size; };
 
@@ -410,7 +410,21 @@ static bool has_large(const struct subject *subject) {
     return false;
 }
 
-/* Shapes the case was not made for: refused, or computable within bounds. */
+/* An input's values over and over, so that they stay where the operation is defined. */
+static float *contents_repeat(const struct subject *subject, int input, int64_t count) {
+    int64_t period = ph_shape_size(&subject->inputs[input].shape);
+    float *values = allocate(count, sizeof *values);
+    for (int64_t i = 0; i < count && period; i++) values[i] = subject->contents[input][i % period];
+    return values;
+}
+
+static bool has_empty(const struct subject *subject) {
+    for (int i = 0; i < subject->input_count; i++)
+        if (ph_shape_size(&subject->inputs[i].shape) == 0) return true;
+    return false;
+}
+
+/* Shapes the case was not made for: refused, or computable within bounds. A mean of nothing may be NaN. */
 static void check_hostile(const struct subject *subject) {
     for (int trial = 0; trial < 40 && subject->input_count; trial++) {
         struct subject hostile = *subject;
@@ -418,11 +432,13 @@ static void check_hostile(const struct subject *subject) {
         if (subject->item->inputs[changed].constant) continue;
         shape_disturb(&hostile.inputs[changed].shape);
         if (subject_infer(&hostile) || has_large(&hostile)) continue;
-        struct ph_case_input ones = {.shape = hostile.inputs[changed].shape, .low = 0.5, .high = 1.5};
-        hostile.contents[changed] = input_contents(&ones);
+        hostile.contents[changed] = contents_repeat(subject, changed, ph_shape_size(&hostile.inputs[changed].shape));
         struct twin twin;
         twin_create(&twin, &hostile, false);
         if (hostile.operation->forward) twin_forward(&twin);
+        for (int i = 0; i < hostile.output_count && hostile.operation->forward && !has_empty(&hostile); i++)
+            for (int64_t j = 0; j < twin.outputs[i].count; j++)
+                if (isnan(get(&twin, &twin.outputs[i], j))) FAIL("NaN with shapes it was not made for");
         if (hostile.differentiated) twin_backward(&twin, hostile.differentiated, ALL, 0);
         twin_check_guards(&twin);
         twin_finish(&twin);
@@ -433,6 +449,7 @@ static void check_hostile(const struct subject *subject) {
 
 static void check_case(const struct ph_operation *operation, const struct ph_case *item) {
     struct subject subject;
+    random_index = 0;
     subject_create(&subject, operation, item);
     if (operation->is_view && ph_shape_size(&subject.output_shapes[0]) != ph_shape_size(&subject.inputs[0].shape))
         FAIL("a view changes the number of elements");
