@@ -105,9 +105,8 @@ static double distance(const float *a, const float *b, int64_t count) {
 }
 
 /* Runs the network everywhere and compares; then frees it. */
-static void check(struct network *net, const char *what, double tolerance) {
+static void check_with(struct network *net, const char *what, double tolerance, float *input) {
     struct ph_shape in = shape_of(net, net->input), out = shape_of(net, net->last);
-    float *input = noise(ph_shape_size(&in));
     struct result plain = run(net, "plain", input);
     enum ph_instruction_set highest = ph_instruction_set_detect();
     for (int level = 0; level <= (int)highest; level++) {
@@ -127,6 +126,11 @@ static void check(struct network *net, const char *what, double tolerance) {
     free(input);
     ph_graph_destroy(&net->graph);
     for (int i = 0; i < net->constant_count; i++) free(net->constants[i]);
+}
+
+static void check(struct network *net, const char *what, double tolerance) {
+    struct ph_shape in = shape_of(net, net->input);
+    check_with(net, what, tolerance, noise(ph_shape_size(&in)));
 }
 
 static void test_convolutions(void **state) {
@@ -157,8 +161,120 @@ static void test_first_layers(void **state) {
     }
 }
 
+static int pool(struct network *net, int input, const struct ph_operation *operation) {
+    struct ph_shape in = shape_of(net, input);
+    int kernel = draw(1, 3), stride = draw(1, 3);
+    struct ph_pool_attributes a = {.kernel = {1, kernel, 3}, .stride = {1, stride, 2}, .dilation = {1, 1, draw(1, 2)},
+        .pad_begin = {0, draw(0, kernel / 2), 1}, .pad_end = {0, draw(0, kernel / 2), draw(0, 1)}, .output = {1, 1, 1},
+        .divisor = draw(0, 1) ? PH_DIVIDE_VALID : PH_DIVIDE_PADDED};
+    for (int i = 1; i < PH_SPATIAL; i++) {
+        int64_t room = in.dims[i + 1] + a.pad_begin[i] + a.pad_end[i] - (a.kernel[i] - 1) * a.dilation[i] - 1;
+        a.output[i] = room / a.stride[i] + 1;
+    }
+    return node(net, operation, &a, &input, 1);
+}
+
+static int norm(struct network *net, int input) {
+    struct ph_response_norm_attributes a = {.size = draw(1, 7), .alpha = 0.5, .beta = draw(0, 1) ? 0.75 : 0.6, .bias = 1.5};
+    return node(net, &ph_operation_local_response_norm, &a, &input, 1);
+}
+
+/* Convolution, something blocked, then branches that are concatenated: the shapes of inception and fire modules. */
+static void test_networks(void **state) {
+    for (int i = 0; i < 80; i++) {
+        struct network net;
+        network_start(&net, *state, PH_SHAPE(draw(1, 3), 3, draw(12, 30), draw(12, 30)));
+        net.last = convolution(&net, net.input, draw(1, 50), 3, 3, draw(1, 2), 1, 1, true);
+        net.last = node(&net, &ph_operation_relu, NULL, &net.last, 1);
+        switch (draw(0, 3)) {
+        case 0: net.last = pool(&net, net.last, &ph_operation_max_pool); break;
+        case 1: net.last = pool(&net, net.last, &ph_operation_average_pool); break;
+        case 2: net.last = norm(&net, net.last); break;
+        default: net.last = node(&net, &ph_operation_tanh, NULL, &net.last, 1); break;
+        }
+        int branches[4], count = draw(1, 4), same = net.last;
+        for (int b = 0; b < count; b++) {
+            branches[b] = convolution(&net, same, draw(0, 2) ? 16 * draw(1, 3) : draw(1, 40), 1, 1, 1, 1, 1, draw(0, 1));
+            if (draw(0, 1)) branches[b] = node(&net, &ph_operation_relu, NULL, &branches[b], 1);
+            if (draw(0, 4) == 0) branches[b] = same;
+        }
+        if (count > 1) net.last = node(&net, &ph_operation_concat, &(struct ph_axis_attributes){1}, branches, count);
+        else net.last = branches[0];
+        if (draw(0, 1)) {
+            /* A residual: one value used twice. */
+            int pair[2] = {convolution(&net, net.last, (int)shape_of(&net, net.last).dims[1], 1, 1, 1, 1, 1, false), net.last};
+            net.last = node(&net, &ph_operation_add, NULL, pair, 2);
+        }
+        if (draw(0, 1)) net.last = convolution(&net, net.last, draw(1, 20), 1, 1, 1, 1, 1, false);
+        if (draw(0, 1)) net.last = node(&net, &ph_operation_global_average_pool, NULL, &net.last, 1);
+        if (draw(0, 1)) {
+            struct ph_shape shape = shape_of(&net, net.last);
+            int64_t length = ph_shape_size(&shape) / shape.dims[0], outputs = draw(1, 30);
+            struct ph_shape_attributes flat = {PH_SHAPE(shape.dims[0], length)};
+            net.last = node(&net, &ph_operation_reshape, &flat, &net.last, 1);
+            bool transpose = draw(0, 1);
+            int inputs[] = {net.last, constant(&net, transpose ? PH_SHAPE(outputs, length) : PH_SHAPE(length, outputs), 0.1),
+                constant(&net, PH_SHAPE(outputs), 1)};
+            net.last = node(&net, &ph_operation_gemm, &(struct ph_gemm_attributes){1, 1, false, transpose}, inputs, 3);
+        }
+        char what[64];
+        snprintf(what, sizeof what, "network %d", i);
+        check(&net, what, 2e-5);
+    }
+}
+
+/* Every operation's own cases, one input at a time fed and the rest constant. */
+static void test_operation_cases(void **state) {
+    int cases = 0;
+    for (int o = 0; ph_operations[o]; o++) {
+        const struct ph_operation *operation = ph_operations[o];
+        for (const struct ph_case *c = operation->cases; c && c->label; c++) {
+            const struct ph_case_input *first = &c->inputs[0];
+            if (first->constant || first->values || ph_shape_size(&first->shape) == 0) continue;
+            if (!(operation->differentiable & (1u << 31 | 1u)) || c->output_count > 1) continue;
+            struct network net;
+            network_start(&net, *state, first->shape);
+            int inputs[PH_CASE_INPUTS] = {net.input}, count = 1;
+            for (; count < PH_CASE_INPUTS && (c->inputs[count].low != c->inputs[count].high || c->inputs[count].values); count++) {
+                const struct ph_case_input *input = &c->inputs[count];
+                inputs[count] = constant(&net, input->shape, 0);
+                float *values = net.constants[net.constant_count - 1];
+                for (int64_t i = 0; i < ph_shape_size(&input->shape); i++) {
+                    key.step++;
+                    values[i] = input->values ? (float)input->values[i]
+                                              : (float)(input->low + ph_random_uniform(key, 0) * (input->high - input->low));
+                }
+            }
+            net.last = node(&net, operation, c->attributes, inputs, count);
+            struct ph_shape shape = first->shape;
+            float *values = malloc((size_t)ph_shape_size(&shape) * sizeof *values);
+            for (int64_t i = 0; i < ph_shape_size(&shape); i++) {
+                key.step++;
+                values[i] = (float)(first->low + ph_random_uniform(key, 0) * (first->high - first->low));
+            }
+            check_with(&net, operation->name, 1e-4, values);
+            cases++;
+        }
+    }
+    printf("%d cases of operations\n", cases);
+    assert_true(cases > 100);
+}
+
+static void test_fourier(void **state) {
+    static const int sizes[][2] = {{8, 8}, {7, 9}, {16, 15}, {1, 6}, {5, 1}, {32, 48}};
+    for (int i = 0; i < PH_COUNT(sizes); i++) {
+        struct network net;
+        network_start(&net, *state, PH_SHAPE(2, 3, sizes[i][0], sizes[i][1] / 2 + 1, 2));
+        net.last = node(&net, &ph_operation_irfft2, &(struct ph_irfft2_attributes){sizes[i][1]}, &net.input, 1);
+        int square[2] = {net.last, net.last};
+        net.last = node(&net, &ph_operation_mul, NULL, square, 2);
+        check(&net, "inverse Fourier transform", 1e-5);
+    }
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_convolutions), cmocka_unit_test(test_first_layers)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_convolutions), cmocka_unit_test(test_first_layers),
+        cmocka_unit_test(test_networks), cmocka_unit_test(test_operation_cases), cmocka_unit_test(test_fourier)};
     ph_context *context = ph_context_create();
     for (int level = ph_instruction_set_detect() + 1; level < PH_COUNT(ph_instruction_set_names); level++)
         printf("this processor has no %s: its kernels are compiled but not run\n", ph_instruction_set_names[level]);
