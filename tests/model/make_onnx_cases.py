@@ -18,7 +18,12 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 FOLDER = pathlib.Path(__file__).parent / "data" / "onnx"
-random = np.random.default_rng(20)
+random = None  # starts anew for each case, so that one more does not change the others
+
+
+def restart():
+    global random
+    random = np.random.default_rng(20)
 
 
 def data(*shape):
@@ -68,12 +73,18 @@ def case(name, opset, nodes, inputs, constants=None, batch=None, stored=None):
     for kind, arrays in (("input", inputs), ("output", dict(zip(names, outputs)))):
         for i, (key, array) in enumerate(arrays.items()):
             (folder / f"{kind}_{i}.pb").write_bytes(numpy_helper.from_array(np.asarray(array), key).SerializeToString())
+    restart()
 
 
 def newer():
     for opset, size in ((18, 2), (21, 4)):  # scale and bias of each group, then of each channel
         case(f"groupnorm_{opset}", opset, node("GroupNormalization", "x,s,b", num_groups=2, epsilon=1e-2),
              {"x": data(2, 4, 3, 2)}, {"s": data(size), "b": data(size)})
+    for name, axis in (("last", -1), ("first", 0), ("middle", -2)):
+        x = data(2, 3, 4)
+        case(f"layernorm_17_{name}", 18, node("LayerNormalization", "x,s,b", axis=axis, epsilon=1e-3), {"x": x},
+             {"s": data(*x.shape[axis:]), "b": data(*x.shape[axis:])})
+    case("layernorm_17_no_bias", 18, node("LayerNormalization", "x,s"), {"x": data(4, 5)}, {"s": data(5)})
     case("gelu_20", 20, node("Gelu", "x"), {"x": 3 * data(3, 7)})
     case("gelu_20_tanh", 20, node("Gelu", "x", approximate="tanh"), {"x": 3 * data(3, 7)})
     case("mish_18", 18, node("Mish", "x"), {"x": 4 * data(4, 5)})
@@ -168,6 +179,7 @@ def older():
 
 if __name__ == "__main__":
     shutil.rmtree(FOLDER, ignore_errors=True)
+    restart()
     newer()
     exported_at_batch_1()
     older()
