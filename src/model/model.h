@@ -6,7 +6,15 @@
 #include "graph/graph.h"
 
 /* What a loader reports about the network's main input. */
-struct ph_model_input { const char *name; struct ph_shape shape; /* dims -1 where free */ };
+struct ph_model_input {
+    const char *name;
+    struct ph_shape shape; /* dims -1 where free */
+    /* What the file says about preparing pictures, as Caffe's data layers do: input = (picture * 255 - mean) * scale, mean
+     * one for all or one for each channel. mean_count 0: no mean; scale 0: the file says nothing. */
+    const float *mean;
+    int mean_count;
+    double scale;
+};
 
 struct ph_model_format {
     const char *name;             /* "ONNX" */
@@ -25,7 +33,12 @@ struct ph_model_format {
     int (*output_count)(const void *parsed);
     const char *(*output)(const void *parsed, int index);
     int64_t (*parameter_count)(const void *parsed);
+    /* What the file says about itself: PH_FACT_... or a key of its metadata; "" when it says nothing. May be NULL. */
+    const char *(*fact)(const void *parsed, const char *key);
 };
+
+#define PH_FACT_PRODUCER "producer"       /* the program that wrote the file */
+#define PH_FACT_DESCRIPTION "description" /* free text */
 
 extern const struct ph_model_format *const ph_model_formats[]; /* NULL-terminated */
 extern const struct ph_model_format ph_model_format_onnx, ph_model_format_caffe;
@@ -38,26 +51,65 @@ struct ph_model {
     char *path;               /* as given; NULL for the embedded one */
     char sha256[65];
     ph_preprocessing preprocessing;
-    char **labels;            /* NULL where unknown */
+    char **labels;            /* one block; NULL where unknown */
     int label_count;
-    struct ph_pool pool;      /* strings handed out by the public functions */
+    struct ph_pool pool;      /* what was found out once after loading */
+    struct ph_pool layer_pool; /* what ph_model_layers handed out last */
     /* Found out once after loading, by building the graph at the default size. */
+    int input;                /* index of the file's input that takes the picture */
+    bool channels_last;       /* the file wants [N,H,W,C]; phosphene feeds [N,C,H,W] */
     struct ph_shape default_input; /* [1,C,H,W] with free sizes filled in */
     bool size_is_free;
-    char *logits, *probabilities, *unsupported;
+    const char *logits, *probabilities, *unsupported;
+    int class_count;          /* 0 when unknown */
+    const char **layer_names; /* layers at the default size */
+    int layer_name_count;
     int64_t parameters;
-    ph_layer_info *layers;
 };
 
-/* `shape` is the input's, complete; adds the input unless `input` names a value to read from. *output: nothing beyond
- * what ph_graph_find gives. A layer that is not there because the file has an unsupported operation before it: the error
- * says so. */
+/* Appends the network to `graph`, reading `input`: a value [N,C,H,W] that holds prepared pictures. Other inputs of the
+ * network become inputs of the graph, to be left at zero. What cannot be computed at this size is not there;
+ * ph_model_find_layer says so. */
 ph_status ph_model_build(const struct ph_model *model, struct ph_graph *graph, int input);
 
 /* Fails, listing the nearest names, when the graph (built from this model) has no such layer. */
 ph_status ph_model_find_layer(const struct ph_model *model, const struct ph_graph *graph, const char *name, int *value);
 
+/* ---- labels.c ---------------------------------------------------------------------------------------------------- */
+
 /* Class by name (whole name, or one of its comma-separated synonyms, case-insensitive) or decimal index. */
 ph_status ph_model_find_class(const struct ph_model *model, const char *text, int *index);
+
+/* Reads labels out of text, one per line; `source` names it in errors. */
+ph_status ph_labels_parse(struct ph_model *model, const char *source, const char *text, size_t size);
+/* Those lying beside the model, if any; what does not fit is logged and left. */
+ph_status ph_labels_find(struct ph_model *model);
+
+/* ---- preprocessing.c --------------------------------------------------------------------------------------------- */
+
+struct ph_preset {
+    const char *name, *help;
+    float scale;
+    float mean[3], deviation[3]; /* in the network's channel order; their average for networks with other channels */
+    bool bgr;
+};
+extern const struct ph_preset ph_presets[]; /* ends with a NULL name */
+
+/* What a sidecar says beside preprocessing. */
+struct ph_sidecar { int height, width; /* 0: nothing */ char *labels; /* path; NULL: nothing */ };
+
+/* Reads MODEL.phosphene into *preprocessing and *sidecar (labels to be freed). *found is false when there is none. */
+ph_status ph_sidecar_read(const struct ph_model *model, bool *found, ph_preprocessing *preprocessing,
+                          struct ph_sidecar *sidecar);
+/* The best guess from the file and from how its graph begins. */
+ph_preprocessing ph_preprocessing_guess(const struct ph_model *model, const struct ph_graph *graph, int input);
+
+/* MODEL without its extension, and `suffix` behind it; NULL when memory ran out. */
+char *ph_model_beside(const struct ph_model *model, const char *suffix);
+
+/* ---- embedded.c: the default network and its class names -------------------------------------------------------------- */
+
+extern const uint8_t ph_embedded_model[], ph_embedded_model_end[], ph_embedded_labels[], ph_embedded_labels_end[];
+enum { PH_EMBEDDED_SIZE = 64 }; /* pixels; it was trained at this size */
 
 #endif

@@ -1,0 +1,451 @@
+/* Loading a network, finding out what a person would ask about it, and turning it into graphs. */
+#include "graph/operations.h"
+#include "model/model.h"
+#include <string.h>
+
+const struct ph_model_format *const ph_model_formats[] = {&ph_model_format_onnx, &ph_model_format_caffe, NULL};
+
+enum { DEFAULT_SIZE = 224, OTHER_SIZE_STEP = 64 };
+
+/* ---- The file ------------------------------------------------------------------------------------------------------ */
+
+static bool ends_with(const char *text, const char *end, size_t end_length) {
+    size_t length = strlen(text);
+    return length >= end_length && !strncasecmp(text + length - end_length, end, end_length);
+}
+
+/* The format whose list of extensions holds that of `path`, and the extension's length. */
+static const struct ph_model_format *format_by_name(const char *path, size_t *extension_length) {
+    *extension_length = 0;
+    for (int i = 0; ph_model_formats[i]; i++)
+        for (const char *extension = ph_model_formats[i]->extensions; *extension;) {
+            size_t length = strcspn(extension, " ");
+            if (ends_with(path, extension, length)) {
+                *extension_length = length;
+                return ph_model_formats[i];
+            }
+            extension += length;
+            extension += strspn(extension, " ");
+        }
+    return NULL;
+}
+
+char *ph_model_beside(const struct ph_model *model, const char *suffix) {
+    size_t extension;
+    format_by_name(model->path, &extension);
+    return ph_sprintf("%.*s%s", (int)(strlen(model->path) - extension), model->path, suffix);
+}
+
+/* What stands in a repository where a large file is kept elsewhere. */
+static bool is_large_file_pointer(const struct ph_file *file) {
+    static const char start[] = "version https://git-lfs.github.com/spec/";
+    return file->size >= sizeof start - 1 && !memcmp(file->data, start, sizeof start - 1);
+}
+
+static ph_status parse(ph_model *model) {
+    ph_context *context = model->context;
+    const char *path = model->path;
+    size_t extension;
+    if (is_large_file_pointer(&model->file))
+        return ph_fail(context, PH_ERROR_FORMAT, "%s: only a Git LFS pointer, not the network itself; fetch it with `git lfs pull`",
+                       path);
+    model->format = path ? format_by_name(path, &extension) : &ph_model_format_onnx;
+    if (model->format) return model->format->parse(context, path, &model->file, &model->parsed);
+    for (int i = 0; ph_model_formats[i]; i++) {
+        ph_status status = ph_model_formats[i]->parse(context, path, &model->file, &model->parsed);
+        if (status == PH_ERROR_MEMORY) return status;
+        if (status) continue;
+        model->format = ph_model_formats[i];
+        return PH_OK;
+    }
+    struct ph_text known = {0};
+    for (int i = 0; ph_model_formats[i]; i++)
+        ph_text_append(&known, "%s%s (%s)", i ? ", " : "", ph_model_formats[i]->name, ph_model_formats[i]->extensions);
+    ph_status status = known.failed ? ph_fail_memory(context)
+        : ph_fail(context, PH_ERROR_FORMAT, "%s: not a network in a format that can be read: %s", path, known.data);
+    ph_text_finish(&known);
+    return status;
+}
+
+/* A Caffe definition stands for the weights beside it, so that both names of a network lead to the same model. */
+static char *weights_path(const char *path) {
+    static const char definition[] = ".prototxt", weights[] = ".caffemodel";
+    if (ends_with(path, definition, sizeof definition - 1)) {
+        char *other = ph_sprintf("%.*s%s", (int)(strlen(path) - (sizeof definition - 1)), path, weights);
+        if (!other || ph_file_exists(other)) return other;
+        ph_free(other);
+    }
+    return ph_strdup(path);
+}
+
+static ph_status file_open(ph_model *model, const char *path) {
+    if (!path) {
+        model->file = (struct ph_file){.data = ph_embedded_model, .size = (size_t)(ph_embedded_model_end - ph_embedded_model)};
+        return PH_OK;
+    }
+    model->path = weights_path(path);
+    if (!model->path) return ph_fail_memory(model->context);
+    return ph_file_open(model->context, model->path, &model->file);
+}
+
+/* ---- The input ----------------------------------------------------------------------------------------------------- */
+
+static bool is_picture_channels(int64_t channels) { return channels == 1 || channels == 3 || channels == 4; }
+
+/* The input that takes the picture: the first that can be one, else the first with more than one axis. */
+static int picture_input(const ph_model *model) {
+    int count = model->format->input_count(model->parsed), second = -1;
+    for (int i = 0; i < count; i++) {
+        struct ph_shape shape = model->format->input(model->parsed, i).shape;
+        if (shape.rank == 4 && (shape.dims[1] < 0 || is_picture_channels(shape.dims[1]) || is_picture_channels(shape.dims[3])))
+            return i;
+        if (shape.rank >= 2 && second < 0) second = i;
+    }
+    return PH_MAX(second, 0);
+}
+
+/* [1,C,H,W] with every free size filled in; height and width from the sidecar, or 0. */
+static void input_resolve(ph_model *model, int height, int width) {
+    struct ph_shape shape = model->format->input(model->parsed, model->input).shape;
+    if (!shape.rank) shape = PH_SHAPE(-1, -1, -1, -1);
+    model->channels_last = shape.rank == 4 && is_picture_channels(shape.dims[3]) && !is_picture_channels(shape.dims[1]);
+    if (model->channels_last) shape = PH_SHAPE(shape.dims[0], shape.dims[3], shape.dims[1], shape.dims[2]);
+    int size = model->path ? DEFAULT_SIZE : PH_EMBEDDED_SIZE;
+    shape.dims[0] = 1;
+    for (int i = 1; i < shape.rank; i++) {
+        bool spatial = shape.rank >= 3 && i >= 2;
+        if (shape.dims[i] < 0) shape.dims[i] = spatial ? size : i == 1 && shape.rank == 4 ? 3 : 1;
+    }
+    if (shape.rank == 4 && height && width) shape.dims[2] = height, shape.dims[3] = width;
+    model->default_input = shape;
+}
+
+/* ---- Graphs -------------------------------------------------------------------------------------------------------- */
+
+/* Inputs beside the picture's, with free sizes 1 but for the batch. */
+static ph_status other_input_add(const ph_model *model, struct ph_graph *graph, int index, int64_t batch, int *value) {
+    struct ph_model_input input = model->format->input(model->parsed, index);
+    for (int i = 0; i < input.shape.rank; i++)
+        if (input.shape.dims[i] < 0) input.shape.dims[i] = i ? 1 : batch;
+    return ph_graph_add_input(graph, input.name, PH_FLOAT, input.shape, value);
+}
+
+/* As ph_model_build, and says what could not be computed. */
+static ph_status build(const ph_model *model, struct ph_graph *graph, int input, const char **unsupported) {
+    int count = model->format->input_count(model->parsed);
+    int *inputs = ph_alloc_array((size_t)count, sizeof *inputs);
+    if (!inputs) return ph_fail_memory(model->context);
+    ph_status status = PH_OK;
+    const struct ph_shape *fed = &graph->values[input].shape;
+    int64_t batch = fed->rank ? fed->dims[0] : 1;
+    for (int i = 0; i < count && !status; i++) {
+        static const struct ph_transpose_attributes channels_last = {.order = {0, 2, 3, 1}};
+        inputs[i] = input;
+        if (i != model->input) status = other_input_add(model, graph, i, batch, &inputs[i]);
+        else if (model->channels_last)
+            status = ph_graph_add(graph, &ph_operation_transpose, NULL, &channels_last, &input, 1, &inputs[i]);
+    }
+    if (!status) status = model->format->build(model->parsed, graph, inputs, count, unsupported);
+    ph_free(inputs);
+    return status;
+}
+
+ph_status ph_model_build(const struct ph_model *model, struct ph_graph *graph, int input) {
+    const char *unsupported;
+    return build(model, graph, input, &unsupported);
+}
+
+/* A graph of the network alone, for pictures of this size. */
+static ph_status build_alone(const ph_model *model, int height, int width, struct ph_graph **graph, int *input,
+                             const char **unsupported) {
+    struct ph_shape shape = model->default_input;
+    if (shape.rank == 4) shape.dims[2] = height, shape.dims[3] = width;
+    PH_TRY(ph_graph_create(model->context, graph));
+    ph_status status = ph_graph_add_input(*graph, model->format->input(model->parsed, model->input).name, PH_FLOAT, shape, input);
+    if (!status) status = build(model, *graph, *input, unsupported);
+    if (status) ph_graph_destroy(graph);
+    return status;
+}
+
+/* ---- What is found out once ---------------------------------------------------------------------------------------- */
+
+static const struct ph_node *node_of(const struct ph_graph *graph, int value) {
+    int node = graph->values[value].node;
+    return node == PH_ABSENT ? NULL : &graph->nodes[node];
+}
+
+/* Behind views, which only rename or reshape. */
+static int behind_views(const struct ph_graph *graph, int value) {
+    const struct ph_node *node;
+    while ((node = node_of(graph, value)) && node->operation->is_view) value = node->inputs[0];
+    return value;
+}
+
+/* [N,C], or [N,C,1,...]: the number of classes a value can stand for, else 0. */
+static int classes_of(const struct ph_shape *shape) {
+    if (shape->rank < 2 || shape->dims[1] < 1 || shape->dims[1] > INT32_MAX) return 0;
+    for (int i = 0; i < shape->rank; i++)
+        if (i != 1 && shape->dims[i] != 1) return 0;
+    return (int)shape->dims[1];
+}
+
+/* The last output that comes from a softmax gives both; else the last that has the form of scores is taken for logits. */
+static ph_status classes_find(ph_model *model, const struct ph_graph *graph) {
+    int logits = PH_ABSENT, probabilities = PH_ABSENT, count = model->format->output_count(model->parsed);
+    for (int i = count - 1; i >= 0 && probabilities == PH_ABSENT; i--) {
+        int output = ph_graph_find(graph, model->format->output(model->parsed, i));
+        if (output == PH_ABSENT) continue;
+        const struct ph_node *node = node_of(graph, behind_views(graph, output));
+        bool plain = node && node->operation == &ph_operation_softmax;
+        if ((plain || (node && node->operation == &ph_operation_log_softmax)) &&
+            classes_of(&graph->values[node->inputs[0]].shape)) {
+            logits = node->inputs[0];
+            if (!plain) break;
+            probabilities = node->outputs[0];
+        } else if (node && logits == PH_ABSENT && classes_of(&graph->values[output].shape)) {
+            logits = output;
+        }
+    }
+    if (logits != PH_ABSENT) {
+        model->class_count = classes_of(&graph->values[logits].shape);
+        if (!(model->logits = ph_pool_strdup(&model->pool, graph->values[logits].name))) return ph_fail_memory(model->context);
+    }
+    if (probabilities != PH_ABSENT &&
+        !(model->probabilities = ph_pool_strdup(&model->pool, graph->values[probabilities].name)))
+        return ph_fail_memory(model->context);
+    return PH_OK;
+}
+
+static ph_status layer_names_keep(ph_model *model, const struct ph_graph *graph) {
+    int count = 0;
+    for (int i = 0; i < graph->node_count; i++) count += graph->nodes[i].output_count;
+    model->layer_names = ph_pool_alloc(&model->pool, (size_t)count * sizeof *model->layer_names);
+    if (!model->layer_names) return ph_fail_memory(model->context);
+    for (int i = 0; i < graph->node_count; i++)
+        for (int j = 0; j < graph->nodes[i].output_count; j++) {
+            const char *name = ph_pool_strdup(&model->pool, graph->values[graph->nodes[i].outputs[j]].name);
+            if (!name) return ph_fail_memory(model->context);
+            model->layer_names[model->layer_name_count++] = name;
+        }
+    return PH_OK;
+}
+
+/* Other sizes work when a graph for one still has a layer that looks at neighbourhoods. */
+static ph_status size_free_find(ph_model *model) {
+    const struct ph_shape *shape = &model->default_input;
+    if (shape->rank != 4) return PH_OK;
+    struct ph_graph *graph;
+    const char *unsupported;
+    int input;
+    PH_TRY(build_alone(model, (int)shape->dims[2] + OTHER_SIZE_STEP, (int)shape->dims[3] + OTHER_SIZE_STEP, &graph, &input,
+                       &unsupported));
+    for (int i = 0; i < graph->node_count; i++)
+        if (graph->nodes[i].operation == &ph_operation_convolution || graph->nodes[i].operation == &ph_operation_max_pool ||
+            graph->nodes[i].operation == &ph_operation_average_pool)
+            model->size_is_free = true;
+    ph_graph_destroy(&graph);
+    return PH_OK;
+}
+
+/* `known`: the preprocessing was read from a sidecar. */
+static ph_status examine(ph_model *model, bool known) {
+    ph_context *context = model->context;
+    struct ph_graph *graph;
+    const char *unsupported;
+    int input;
+    /* A network whose input is larger than any picture is refused here, in words, and not by arithmetic later. */
+    const struct ph_shape *shape = &model->default_input;
+    char text[128];
+    for (int i = 0; i < shape->rank; i++)
+        if (shape->dims[i] > INT32_MAX / 2)
+            return ph_fail(context, PH_ERROR_UNSUPPORTED, "input shape %s is too large", ph_shape_text(shape, text));
+    bool picture = shape->rank == 4;
+    PH_TRY(build_alone(model, picture ? (int)shape->dims[2] : 0, picture ? (int)shape->dims[3] : 0, &graph, &input, &unsupported));
+    ph_status status = PH_OK;
+    if (unsupported && !(model->unsupported = ph_pool_strdup(&model->pool, unsupported))) status = ph_fail_memory(context);
+    if (!status && !graph->node_count)
+        status = ph_fail(context, PH_ERROR_UNSUPPORTED, "no layer of the network can be computed: %s",
+                         unsupported ? unsupported : "nothing depends on its input");
+    if (!status) status = layer_names_keep(model, graph);
+    if (!status) status = classes_find(model, graph);
+    if (!status && !known) {
+        model->preprocessing = ph_preprocessing_guess(model, graph, input);
+        ph_log(context, "preprocessing: %s, a guess: %s", model->preprocessing.preset, model->preprocessing.guessed);
+    }
+    ph_graph_destroy(&graph);
+    return status;
+}
+
+static void examine_log(const ph_model *model) {
+    if (model->unsupported)
+        ph_log(model->context, "only a part of the network can be computed, %d layers: %s", model->layer_name_count,
+               model->unsupported);
+    int count = model->format->input_count(model->parsed);
+    for (int i = 0; i < count; i++)
+        if (i != model->input)
+            ph_log(model->context, "input '%s' is fed zeros; the picture goes to '%s'", model->format->input(model->parsed, i).name,
+                   model->format->input(model->parsed, model->input).name);
+}
+
+/* ---- Loading ------------------------------------------------------------------------------------------------------- */
+
+static ph_status load(ph_model *model, const char *path) {
+    struct ph_sidecar sidecar = {0};
+    bool found;
+    PH_TRY(file_open(model, path));
+    PH_TRY(parse(model));
+    ph_sha256(model->file.data, model->file.size, model->sha256);
+    model->parameters = model->format->parameter_count(model->parsed);
+    model->input = picture_input(model);
+    input_resolve(model, 0, 0);
+    ph_status status = ph_sidecar_read(model, &found, &model->preprocessing, &sidecar);
+    if (!status) {
+        input_resolve(model, sidecar.height, sidecar.width);
+        status = examine(model, found);
+        if (status && status != PH_ERROR_MEMORY && model->path) ph_fail_prefix(model->context, "%s", model->path);
+    }
+    if (!status) status = size_free_find(model);
+    if (!status) status = sidecar.labels ? ph_model_load_labels(model, sidecar.labels) : ph_labels_find(model);
+    if (!status) examine_log(model);
+    ph_free(sidecar.labels);
+    return status;
+}
+
+ph_status ph_model_load(ph_context *context, const char *path, ph_model **model) {
+    if (!context) return PH_ERROR_ARGUMENT;
+    if (!model) return ph_fail(context, PH_ERROR_ARGUMENT, "ph_model_load: no place given for the model");
+    *model = ph_alloc(sizeof **model);
+    if (!*model) return ph_fail_memory(context);
+    (*model)->context = context;
+    ph_status status = load(*model, path);
+    if (status) ph_model_destroy(model);
+    return status;
+}
+
+void ph_model_destroy(ph_model **model) {
+    if (!model || !*model) return;
+    if ((*model)->parsed) (*model)->format->destroy((*model)->parsed);
+    ph_file_close(&(*model)->file);
+    ph_pool_finish(&(*model)->pool);
+    ph_pool_finish(&(*model)->layer_pool);
+    ph_free((*model)->labels);
+    ph_free((*model)->path);
+    ph_free(*model);
+    *model = NULL;
+}
+
+/* ---- Questions ----------------------------------------------------------------------------------------------------- */
+
+ph_model_info ph_model_describe(const ph_model *model) {
+    if (!model) return (ph_model_info){0};
+    struct ph_model_input input = model->format->input(model->parsed, model->input);
+    const struct ph_shape *fed = &model->default_input;
+    ph_model_info info = {.path = model->path ? ph_base_name(model->path) : "embedded", .format = model->format->name,
+        .sha256 = model->sha256, .input_name = input.name, .rank = input.shape.rank,
+        .channels = fed->rank > 1 ? (int)fed->dims[1] : 1, .height = fed->rank == 4 ? (int)fed->dims[2] : 1,
+        .width = fed->rank >= 3 ? (int)fed->dims[fed->rank - 1] : 1, .size_is_free = model->size_is_free,
+        .parameters = model->parameters, .logits = model->logits, .probabilities = model->probabilities,
+        .unsupported = model->unsupported};
+    memcpy(info.dims, input.shape.dims, sizeof info.dims);
+    return info;
+}
+
+static double node_flops(const struct ph_graph *graph, const struct ph_node *node) {
+    const struct ph_shape *input_shapes[PH_MAX_OUTPUTS], output = graph->values[node->outputs[0]].shape;
+    enum ph_type input_types[PH_MAX_OUTPUTS], output_type = graph->values[node->outputs[0]].type;
+    if (!node->operation->flops || node->input_count > PH_COUNT(input_shapes)) return (double)ph_shape_size(&output);
+    for (int i = 0; i < node->input_count; i++) {
+        const struct ph_value *value = node->inputs[i] == PH_ABSENT ? NULL : &graph->values[node->inputs[i]];
+        input_shapes[i] = value ? &value->shape : NULL;
+        input_types[i] = value ? value->type : PH_FLOAT;
+    }
+    return node->operation->flops(&(struct ph_call){.attributes = node->attributes, .input_count = node->input_count,
+        .output_count = 1, .input_shapes = input_shapes, .input_types = input_types, .output_shapes = &output,
+        .output_types = &output_type});
+}
+
+static int64_t node_parameters(const struct ph_graph *graph, const struct ph_node *node) {
+    int64_t count = 0;
+    for (int i = 0; i < node->input_count; i++) {
+        const struct ph_value *value = node->inputs[i] == PH_ABSENT ? NULL : &graph->values[node->inputs[i]];
+        if (value && value->data && value->type == PH_FLOAT) count += ph_shape_size(&value->shape);
+    }
+    return count;
+}
+
+static ph_status layers_list(const struct ph_graph *graph, struct ph_pool *pool, const ph_layer_info **layers, int *count) {
+    int capacity = 0;
+    for (int i = 0; i < graph->node_count; i++) capacity += graph->nodes[i].output_count;
+    ph_layer_info *list = ph_pool_alloc(pool, (size_t)capacity * sizeof *list);
+    if (!list) return ph_fail_memory(graph->context);
+    int filled = 0;
+    for (int i = 0; i < graph->node_count; i++) {
+        const struct ph_node *node = &graph->nodes[i];
+        for (int j = 0; j < node->output_count; j++) {
+            const struct ph_value *value = &graph->values[node->outputs[j]];
+            ph_layer_info *layer = &list[filled++];
+            *layer = (ph_layer_info){.name = ph_pool_strdup(pool, value->name), .operation = node->operation->name,
+                .rank = value->shape.rank, .parameters = j ? 0 : node_parameters(graph, node),
+                .flops = j ? 0 : node_flops(graph, node)};
+            memcpy(layer->dims, value->shape.dims, sizeof layer->dims);
+            if (!layer->name) return ph_fail_memory(graph->context);
+        }
+    }
+    *layers = list;
+    *count = filled;
+    return PH_OK;
+}
+
+ph_status ph_model_layers(ph_model *model, int height, int width, const ph_layer_info **layers, int *count) {
+    if (!model) return PH_ERROR_ARGUMENT;
+    if (!layers || !count) return ph_fail(model->context, PH_ERROR_ARGUMENT, "ph_model_layers: no place given for the layers");
+    enum { LARGEST = 1 << 15 };
+    if (height < 0 || width < 0 || height > LARGEST || width > LARGEST)
+        return ph_fail(model->context, PH_ERROR_ARGUMENT, "size %dx%d: 1 to %d pixels, 0 for the network's own", width, height,
+                       LARGEST);
+    bool picture = model->default_input.rank == 4;
+    struct ph_graph *graph;
+    const char *unsupported;
+    int input;
+    PH_TRY(build_alone(model, height || !picture ? height : (int)model->default_input.dims[2],
+                       width || !picture ? width : (int)model->default_input.dims[3], &graph, &input, &unsupported));
+    ph_pool_finish(&model->layer_pool);
+    ph_status status = layers_list(graph, &model->layer_pool, layers, count);
+    ph_graph_destroy(&graph);
+    return status;
+}
+
+static const char *layer_name(void *user, int index) { return ((const struct ph_model *)user)->layer_names[index]; }
+
+/* The names of the last few layers that can be computed, as those before an unsupported operation are what is left. */
+static void layers_left(struct ph_text *text, const struct ph_model *model) {
+    enum { SHOWN = 12 };
+    int first = PH_MAX(0, model->layer_name_count - SHOWN);
+    ph_text_append(text, "; %d layers can still be used%s: ", model->layer_name_count, first ? ", the last of them" : "");
+    for (int i = first; i < model->layer_name_count; i++)
+        ph_text_append(text, "%s%s", i > first ? ", " : "", model->layer_names[i]);
+}
+
+ph_status ph_model_find_layer(const struct ph_model *model, const struct ph_graph *graph, const char *name, int *value) {
+    *value = ph_graph_find(graph, name);
+    if (*value != PH_ABSENT) return PH_OK;
+    char shape[128];
+    struct ph_text text = {0};
+    bool known = false;
+    for (int i = 0; i < model->layer_name_count; i++) known |= !strcmp(model->layer_names[i], name);
+    if (known) {
+        ph_text_append(&text, "layer '%s' cannot be computed at this size; the network's own input is %s", name,
+                       ph_shape_text(&model->default_input, shape));
+    } else {
+        ph_text_append(&text, "no layer '%s'", name);
+        ph_suggest(&text, name, model->layer_name_count, layer_name, (void *)model);
+        if (model->unsupported) {
+            ph_text_append(&text, " (%s)", model->unsupported);
+            layers_left(&text, model);
+        }
+    }
+    ph_status status = text.failed ? ph_fail_memory(model->context)
+        : ph_fail(model->context, known ? PH_ERROR_SHAPE : PH_ERROR_NOT_FOUND, "%s", text.data);
+    ph_text_finish(&text);
+    return status;
+}
