@@ -227,6 +227,9 @@ PH_API const char *ph_recipe_get(const ph_recipe *recipe, const char *name);
 /* Sets every option named in `text`, lines of `option=value`; keys starting with "#" are facts about the run
  * (#objective, #model, #model-sha256, #profile, #value, ...) and are skipped here. */
 PH_API ph_status ph_recipe_parse(ph_recipe *recipe, const char *text);
+/* The reverse: lines of every option that shapes the picture and is not at its default. Recipes with equal text make equal
+ * pictures. Free with ph_string_destroy. */
+PH_API ph_status ph_recipe_text(const ph_recipe *recipe, char **text);
 /* One fact or option out of such a text, copied into `value` (cut at `size`); false when it is not there. */
 PH_API bool ph_recipe_lookup(const char *text, const char *key, char *value, size_t size);
 
