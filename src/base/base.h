@@ -118,6 +118,10 @@ void ph_random_normal(struct ph_random_key key, float *values, size_t count);
  * floating-point mode is restored. */
 void ph_parallel_for(const ph_context *context, int64_t count, void (*body)(void *argument, int64_t index), void *argument);
 
+/* Runs body(argument) on the calling thread with context->threads - 1 others standing by for the parallel loops in it: one
+ * start of threads for all of them. Regions inside regions are part of the outer one. */
+void ph_parallel_region(const ph_context *context, void (*body)(void *argument), void *argument);
+
 /* Seconds on a monotonic clock. */
 double ph_seconds(void);
 

@@ -1,6 +1,17 @@
-/* Parallel loops over OpenMP. */
+/* Parallel loops.
+ *
+ * OpenMP provides the threads: one parallel region spans a whole piece of work (ph_parallel_region), in which the calling
+ * thread goes its way and the others serve the loops it meets. OpenMP's own loops end in a barrier of all threads, and on a
+ * machine that is busy with something else each barrier can wait a scheduler's time slice for a thread that has nothing
+ * to do. Here the caller waits only for threads that have claimed part of the loop, and does the rest itself; idle threads
+ * spin briefly, then sleep. */
 #include "base/base.h"
+#include <linux/futex.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 #if defined __SSE__
 #include <xmmintrin.h>
 #endif
@@ -25,21 +36,126 @@ static void mode_leave(unsigned saved) {
 #endif
 }
 
-void ph_parallel_for(const ph_context *context, int64_t count, void (*body)(void *argument, int64_t index), void *argument) {
-    int threads = (int)PH_MIN((int64_t)context->threads, count);
-    if (threads <= 1) {
+static void pause_briefly(void) {
+#if defined __SSE__
+    _mm_pause();
+#endif
+}
+
+/* The loop at hand. `state` holds the number of threads inside it, whether it may be entered, and a generation that tells
+ * it from the one before; everything else is written only while it is closed and empty. */
+enum { INSIDE = 0xffff, OPEN = 0x10000, GENERATION = 0x20000 };
+
+struct team {
+    _Alignas(64) _Atomic uint64_t state;
+    _Alignas(64) _Atomic int64_t next;
+    int64_t count;
+    void (*body)(void *argument, int64_t index);
+    void *argument;
+    _Alignas(64) _Atomic uint32_t bell; /* rung for sleepers */
+    _Atomic int sleepers;
+    _Atomic bool finished;
+};
+
+static _Thread_local struct team *current; /* the team whose loops this thread starts */
+static _Thread_local bool inside_loop;     /* loops started inside a loop run alone */
+
+static void claim(struct team *team) {
+    inside_loop = true;
+    for (int64_t i; (i = atomic_fetch_add_explicit(&team->next, 1, memory_order_relaxed)) < team->count;)
+        team->body(team->argument, i);
+    inside_loop = false;
+}
+
+/* Longer than the gaps between the loops of a program, shorter than what a neighbour would notice. */
+static const double SPIN_SECONDS = 50e-6;
+
+static void serve(struct team *team) {
+    uint64_t seen = 0; /* generation served last */
+    double idle_since = ph_seconds();
+    for (int spins = 0; !atomic_load_explicit(&team->finished, memory_order_acquire); spins++) {
+        uint64_t state = atomic_load_explicit(&team->state, memory_order_acquire);
+        if (state & OPEN && state / GENERATION != seen) {
+            if (!atomic_compare_exchange_weak_explicit(&team->state, &state, state + 1, memory_order_acquire,
+                                                       memory_order_relaxed))
+                continue;
+            seen = state / GENERATION;
+            claim(team);
+            atomic_fetch_sub_explicit(&team->state, 1, memory_order_release);
+            idle_since = ph_seconds();
+            continue;
+        }
+        pause_briefly();
+        if (spins % 64 || ph_seconds() - idle_since < SPIN_SECONDS) continue;
+        uint32_t bell = atomic_load(&team->bell);
+        atomic_fetch_add(&team->sleepers, 1);
+        state = atomic_load(&team->state);
+        if (!(state & OPEN && state / GENERATION != seen) && !atomic_load(&team->finished))
+            syscall(SYS_futex, &team->bell, FUTEX_WAIT_PRIVATE, bell, NULL, NULL, 0);
+        atomic_fetch_sub(&team->sleepers, 1);
+        idle_since = ph_seconds();
+    }
+}
+
+static void ring(struct team *team) {
+    if (!atomic_load(&team->sleepers)) return;
+    atomic_fetch_add(&team->bell, 1);
+    syscall(SYS_futex, &team->bell, FUTEX_WAKE_PRIVATE, INT32_MAX, NULL, NULL, 0);
+}
+
+static void team_loop(struct team *team, int64_t count, void (*body)(void *argument, int64_t index), void *argument) {
+    team->count = count;
+    team->body = body;
+    team->argument = argument;
+    atomic_store_explicit(&team->next, 0, memory_order_relaxed);
+    uint64_t generation = atomic_load(&team->state) / GENERATION + 1;
+    atomic_store(&team->state, generation * GENERATION | OPEN);
+    ring(team);
+    claim(team);
+    atomic_fetch_and(&team->state, ~(uint64_t)OPEN);
+    /* Whoever is still inside is at work on a claimed part, or has lost its processor: let it have this one. */
+    for (int spins = 0; atomic_load_explicit(&team->state, memory_order_acquire) & INSIDE; spins++) {
+        if (spins < 2000) pause_briefly();
+        else sched_yield();
+    }
+}
+
+void ph_parallel_region(const ph_context *context, void (*body)(void *argument), void *argument) {
+    if (context->threads == 1 || current || inside_loop) {
         unsigned saved = mode_enter();
-        for (int64_t i = 0; i < count; i++) body(argument, i);
+        body(argument);
         mode_leave(saved);
         return;
     }
-#pragma omp parallel num_threads(threads)
+    struct team team = {0};
+#pragma omp parallel num_threads(context->threads)
     {
         unsigned saved = mode_enter();
-#pragma omp for schedule(dynamic, 1)
-        for (int64_t i = 0; i < count; i++) body(argument, i);
+#pragma omp master
+        {
+            current = &team;
+            body(argument);
+            current = NULL;
+            atomic_store(&team.finished, true);
+            ring(&team);
+        }
+        if (!current && !atomic_load(&team.finished)) serve(&team);
         mode_leave(saved);
     }
+}
+
+struct loop { int64_t count; void (*body)(void *argument, int64_t index); void *argument; };
+
+static void loop_alone(void *argument) {
+    const struct loop *loop = argument;
+    if (current && !inside_loop) team_loop(current, loop->count, loop->body, loop->argument);
+    else for (int64_t i = 0; i < loop->count; i++) loop->body(loop->argument, i);
+}
+
+void ph_parallel_for(const ph_context *context, int64_t count, void (*body)(void *argument, int64_t index), void *argument) {
+    struct loop loop = {count, body, argument};
+    if (current || inside_loop || count <= 1) loop_alone(&loop);
+    else ph_parallel_region(context, loop_alone, &loop);
 }
 
 double ph_seconds(void) {

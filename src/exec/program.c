@@ -150,13 +150,22 @@ static void step_run(const struct ph_program *program, const struct ph_step *ste
     }
 }
 
+struct span { const struct ph_program *program; int first, last; };
+
+static void span_run(void *argument) {
+    const struct span *span = argument;
+    for (int i = span->first; i < span->last; i++) step_run(span->program, &span->program->plan.steps[i]);
+}
+
 ph_status ph_program_forward(struct ph_program *program) {
-    for (int i = 0; i < program->plan.forward_count; i++) step_run(program, &program->plan.steps[i]);
+    struct span span = {program, 0, program->plan.forward_count};
+    ph_parallel_region(program->context, span_run, &span);
     return PH_OK;
 }
 
 ph_status ph_program_backward(struct ph_program *program) {
-    for (int i = program->plan.forward_count; i < program->plan.step_count; i++) step_run(program, &program->plan.steps[i]);
+    struct span span = {program, program->plan.forward_count, program->plan.step_count};
+    ph_parallel_region(program->context, span_run, &span);
     return PH_OK;
 }
 
@@ -201,18 +210,27 @@ static int compare_double(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-/* Median time of each step over a few whole runs, so that caches are as they are in the loop. */
-static ph_status profile(struct ph_program *program) {
-    enum { RUNS = 7 };
-    struct ph_plan *plan = &program->plan;
-    double *times = ph_alloc_array((size_t)plan->step_count + 1, RUNS * sizeof *times);
-    if (!times) return ph_fail_memory(program->context);
+enum { RUNS = 9 };
+struct profile { const struct ph_program *program; double *times; };
+
+static void profile_run(void *argument) {
+    const struct profile *profile = argument;
+    const struct ph_plan *plan = &profile->program->plan;
     for (int run = -1; run < RUNS; run++)
         for (int i = 0; i < plan->step_count; i++) {
             double start = ph_seconds();
-            step_run(program, &plan->steps[i]);
-            if (run >= 0) times[i * RUNS + run] = ph_seconds() - start;
+            step_run(profile->program, &plan->steps[i]);
+            if (run >= 0) profile->times[i * RUNS + run] = ph_seconds() - start;
         }
+}
+
+/* Median time of each step over a few whole runs, so that caches are as they are in the loop. */
+static ph_status profile_steps(struct ph_program *program) {
+    struct ph_plan *plan = &program->plan;
+    double *times = ph_alloc_array((size_t)plan->step_count + 1, RUNS * sizeof *times);
+    if (!times) return ph_fail_memory(program->context);
+    struct profile profile = {program, times};
+    ph_parallel_region(program->context, profile_run, &profile);
     for (int i = 0; i < plan->step_count; i++) {
         qsort(&times[i * RUNS], RUNS, sizeof *times, compare_double);
         plan->steps[i].milliseconds = 1e3 * times[i * RUNS + RUNS / 2];
@@ -224,7 +242,7 @@ static ph_status profile(struct ph_program *program) {
 ph_status ph_program_print(struct ph_program *program, bool time, struct ph_text *text) {
     static const char *const kinds[] = {"", "convert", "add", "zero"};
     struct ph_plan *plan = &program->plan;
-    if (time) PH_TRY(profile(program));
+    if (time) PH_TRY(profile_steps(program));
     ph_text_append(text, "%-8s %-22s %-16s %-34s %-20s %9s %9s %10s%s\n", "", "operation", "kernel", "value", "shape",
                    "GFLOP", "KB", "offset", time ? "       ms  GFLOP/s" : "");
     double total_flops = 0, total_time = 0;
