@@ -4,8 +4,8 @@
  * exactly 0 passes nothing.
  *
  * The redirected forms are those of lucid (misc/redirected_relu_grad.py): a unit that is silent on the start picture
- * has no gradient, so where an item of the batch would get none at all, it goes to the inactive elements that it would move
- * towards activity. */
+ * has no gradient, so where an item of the batch would get none at all, it goes to the inactive elements that it would
+ * move towards activity. */
 #include "graph/ops/elementwise.h"
 #include <math.h>
 #include <string.h>
@@ -77,7 +77,7 @@ PH_UNARY_FORWARD(mish, x * tanh(softplus(x)))
 PH_UNARY_BACKWARD(mish, INPUTS, mish_slope(x))
 
 PH_UNARY_FORWARD(tanh, tanh(x))
-PH_UNARY_BACKWARD(tanh, OUTPUTS, 1 - y * y)
+PH_UNARY_BACKWARD(tanh, INPUTS, 1 / (cosh(x) * cosh(x)))
 
 PH_UNARY_FORWARD(elu, x > 0 ? x : a->alpha * expm1(x))
 PH_UNARY_BACKWARD(elu, INPUTS, x > 0 ? 1 : a->alpha * exp(x))
@@ -243,7 +243,7 @@ ACTIVATION(sigmoid, "1 / (1 + exp(-x))", "Sigmoid", OUTPUTS);
 ACTIVATION(hard_swish, "x clip(x / 6 + 1/2, 0, 1)", "HardSwish", INPUTS);
 ACTIVATION(silu, "x sigmoid(x)", NULL, INPUTS);
 ACTIVATION(mish, "x tanh(softplus(x))", "Mish", INPUTS);
-ACTIVATION(tanh, "hyperbolic tangent", "Tanh", OUTPUTS);
+ACTIVATION(tanh, "hyperbolic tangent", "Tanh", INPUTS);
 ACTIVATION(softplus, "log(1 + exp(x))", "Softplus", INPUTS);
 ACTIVATION(softsign, "x / (1 + |x|)", "Softsign", INPUTS);
 
@@ -258,7 +258,8 @@ ACTIVATION_ATTRIBUTES(selu, "elu scaled by gamma", "Selu", selu_read, INPUTS,
 ACTIVATION_ATTRIBUTES(celu, "x, or alpha (exp(x / alpha) - 1) where negative", "Celu", celu_read, INPUTS,
     {"alpha 1", ATTRIBUTES(.alpha = 1), PICTURE(-3, 3)}, {"alpha 2", ATTRIBUTES(.alpha = 2), ROW(-10, 10)});
 ACTIVATION_ATTRIBUTES(gelu, "x times the normal distribution function of x, or its tanh approximation", "Gelu",
-    gelu_read, INPUTS, {"erf", ATTRIBUTES(.tanh = false), PICTURE(-3, 3)}, {"tanh", ATTRIBUTES(.tanh = true), PICTURE(-3, 3)},
+    gelu_read, INPUTS, {"erf", ATTRIBUTES(.tanh = false), PICTURE(-3, 3)},
+    {"tanh", ATTRIBUTES(.tanh = true), PICTURE(-3, 3)},
     {"erf, far from 0", ATTRIBUTES(.tanh = false), ROW(-40, 40)},
     {"tanh, far from 0", ATTRIBUTES(.tanh = true), ROW(-40, 40)});
 ACTIVATION_ATTRIBUTES(hard_sigmoid, "clip(alpha x + beta, 0, 1)", "HardSigmoid", hard_sigmoid_read, OUTPUTS,

@@ -5,6 +5,7 @@
  * type decides how quotients and powers round. Among equal operands of min and max the first takes the gradient. */
 #include "graph/ops/elementwise.h"
 #include <math.h>
+#include <string.h>
 
 /* ---- Shape rules ------------------------------------------------------------------------------------------------- */
 
@@ -73,14 +74,13 @@ PH_BINARY_FORWARD(xor, (a != 0) != (b != 0))
 /* ---- Any number of operands -------------------------------------------------------------------------------------- */
 
 static void sum_forward(const struct ph_call *call) {
-    const struct ph_shape *shape = &call->output_shapes[0];
-    real *y = call->outputs[0];
-    int64_t size = ph_shape_size(shape);
-    for (int64_t i = 0; i < size; i++) y[i] = 0;
+    memset(call->outputs[0], 0, (size_t)ph_shape_size(&call->output_shapes[0]) * sizeof(real));
     for (int k = 0; k < call->input_count; k++) {
-        const real *x = call->inputs[k];
-        struct ph_walk walk = ph_walk_begin(shape, &call->input_shapes[k], 1);
-        for (int64_t i = 0; walk.left; i++, ph_walk_next(&walk)) y[i] += x[walk.offset[0]];
+        struct ph_walk walk = ph_broadcast_begin(call, k, 1);
+        for (; walk.left; ph_walk_next(&walk)) {
+            real *y = (real *)call->outputs[0] + walk.offset[0];
+            for (int64_t i = 0; i < walk.run; i++) y[i] += (real)ph_element(call->inputs[k], &walk, 1, i);
+        }
     }
 }
 
@@ -91,24 +91,21 @@ static void mean_forward(const struct ph_call *call) {
     for (int64_t i = 0; i < size; i++) y[i] /= (real)call->input_count;
 }
 
-static void scaled_sum_backward(const struct ph_call *call, double scale) {
-    const real *y_gradient = call->output_gradients[0];
-    for (int k = 0; k < call->input_count; k++) {
-        real *x_gradient = call->input_gradients[k];
-        if (!x_gradient) continue;
-        const struct ph_shape *shapes[] = {call->input_shapes[k], &call->output_shapes[0]};
-        struct ph_walk walk = ph_walk_begin(shapes[1], shapes, 2), outer, inner;
-        ph_walk_split(&walk, 0, &outer, &inner);
-        for (; outer.left; ph_walk_next(&outer)) {
-            double sum = 0;
-            for (ph_walk_enter(&inner, &outer); inner.left; ph_walk_next(&inner)) sum += y_gradient[inner.offset[1]];
-            x_gradient[outer.offset[0]] += (real)(scale * sum);
-        }
-    }
+static double sum_share(const struct ph_call *call, const struct ph_walk *walk, int64_t i) {
+    return ph_element(call->output_gradients[0], walk, 0, i);
 }
 
-static void sum_backward(const struct ph_call *call) { scaled_sum_backward(call, 1); }
-static void mean_backward(const struct ph_call *call) { scaled_sum_backward(call, 1.0 / call->input_count); }
+static double mean_share(const struct ph_call *call, const struct ph_walk *walk, int64_t i) {
+    return ph_element(call->output_gradients[0], walk, 0, i) / call->input_count;
+}
+
+static void sum_backward(const struct ph_call *call) {
+    for (int k = 0; k < call->input_count; k++) ph_broadcast_backward(call, k, 1, k, sum_share);
+}
+
+static void mean_backward(const struct ph_call *call) {
+    for (int k = 0; k < call->input_count; k++) ph_broadcast_backward(call, k, 1, k, mean_share);
+}
 
 static double operands_flops(const struct ph_call *call) {
     return (double)ph_shape_size(&call->output_shapes[0]) * call->input_count;
@@ -122,28 +119,27 @@ static ph_status where_infer(struct ph_inference *inference) {
 }
 
 static void where_forward(const struct ph_call *call) {
-    const real *condition = call->inputs[0], *a = call->inputs[1], *b = call->inputs[2];
-    real *y = call->outputs[0];
-    struct ph_walk walk = ph_walk_begin(&call->output_shapes[0], call->input_shapes, 3);
-    for (int64_t i = 0; walk.left; i++, ph_walk_next(&walk))
-        y[i] = condition[walk.offset[0]] != 0 ? a[walk.offset[1]] : b[walk.offset[2]];
+    struct ph_walk walk = ph_broadcast_begin(call, 0, 3);
+    for (; walk.left; ph_walk_next(&walk)) {
+        real *y = (real *)call->outputs[0] + walk.offset[0];
+        for (int64_t i = 0; i < walk.run; i++) {
+            int taken = ph_element(call->inputs[0], &walk, 1, i) != 0 ? 1 : 2;
+            y[i] = (real)ph_element(call->inputs[taken], &walk, 1 + taken, i);
+        }
+    }
+}
+
+static double where_share_a(const struct ph_call *call, const struct ph_walk *walk, int64_t i) {
+    return ph_element(call->inputs[0], walk, 1, i) != 0 ? ph_element(call->output_gradients[0], walk, 0, i) : 0;
+}
+
+static double where_share_b(const struct ph_call *call, const struct ph_walk *walk, int64_t i) {
+    return ph_element(call->inputs[0], walk, 1, i) != 0 ? 0 : ph_element(call->output_gradients[0], walk, 0, i);
 }
 
 static void where_backward(const struct ph_call *call) {
-    const real *condition = call->inputs[0], *y_gradient = call->output_gradients[0];
-    for (int operand = 1; operand <= 2; operand++) {
-        real *gradient = call->input_gradients[operand];
-        if (!gradient) continue;
-        const struct ph_shape *shapes[] = {call->input_shapes[0], call->input_shapes[operand], &call->output_shapes[0]};
-        struct ph_walk walk = ph_walk_begin(shapes[2], shapes, 3), outer, inner;
-        ph_walk_split(&walk, 1, &outer, &inner);
-        for (; outer.left; ph_walk_next(&outer)) {
-            double sum = 0;
-            for (ph_walk_enter(&inner, &outer); inner.left; ph_walk_next(&inner))
-                if ((condition[inner.offset[0]] != 0) == (operand == 1)) sum += y_gradient[inner.offset[2]];
-            gradient[outer.offset[1]] += (real)sum;
-        }
-    }
+    ph_broadcast_backward(call, 0, 3, 1, where_share_a);
+    ph_broadcast_backward(call, 0, 3, 2, where_share_b);
 }
 
 /* ---- ONNX -------------------------------------------------------------------------------------------------------- */
@@ -201,8 +197,9 @@ CASES(div, -1, 1, 0.5, 2)
 CASES(pow, 0.3, 2.5, -2, 2,
       {"whole powers of negative numbers", .inputs = {{PH_SHAPE(3, 4), -2, 2},
        {PH_SHAPE(4), .values = (const double[]){2, 0, 3, 1}, .constant = true}}},)
-CASES(mod, -4, 4, 1.6, 2.5)
-CASES(fmod, -4, 4, 1.6, 2.5)
+#define NEGATIVE_DIVIDEND {"negative a", .inputs = {{PH_SHAPE(2, 5), -4.6, -4}, {PH_SHAPE(5), 1.6, 1.9}}},
+CASES(mod, 4, 4.6, 1.6, 1.9, NEGATIVE_DIVIDEND)
+CASES(fmod, 4, 4.6, 1.6, 1.9, NEGATIVE_DIVIDEND)
 CASES(min, -2, 2, -1.7, 1.9)
 CASES(max, -2, 2, -1.7, 1.9)
 

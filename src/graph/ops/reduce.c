@@ -2,8 +2,7 @@
  *
  * Definitions: https://onnx.ai/onnx/operators/. Sums are accumulated in double, in row order. Among equal extremes the
  * first in row order is the one, in place and in gradient. */
-#include "graph/operations.h"
-#include "graph/ops/walk.h"
+#include "graph/ops/elementwise.h"
 #include <math.h>
 
 /* ---- Shapes ------------------------------------------------------------------------------------------------------ */
@@ -45,15 +44,20 @@ static ph_status place_infer(struct ph_inference *inference) {
     return PH_OK;
 }
 
-/* `outer` meets each element of the result once, `inner` the elements it is made of; offset 0 is that in the input,
- * offset 1 that in the result. Returns how many elements make one. */
-static int64_t reduce_walks(const struct ph_call *call, struct ph_walk *outer, struct ph_walk *inner) {
+/* Deals with one element of the result, that at elements->offset[1]; the walk goes through the `count` elements of the
+ * input it is made of, offset 0 being theirs. */
+typedef void one_result(const struct ph_call *call, const struct ph_walk *elements, int64_t count);
+
+PH_INLINE void each_result(const struct ph_call *call, one_result *deal) {
     struct ph_shape kept = kept_shape(call->input_shapes[0], call->attributes);
     const struct ph_shape *shapes[] = {call->input_shapes[0], &kept};
-    struct ph_walk walk = ph_walk_begin(shapes[0], shapes, 2);
-    ph_walk_split(&walk, 1, outer, inner);
-    ph_walk_enter(inner, outer);
-    return inner->left;
+    struct ph_walk walk = ph_walk_begin(shapes[0], shapes, 2), outer, inner;
+    int64_t count = ph_walk_split(&walk, 1, &outer, &inner);
+    for (; outer.left; ph_walk_next(&outer))
+        for (int64_t i = 0; i < outer.run; i++) {
+            ph_walk_enter(&inner, &outer, i);
+            deal(call, &inner, count);
+        }
 }
 
 static double reduce_flops(const struct ph_call *call) { return (double)ph_shape_size(call->input_shapes[0]); }
@@ -61,59 +65,54 @@ static double reduce_flops(const struct ph_call *call) { return (double)ph_shape
 /* ---- Sums: result = finish(step(step(start, x0), x1) ...) -------------------------------------------------------- */
 
 typedef double step_function(double sum, double x);
-typedef double finish_function(double sum, double count);
-typedef double derivative_function(double x, double y, double count);
+typedef double derivative_function(double x, double y, int64_t count);
 
-static void sum_forward(const struct ph_call *call, double start, step_function *step, finish_function *finish) {
-    const real *x = call->inputs[0];
-    real *y = call->outputs[0];
-    struct ph_walk outer, inner;
-    int64_t count = reduce_walks(call, &outer, &inner);
-    for (; outer.left; ph_walk_next(&outer)) {
-        double sum = start;
-        for (ph_walk_enter(&inner, &outer); inner.left; ph_walk_next(&inner)) sum = step(sum, x[inner.offset[0]]);
-        y[outer.offset[1]] = (real)finish(sum, (double)count);
-    }
+PH_INLINE double accumulate(const void *x, const struct ph_walk *elements, double sum, step_function *step) {
+    for (struct ph_walk walk = *elements; walk.left; ph_walk_next(&walk))
+        for (int64_t i = 0; i < walk.run; i++) sum = step(sum, ph_element(x, &walk, 0, i));
+    return sum;
 }
 
-/* Without PH_READS_INPUTS and PH_READS_OUTPUTS in `reads`, x and y are 0 to the derivative. */
-static void sum_backward(const struct ph_call *call, unsigned reads, derivative_function *derivative) {
-    const real *x = reads & PH_READS_INPUTS ? call->inputs[0] : NULL;
-    const real *y = reads & PH_READS_OUTPUTS ? call->outputs[0] : NULL;
-    const real *y_gradient = call->output_gradients[0];
-    real *x_gradient = call->input_gradients[0];
-    struct ph_walk outer, inner;
-    int64_t count = reduce_walks(call, &outer, &inner);
-    for (; outer.left; ph_walk_next(&outer))
-        for (ph_walk_enter(&inner, &outer); inner.left; ph_walk_next(&inner)) {
-            int64_t to = inner.offset[0], from = inner.offset[1];
-            x_gradient[to] += (real)(y_gradient[from] * derivative(x ? x[to] : 0, y ? y[from] : 0, (double)count));
+/* Of x and y, what `reads` does not name is 0 to the derivative. */
+PH_INLINE void distribute(const struct ph_call *call, const struct ph_walk *elements, int64_t count, unsigned reads,
+                          derivative_function *derivative) {
+    double y_gradient = ((const real *)call->output_gradients[0])[elements->offset[1]];
+    double y = reads & PH_READS_OUTPUTS ? ((const real *)call->outputs[0])[elements->offset[1]] : 0;
+    for (struct ph_walk walk = *elements; walk.left; ph_walk_next(&walk)) {
+        real *x_gradient = (real *)call->input_gradients[0] + walk.offset[0];
+        for (int64_t i = 0; i < walk.run; i++) {
+            double x = reads & PH_READS_INPUTS ? ph_element(call->inputs[0], &walk, 0, i) : 0;
+            x_gradient[i * walk.step[0]] += (real)(y_gradient * derivative(x, y, count));
         }
+    }
 }
 
 #define SUM_FORWARD(name, start, step, finish) \
     static double name##_step(double sum, double x) { return step; } \
-    static double name##_finish(double sum, double count) { \
+    static void name##_result(const struct ph_call *call, const struct ph_walk *elements, int64_t count) { \
+        double sum = accumulate(call->inputs[0], elements, start, name##_step); \
         (void)count; \
-        return finish; \
+        ((real *)call->outputs[0])[elements->offset[1]] = (real)(finish); \
     } \
-    static void name##_forward(const struct ph_call *call) { sum_forward(call, start, name##_step, name##_finish); }
+    static void name##_forward(const struct ph_call *call) { each_result(call, name##_result); }
 
 #define SUM_BACKWARD(name, reads, derivative) \
-    static double name##_derivative(double x, double y, double count) { \
+    static double name##_derivative(double x, double y, int64_t count) { \
         (void)x, (void)y, (void)count; \
         return derivative; \
     } \
-    static void name##_backward(const struct ph_call *call) { sum_backward(call, reads, name##_derivative); }
+    static void name##_shares(const struct ph_call *call, const struct ph_walk *elements, int64_t count) { \
+        distribute(call, elements, count, reads, name##_derivative); \
+    } \
+    static void name##_backward(const struct ph_call *call) { each_result(call, name##_shares); }
 
-#define READS_NOTHING 0
 #define READS_BOTH (PH_READS_INPUTS | PH_READS_OUTPUTS)
 
 SUM_FORWARD(reduce_sum, 0, sum + x, sum)
-SUM_BACKWARD(reduce_sum, READS_NOTHING, 1)
+SUM_BACKWARD(reduce_sum, PH_READS_NOTHING, 1)
 
-SUM_FORWARD(reduce_mean, 0, sum + x, sum / count)
-SUM_BACKWARD(reduce_mean, READS_NOTHING, 1 / count)
+SUM_FORWARD(reduce_mean, 0, sum + x, sum / (double)count)
+SUM_BACKWARD(reduce_mean, PH_READS_NOTHING, 1 / (double)count)
 
 SUM_FORWARD(reduce_l1, 0, sum + fabs(x), sum)
 SUM_BACKWARD(reduce_l1, PH_READS_INPUTS, x > 0 ? 1 : x < 0 ? -1 : 0)
@@ -132,98 +131,94 @@ SUM_BACKWARD(reduce_log_sum, PH_READS_OUTPUTS, exp(-y))
 
 SUM_FORWARD(reduce_prod, 1, sum * x, sum)
 
+static double step_product_but_zeros(double sum, double x) { return x == 0 ? sum : sum * x; }
+static double step_count_zeros(double sum, double x) { return sum + (x == 0); }
+
 /* The derivative is the product of the others, which a single zero leaves to itself alone. */
-static void reduce_prod_backward(const struct ph_call *call) {
-    const real *x = call->inputs[0], *y_gradient = call->output_gradients[0];
-    real *x_gradient = call->input_gradients[0];
-    struct ph_walk outer, inner;
-    reduce_walks(call, &outer, &inner);
-    for (; outer.left; ph_walk_next(&outer)) {
-        double product = 1;
-        int64_t zeros = 0;
-        for (ph_walk_enter(&inner, &outer); inner.left; ph_walk_next(&inner)) {
-            if (x[inner.offset[0]] == 0) zeros++;
-            else product *= x[inner.offset[0]];
-        }
-        for (ph_walk_enter(&inner, &outer); inner.left && zeros < 2; ph_walk_next(&inner)) {
-            double element = x[inner.offset[0]];
-            double others = element == 0 ? product : zeros ? 0 : product / element;
-            x_gradient[inner.offset[0]] += (real)(y_gradient[outer.offset[1]] * others);
+static void reduce_prod_shares(const struct ph_call *call, const struct ph_walk *elements, int64_t count) {
+    (void)count;
+    double y_gradient = ((const real *)call->output_gradients[0])[elements->offset[1]];
+    double product = accumulate(call->inputs[0], elements, 1, step_product_but_zeros);
+    double zeros = accumulate(call->inputs[0], elements, 0, step_count_zeros);
+    for (struct ph_walk walk = *elements; walk.left && zeros < 2; ph_walk_next(&walk)) {
+        real *x_gradient = (real *)call->input_gradients[0] + walk.offset[0];
+        for (int64_t i = 0; i < walk.run; i++) {
+            double x = ph_element(call->inputs[0], &walk, 0, i);
+            double others = x == 0 ? product : zeros > 0 ? 0 : product / x;
+            x_gradient[i * walk.step[0]] += (real)(y_gradient * others);
         }
     }
 }
+
+static void reduce_prod_backward(const struct ph_call *call) { each_result(call, reduce_prod_shares); }
 
 /* ---- Extremes ---------------------------------------------------------------------------------------------------- */
 
-struct extreme { int64_t offset, place; }; /* in the input; among the elements that make one result. -1: of nothing */
+struct extreme {
+    int64_t offset; /* in the input; -1: the extreme of nothing */
+    int64_t place;  /* among the elements that make one result */
+};
 
 /* The largest element (of sign * x), the first or the last of equals. A NaN in the first place wins. */
-static struct extreme extreme_find(struct ph_walk *inner, const struct ph_walk *outer, const real *x, int sign,
-                                   bool last) {
+static struct extreme extreme_find(const void *x, const struct ph_walk *elements, int sign, bool last) {
     struct extreme best = {-1, -1};
     int64_t place = 0;
-    for (ph_walk_enter(inner, outer); inner->left; ph_walk_next(inner), place++) {
-        double now = sign * x[inner->offset[0]], before = best.offset < 0 ? 0 : sign * x[best.offset];
-        if (best.offset < 0 || now > before || (last && now == before))
-            best = (struct extreme){inner->offset[0], place};
-    }
+    double most = 0;
+    for (struct ph_walk walk = *elements; walk.left; ph_walk_next(&walk))
+        for (int64_t i = 0; i < walk.run; i++, place++) {
+            double now = sign * ph_element(x, &walk, 0, i);
+            if (best.offset >= 0 && !(now > most || (last && now == most))) continue;
+            best = (struct extreme){walk.offset[0] + i * walk.step[0], place};
+            most = now;
+        }
     return best;
 }
 
-static void extreme_forward(const struct ph_call *call, int sign) {
-    const real *x = call->inputs[0];
-    real *y = call->outputs[0];
-    struct ph_walk outer, inner;
-    reduce_walks(call, &outer, &inner);
-    for (; outer.left; ph_walk_next(&outer)) {
-        struct extreme best = extreme_find(&inner, &outer, x, sign, false);
-        y[outer.offset[1]] = best.offset < 0 ? (real)(-sign * INFINITY) : x[best.offset];
-    }
+static double extreme_value(const void *x, struct extreme extreme, int sign) {
+    return extreme.offset < 0 ? -sign * INFINITY : (double)((const real *)x)[extreme.offset];
 }
 
-static void extreme_backward(const struct ph_call *call, int sign) {
-    const real *x = call->inputs[0], *y_gradient = call->output_gradients[0];
-    real *x_gradient = call->input_gradients[0];
-    struct ph_walk outer, inner;
-    reduce_walks(call, &outer, &inner);
-    for (; outer.left; ph_walk_next(&outer)) {
-        struct extreme best = extreme_find(&inner, &outer, x, sign, false);
-        if (best.offset >= 0) x_gradient[best.offset] += y_gradient[outer.offset[1]];
-    }
-}
+#define EXTREME(name, sign) \
+    static void name##_result(const struct ph_call *call, const struct ph_walk *elements, int64_t count) { \
+        struct extreme best = extreme_find(call->inputs[0], elements, sign, false); \
+        (void)count; \
+        ((real *)call->outputs[0])[elements->offset[1]] = (real)extreme_value(call->inputs[0], best, sign); \
+    } \
+    static void name##_share(const struct ph_call *call, const struct ph_walk *elements, int64_t count) { \
+        struct extreme best = extreme_find(call->inputs[0], elements, sign, false); \
+        if (count == 0) return; \
+        ((real *)call->input_gradients[0])[best.offset] += \
+            ((const real *)call->output_gradients[0])[elements->offset[1]]; \
+    } \
+    static void name##_forward(const struct ph_call *call) { each_result(call, name##_result); } \
+    static void name##_backward(const struct ph_call *call) { each_result(call, name##_share); }
 
-static void place_forward(const struct ph_call *call, int sign) {
-    const struct ph_reduce_attributes *attributes = call->attributes;
-    real *y = call->outputs[0];
-    struct ph_walk outer, inner;
-    reduce_walks(call, &outer, &inner);
-    for (; outer.left; ph_walk_next(&outer))
-        y[outer.offset[1]] = (real)extreme_find(&inner, &outer, call->inputs[0], sign, attributes->last_index).place;
-}
+#define EXTREME_PLACE(name, sign) \
+    static void name##_result(const struct ph_call *call, const struct ph_walk *elements, int64_t count) { \
+        const struct ph_reduce_attributes *attributes = call->attributes; \
+        struct extreme best = extreme_find(call->inputs[0], elements, sign, attributes->last_index); \
+        (void)count; \
+        ((real *)call->outputs[0])[elements->offset[1]] = (real)best.place; \
+    } \
+    static void name##_forward(const struct ph_call *call) { each_result(call, name##_result); }
 
-static void reduce_max_forward(const struct ph_call *call) { extreme_forward(call, 1); }
-static void reduce_max_backward(const struct ph_call *call) { extreme_backward(call, 1); }
-static void reduce_min_forward(const struct ph_call *call) { extreme_forward(call, -1); }
-static void reduce_min_backward(const struct ph_call *call) { extreme_backward(call, -1); }
-static void argmax_forward(const struct ph_call *call) { place_forward(call, 1); }
-static void argmin_forward(const struct ph_call *call) { place_forward(call, -1); }
+EXTREME(reduce_max, 1)
+EXTREME(reduce_min, -1)
+EXTREME_PLACE(argmax, 1)
+EXTREME_PLACE(argmin, -1)
 
 /* ---- Logarithm of a sum of exponentials -------------------------------------------------------------------------- */
 
 /* The largest element is taken out, so that nothing overflows. */
-static void reduce_log_sum_exp_forward(const struct ph_call *call) {
-    const real *x = call->inputs[0];
-    real *y = call->outputs[0];
-    struct ph_walk outer, inner;
-    reduce_walks(call, &outer, &inner);
-    for (; outer.left; ph_walk_next(&outer)) {
-        struct extreme best = extreme_find(&inner, &outer, x, 1, false);
-        double largest = best.offset < 0 ? -INFINITY : x[best.offset], sum = 0;
-        for (ph_walk_enter(&inner, &outer); inner.left; ph_walk_next(&inner)) sum += exp(x[inner.offset[0]] - largest);
-        y[outer.offset[1]] = (real)(isinf(largest) ? largest : largest + log(sum));
-    }
+static void reduce_log_sum_exp_result(const struct ph_call *call, const struct ph_walk *elements, int64_t count) {
+    double largest = extreme_value(call->inputs[0], extreme_find(call->inputs[0], elements, 1, false), 1), sum = 0;
+    (void)count;
+    for (struct ph_walk walk = *elements; walk.left; ph_walk_next(&walk))
+        for (int64_t i = 0; i < walk.run; i++) sum += exp(ph_element(call->inputs[0], &walk, 0, i) - largest);
+    ((real *)call->outputs[0])[elements->offset[1]] = (real)(isinf(largest) ? largest : largest + log(sum));
 }
 
+static void reduce_log_sum_exp_forward(const struct ph_call *call) { each_result(call, reduce_log_sum_exp_result); }
 SUM_BACKWARD(reduce_log_sum_exp, READS_BOTH, exp(x - y))
 
 /* ---- ONNX -------------------------------------------------------------------------------------------------------- */
@@ -290,8 +285,8 @@ CASES(products, -2, 2,
         .infer = reduce_infer, .forward = function##_forward, .backward = function##_backward, .flops = reduce_flops, \
         .importers = (const struct ph_importer[]){{type, reduce_read}, {NULL}}, .cases = list}
 
-REDUCTION(reduce_sum, "ReduceSum", "sum over axes", READS_NOTHING, sums_cases);
-REDUCTION(reduce_mean, "ReduceMean", "mean over axes", READS_NOTHING, sums_cases);
+REDUCTION(reduce_sum, "ReduceSum", "sum over axes", PH_READS_NOTHING, sums_cases);
+REDUCTION(reduce_mean, "ReduceMean", "mean over axes", PH_READS_NOTHING, sums_cases);
 REDUCTION(reduce_max, "ReduceMax", "largest element along axes", PH_READS_INPUTS, sums_cases);
 REDUCTION(reduce_min, "ReduceMin", "smallest element along axes", PH_READS_INPUTS, sums_cases);
 REDUCTION(reduce_l1, "ReduceL1", "sum of absolute values over axes", PH_READS_INPUTS, sums_cases);
