@@ -28,8 +28,6 @@ static struct geometry geometry_of(const struct ph_convolution_attributes *windo
     return g;
 }
 
-static int64_t volume(const int64_t dims[PH_SPATIAL]) { return dims[0] * dims[1] * dims[2]; }
-
 static int64_t offset(const int64_t dims[PH_SPATIAL], int64_t z, int64_t y, int64_t x) {
     return (z * dims[1] + y) * dims[2] + x;
 }
@@ -55,7 +53,7 @@ static double narrow_element(const struct geometry *g, const real *wide, const r
                              int64_t x) {
     const int64_t *kernel = g->window->kernel;
     double sum = 0;
-    for (int64_t c = 0; c < g->wide_channels; c++, wide += volume(g->wide), weights += volume(kernel))
+    for (int64_t c = 0; c < g->wide_channels; c++, wide += ph_spatial_size(g->wide), weights += ph_spatial_size(kernel))
         for (int64_t kz = 0; kz < kernel[0]; kz++) {
             int64_t wz = wide_position(g, 0, z, kz);
             if (wz < 0) continue;
@@ -73,10 +71,10 @@ static double narrow_element(const struct geometry *g, const real *wide, const r
 }
 
 static void narrow_add(const struct geometry *g, real *narrow, const real *wide, const real *weights) {
-    int64_t filter = g->wide_channels * volume(g->window->kernel);
+    int64_t filter = g->wide_channels * ph_spatial_size(g->window->kernel);
     for (int64_t n = 0; n < g->batch; n++)
         for (int64_t group = 0; group < g->groups; group++) {
-            const real *source = wide + (n * g->groups + group) * g->wide_channels * volume(g->wide);
+            const real *source = wide + (n * g->groups + group) * g->wide_channels * ph_spatial_size(g->wide);
             for (int64_t m = 0; m < g->narrow_channels; m++)
                 for (int64_t z = 0; z < g->narrow[0]; z++)
                     for (int64_t y = 0; y < g->narrow[1]; y++)
@@ -100,7 +98,7 @@ static double wide_element(const struct geometry *g, struct gated narrow, int64_
     const int64_t *kernel = g->window->kernel;
     double sum = 0;
     for (int64_t m = 0; m < g->narrow_channels;
-         m++, first += volume(g->narrow), weights += g->wide_channels * volume(kernel))
+         m++, first += ph_spatial_size(g->narrow), weights += g->wide_channels * ph_spatial_size(kernel))
         for (int64_t kz = 0; kz < kernel[0]; kz++) {
             int64_t nz = narrow_position(g, 0, z, kz);
             if (nz < 0) continue;
@@ -119,10 +117,10 @@ static double wide_element(const struct geometry *g, struct gated narrow, int64_
 }
 
 static void wide_add(const struct geometry *g, real *wide, struct gated narrow, const real *weights) {
-    int64_t kernel = volume(g->window->kernel);
+    int64_t kernel = ph_spatial_size(g->window->kernel);
     for (int64_t n = 0; n < g->batch; n++)
         for (int64_t group = 0; group < g->groups; group++) {
-            int64_t first = (n * g->groups + group) * g->narrow_channels * volume(g->narrow);
+            int64_t first = (n * g->groups + group) * g->narrow_channels * ph_spatial_size(g->narrow);
             for (int64_t c = 0; c < g->wide_channels; c++)
                 for (int64_t z = 0; z < g->wide[0]; z++)
                     for (int64_t y = 0; y < g->wide[1]; y++)
@@ -137,8 +135,8 @@ static double weight_element(const struct geometry *g, const real *wide, struct 
                              int64_t wide_channel, int64_t kz, int64_t ky, int64_t kx) {
     double sum = 0;
     for (int64_t n = 0; n < g->batch; n++) {
-        const real *plane = wide + (n * g->groups * g->wide_channels + wide_channel) * volume(g->wide);
-        int64_t first = (n * g->groups * g->narrow_channels + narrow_channel) * volume(g->narrow);
+        const real *plane = wide + (n * g->groups * g->wide_channels + wide_channel) * ph_spatial_size(g->wide);
+        int64_t first = (n * g->groups * g->narrow_channels + narrow_channel) * ph_spatial_size(g->narrow);
         for (int64_t z = 0; z < g->narrow[0]; z++) {
             int64_t wz = wide_position(g, 0, z, kz);
             if (wz < 0) continue;
@@ -169,21 +167,18 @@ static void weights_add(const struct geometry *g, real *weights, const real *wid
 
 /* Fills [N,M,...] with its channels' bias, zero without one. */
 static void bias_fill(real *output, const struct ph_shape *shape, const real *bias) {
-    int64_t dims[PH_SPATIAL];
-    ph_spatial_dims(shape, dims);
+    int64_t size = ph_channel_size(shape);
     for (int64_t n = 0; n < shape->dims[0]; n++)
         for (int64_t m = 0; m < shape->dims[1]; m++)
-            for (int64_t i = 0; i < volume(dims); i++) *output++ = bias ? bias[m] : 0;
+            for (int64_t i = 0; i < size; i++) *output++ = bias ? bias[m] : 0;
 }
 
 static void bias_add(real *bias, const struct ph_shape *shape, struct gated gradient) {
-    int64_t dims[PH_SPATIAL];
-    ph_spatial_dims(shape, dims);
+    int64_t size = ph_channel_size(shape);
     for (int64_t m = 0; m < shape->dims[1]; m++) {
         double sum = 0;
         for (int64_t n = 0; n < shape->dims[0]; n++)
-            for (int64_t i = 0; i < volume(dims); i++)
-                sum += gated_value(gradient, (n * shape->dims[1] + m) * volume(dims) + i);
+            for (int64_t i = 0; i < size; i++) sum += gated_value(gradient, (n * shape->dims[1] + m) * size + i);
         bias[m] = (real)(bias[m] + sum);
     }
 }

@@ -1,18 +1,12 @@
 /* Normalisations. Batch norm is a scale and a shift per channel with stored statistics; instance, group and layer norm
  * take mean and (biased) variance from the input itself, over rows that differ only in what they span. */
-#include "graph/operations.h"
+#include "graph/ops/window.h"
 #include <math.h>
 
 /* ---- Batch norm: y = (x - mean) / sqrt(variance + epsilon) * scale + bias ---------------------------------------- */
 
 /* A vector is one channel (ONNX BatchNormalization). */
 static int64_t channels_of(const struct ph_shape *x) { return x->rank > 1 ? x->dims[1] : 1; }
-
-static int64_t channel_size(const struct ph_shape *x) {
-    int64_t size = 1;
-    for (int i = 2; i < x->rank; i++) size *= x->dims[i];
-    return size;
-}
 
 /* Inputs 1 to the last must be vectors of that length. */
 static ph_status infer_channel_parameters(struct ph_inference *inference, int64_t channels) {
@@ -43,7 +37,7 @@ static void batch_norm_forward(const struct ph_call *call) {
     for (int64_t n = 0; n < shape->dims[0]; n++)
         for (int64_t c = 0; c < channels_of(shape); c++) {
             double inverse = inverse_deviation(call, c);
-            for (int64_t i = 0; i < channel_size(shape); i++)
+            for (int64_t i = 0; i < ph_channel_size(shape); i++)
                 *y++ = (real)(((double)*x++ - mean[c]) * inverse * scale[c] + bias[c]);
         }
 }
@@ -53,7 +47,7 @@ static void batch_norm_backward(const struct ph_call *call) {
     const real *x = call->inputs[0], *scale = call->inputs[1], *mean = call->inputs[3], *g = call->output_gradients[0];
     real *x_gradient = call->input_gradients[0], *scale_gradient = call->input_gradients[1];
     real *bias_gradient = call->input_gradients[2];
-    int64_t size = channel_size(shape), channels = channels_of(shape);
+    int64_t size = ph_channel_size(shape), channels = channels_of(shape);
     for (int64_t c = 0; c < channels; c++) {
         double inverse = inverse_deviation(call, c), scale_sum = 0, bias_sum = 0;
         for (int64_t n = 0; n < shape->dims[0]; n++)
@@ -76,7 +70,7 @@ struct rows { int64_t count, length, runs, period; };
 
 static struct rows group_rows(const struct ph_shape *x, int64_t groups) {
     int64_t channels = x->dims[1] / groups;
-    return (struct rows){x->dims[0] * groups, channels * channel_size(x), channels, groups};
+    return (struct rows){x->dims[0] * groups, channels * ph_channel_size(x), channels, groups};
 }
 
 static struct rows layer_rows(const struct ph_shape *x, int64_t axis) {

@@ -7,8 +7,6 @@
 #include <math.h>
 #include <string.h>
 
-static int64_t volume(const int64_t dims[PH_SPATIAL]) { return dims[0] * dims[1] * dims[2]; }
-
 /* Smallest integer not below a / b, for b > 0. */
 static int64_t divide_up(int64_t a, int64_t b) { return a > 0 ? (a + b - 1) / b : -(-a / b); }
 
@@ -84,26 +82,20 @@ static ph_status global_pool_infer(struct ph_inference *inference) {
 /* One operation for each element a window covers. */
 static double pool_flops(const struct ph_call *call) {
     const struct ph_pool_attributes *a = call->attributes;
-    return (double)ph_shape_size(&call->output_shapes[0]) * (double)volume(a->kernel);
+    return (double)ph_shape_size(&call->output_shapes[0]) * (double)ph_spatial_size(a->kernel);
 }
 
 static double global_pool_flops(const struct ph_call *call) { return (double)ph_shape_size(call->input_shapes[0]); }
 
-/* Channels of all items, and elements in each. */
+/* Channels of all items. */
 static int64_t channel_count(const struct ph_shape *shape) { return shape->dims[0] * shape->dims[1]; }
-
-static int64_t channel_size(const struct ph_shape *shape) {
-    int64_t size = 1;
-    for (int i = 2; i < shape->rank; i++) size *= shape->dims[i];
-    return size;
-}
 
 /* ---- Maximum ----------------------------------------------------------------------------------------------------- */
 
 /* Offset of the largest element a box covers, the first of equals; -1 when dilation lets it miss the picture. */
 static int64_t box_maximum(const struct box *box, const int64_t in[PH_SPATIAL], const real *x) {
     int64_t best = -1;
-    for (int64_t i = 0; i < volume(box->count); i++) {
+    for (int64_t i = 0; i < ph_spatial_size(box->count); i++) {
         int64_t element = box_element(box, in, i);
         if (best < 0 || x[element] > x[best]) best = element;
     }
@@ -116,8 +108,9 @@ static void max_pool_forward(const struct ph_call *call) {
     real *y = call->outputs[0];
     int64_t in[PH_SPATIAL];
     ph_spatial_dims(call->input_shapes[0], in);
-    for (int64_t c = 0; c < channel_count(call->input_shapes[0]); c++, x += volume(in), y += volume(a->output))
-        for (int64_t i = 0; i < volume(a->output); i++) {
+    int64_t size = ph_spatial_size(in), count = ph_spatial_size(a->output);
+    for (int64_t c = 0; c < channel_count(call->input_shapes[0]); c++, x += size, y += count)
+        for (int64_t i = 0; i < count; i++) {
             struct box box = box_of(a, in, i);
             int64_t best = box_maximum(&box, in, x);
             y[i] = best < 0 ? (real)-INFINITY : x[best];
@@ -130,9 +123,10 @@ static void max_pool_backward(const struct ph_call *call) {
     real *x_gradient = call->input_gradients[0];
     int64_t in[PH_SPATIAL];
     ph_spatial_dims(call->input_shapes[0], in);
+    int64_t size = ph_spatial_size(in), count = ph_spatial_size(a->output);
     for (int64_t c = 0; c < channel_count(call->input_shapes[0]);
-         c++, x += volume(in), x_gradient += volume(in), y_gradient += volume(a->output))
-        for (int64_t i = 0; i < volume(a->output); i++) {
+         c++, x += size, x_gradient += size, y_gradient += count)
+        for (int64_t i = 0; i < count; i++) {
             struct box box = box_of(a, in, i);
             int64_t best = box_maximum(&box, in, x);
             if (best >= 0) x_gradient[best] += y_gradient[i];
@@ -147,14 +141,14 @@ static int64_t first_maximum(const real *x, int64_t count) {
 }
 
 static void global_max_pool_forward(const struct ph_call *call) {
-    int64_t size = channel_size(call->input_shapes[0]);
+    int64_t size = ph_channel_size(call->input_shapes[0]);
     const real *x = call->inputs[0];
     real *y = call->outputs[0];
     for (int64_t c = 0; c < channel_count(call->input_shapes[0]); c++, x += size) y[c] = x[first_maximum(x, size)];
 }
 
 static void global_max_pool_backward(const struct ph_call *call) {
-    int64_t size = channel_size(call->input_shapes[0]);
+    int64_t size = ph_channel_size(call->input_shapes[0]);
     const real *x = call->inputs[0], *y_gradient = call->output_gradients[0];
     real *x_gradient = call->input_gradients[0];
     for (int64_t c = 0; c < channel_count(call->input_shapes[0]); c++, x += size, x_gradient += size)
@@ -165,7 +159,7 @@ static void global_max_pool_backward(const struct ph_call *call) {
 
 /* 1 / divisor; 0 for a window that dilation lets miss the picture. */
 static double box_weight(const struct box *box, enum ph_pool_divisor divisor) {
-    int64_t count = divisor == PH_DIVIDE_PADDED ? box->padded : volume(box->count);
+    int64_t count = divisor == PH_DIVIDE_PADDED ? box->padded : ph_spatial_size(box->count);
     return count ? 1.0 / (double)count : 0;
 }
 
@@ -175,11 +169,12 @@ static void average_pool_forward(const struct ph_call *call) {
     real *y = call->outputs[0];
     int64_t in[PH_SPATIAL];
     ph_spatial_dims(call->input_shapes[0], in);
-    for (int64_t c = 0; c < channel_count(call->input_shapes[0]); c++, x += volume(in), y += volume(a->output))
-        for (int64_t i = 0; i < volume(a->output); i++) {
+    int64_t size = ph_spatial_size(in), count = ph_spatial_size(a->output);
+    for (int64_t c = 0; c < channel_count(call->input_shapes[0]); c++, x += size, y += count)
+        for (int64_t i = 0; i < count; i++) {
             struct box box = box_of(a, in, i);
             double sum = 0;
-            for (int64_t j = 0; j < volume(box.count); j++) sum += x[box_element(&box, in, j)];
+            for (int64_t j = 0; j < ph_spatial_size(box.count); j++) sum += x[box_element(&box, in, j)];
             y[i] = (real)(sum * box_weight(&box, a->divisor));
         }
 }
@@ -190,17 +185,17 @@ static void average_pool_backward(const struct ph_call *call) {
     real *x_gradient = call->input_gradients[0];
     int64_t in[PH_SPATIAL];
     ph_spatial_dims(call->input_shapes[0], in);
-    for (int64_t c = 0; c < channel_count(call->input_shapes[0]);
-         c++, x_gradient += volume(in), y_gradient += volume(a->output))
-        for (int64_t i = 0; i < volume(a->output); i++) {
+    int64_t size = ph_spatial_size(in), count = ph_spatial_size(a->output);
+    for (int64_t c = 0; c < channel_count(call->input_shapes[0]); c++, x_gradient += size, y_gradient += count)
+        for (int64_t i = 0; i < count; i++) {
             struct box box = box_of(a, in, i);
             real share = (real)(y_gradient[i] * box_weight(&box, a->divisor));
-            for (int64_t j = 0; j < volume(box.count); j++) x_gradient[box_element(&box, in, j)] += share;
+            for (int64_t j = 0; j < ph_spatial_size(box.count); j++) x_gradient[box_element(&box, in, j)] += share;
         }
 }
 
 static void global_average_pool_forward(const struct ph_call *call) {
-    int64_t size = channel_size(call->input_shapes[0]);
+    int64_t size = ph_channel_size(call->input_shapes[0]);
     const real *x = call->inputs[0];
     real *y = call->outputs[0];
     for (int64_t c = 0; c < channel_count(call->input_shapes[0]); c++, x += size) {
@@ -211,7 +206,7 @@ static void global_average_pool_forward(const struct ph_call *call) {
 }
 
 static void global_average_pool_backward(const struct ph_call *call) {
-    int64_t size = channel_size(call->input_shapes[0]);
+    int64_t size = ph_channel_size(call->input_shapes[0]);
     const real *y_gradient = call->output_gradients[0];
     real *x_gradient = call->input_gradients[0];
     for (int64_t c = 0; c < channel_count(call->input_shapes[0]); c++, x_gradient += size)

@@ -13,6 +13,12 @@ void ph_spatial_dims(const struct ph_shape *shape, int64_t dims[PH_SPATIAL]) {
     }
 }
 
+int64_t ph_channel_size(const struct ph_shape *shape) {
+    int64_t size = 1;
+    for (int i = 2; i < shape->rank; i++) size *= shape->dims[i];
+    return size;
+}
+
 const char *ph_window_problem(const struct ph_window *window, int spatial) {
     for (int i = 0; i < PH_SPATIAL; i++) {
         int64_t kernel = window->kernel[i], stride = window->stride[i], dilation = window->dilation[i];

@@ -20,8 +20,12 @@ struct ph_window {
         memcpy((to)->pad_end, (from)->pad_end, sizeof (to)->pad_end);          \
     } while (0)
 
-/* Spatial sizes of [N,C,(D,)(H,)W], 1 for the axes it does not have. */
+/* Spatial sizes of [N,C,(D,)(H,)W], 1 for the axes it does not have; and their product. */
 void ph_spatial_dims(const struct ph_shape *shape, int64_t dims[PH_SPATIAL]);
+static inline int64_t ph_spatial_size(const int64_t dims[PH_SPATIAL]) { return dims[0] * dims[1] * dims[2]; }
+
+/* Elements in one channel of [N,C,...], with any number of axes. */
+int64_t ph_channel_size(const struct ph_shape *shape);
 
 /* What is wrong with a window over `spatial` axes, NULL when nothing is. Windows without a problem are small enough
  * that sizes made from them and a valid shape cannot overflow. */
