@@ -1,0 +1,201 @@
+/* What the files of the command line share. The program is a user of the library like any other: it includes the public
+ * header, cJSON and libc, nothing of the library's inside. Its own names begin with cli_.
+ *
+ * A command is one struct cli_command, defined in the file of its name, and one line in the table of command.c. An
+ * option is one row of the table in option.c; what determines a picture is not listed here at all but comes from the
+ * library's recipe table. Parser, --help, the manual page and the tests iterate these tables. */
+#ifndef CLI_H
+#define CLI_H
+
+#include <phosphene/phosphene.h>
+#include <cjson/cJSON.h>
+
+#define CLI_PRINTF(text_index, first) __attribute__((format(printf, text_index, first)))
+#define CLI_COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
+
+/* Exit codes. Usage: the command line is wrong whatever the files hold. */
+enum { CLI_DONE = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
+
+/* ---- Commands and options ---------------------------------------------------------------------------------------- */
+
+/* Groups of options; a command takes some of them. Also the sections of its help, in this order. */
+enum {
+    CLI_RENDER = 1 << 0,
+    CLI_CLASSIFY = 1 << 1,
+    CLI_INSPECT = 1 << 2,
+    CLI_ACTIVATIONS = 1 << 3,
+    CLI_FIT = 1 << 4,     /* how a picture is brought to the network's size */
+    CLI_WRITE = 1 << 5,   /* writes files */
+    CLI_NETWORK = 1 << 6, /* loads a network */
+    CLI_RECIPE = 1 << 7,  /* the library's recipe table */
+    CLI_COMMON = 1 << 8,  /* every command */
+};
+
+/* Values of the options in option.c's table, at their defaults where not given. */
+struct cli_settings {
+    const char *model, *labels, *input, *input_mean, *input_scale, *input_deviation, *channel_order;
+    const char *output, *recipe, *expect, *fit, *layer, *gradient, *plan, *instruction_set;
+    bool force, json, quiet, help, save, time;
+    int threads, top;
+};
+
+struct cli_option {
+    const char *name;
+    char letter;          /* 0: none */
+    const char *argument; /* "FILE", or the valid words "a|b|c"; NULL for a switch */
+    const char *initial;  /* default as text; NULL: none */
+    const char *help;
+    unsigned group;
+    size_t offset;        /* of the value in struct cli_settings */
+    int low, high;        /* integer when low < high, else text */
+};
+
+struct cli;
+
+struct cli_command {
+    const char *name, *arguments, *help;
+    const char *details;  /* paragraphs for its help and manual, separated by empty lines */
+    const char *examples; /* command lines, one a line */
+    unsigned options;     /* groups, without CLI_COMMON */
+    int least, most;      /* number of positional arguments */
+    int (*run)(struct cli *cli);
+};
+
+/* One run of the program. */
+struct cli {
+    const struct cli_command *command;
+    ph_context *context;
+    struct cli_settings settings;
+    ph_recipe *recipe;  /* options of the recipe table, as given */
+    const char **given; /* name, value, name, value, ...: the recipe options named on the command line */
+    int given_count;
+    const char **arguments; /* positional */
+    int argument_count;
+};
+
+/* Table rows by index, NULL behind the last one. */
+const struct cli_command *cli_command_at(int index);
+const struct cli_option *cli_option_at(int index);
+extern const struct cli_command cli_render, cli_classify, cli_inspect, cli_activations, cli_list;
+
+/* Reads everything behind the command's name into `cli`: CLI_DONE or CLI_USAGE with the reason printed. */
+int cli_options_parse(struct cli *cli, int count, char **words);
+/* Sets the recipe options given on the command line again, over those of a recipe read from a picture. */
+ph_status cli_options_reapply(struct cli *cli);
+
+void cli_help_program(void);
+void cli_help_command(const struct cli_command *command);
+void cli_help_manual(void); /* docs/commands.md */
+
+/* ---- Messages and text ------------------------------------------------------------------------------------------- */
+
+/* "phosphene: ..." on standard error; return the exit code, so that a failure is one statement. */
+int cli_usage(const struct cli *cli, const char *format, ...) CLI_PRINTF(2, 3);
+int cli_fail(const char *format, ...) CLI_PRINTF(1, 2);
+int cli_fail_library(const struct cli *cli); /* the context's text */
+/* The same without failing, silent with --quiet. */
+void cli_note(const struct cli *cli, const char *format, ...) CLI_PRINTF(2, 3);
+void cli_log(void *cli, const char *text); /* a ph_log_function */
+
+/* A new string or block; the program ends with a message when memory runs out. */
+char *cli_format(const char *format, ...) CLI_PRINTF(1, 2);
+void *cli_allocate(size_t count, size_t size); /* zeroed */
+/* Text that grows. Zeroed: empty, data NULL until the first append. */
+struct cli_text {
+    char *data;
+    size_t length;
+};
+void cli_text_append(struct cli_text *text, const char *format, ...) CLI_PRINTF(2, 3);
+void cli_text_finish(struct cli_text *text);
+
+/* The name nearest to `wanted`, NULL if none is near. name(i) is NULL behind the last one. */
+const char *cli_nearest(const char *wanted, const char *(*name)(void *user, int index), void *user);
+/* "[1,3,224,224]"; -1 is written "?". */
+void cli_shape_text(int rank, const int64_t *dims, char *text, size_t size);
+
+/* ---- Files ------------------------------------------------------------------------------------------------------- */
+
+bool cli_file_exists(const char *path);
+/* Folders of `path` up to its last '/', made where missing. */
+int cli_folder_make(const char *path);
+/* The file appears under its name only when complete; an existing one is replaced. */
+int cli_file_write(const char *path, const char *text);
+/* Whole file as text, NULL when it cannot be read. */
+char *cli_file_read(const char *path);
+/* `path` up to and without its last '/', "." if there is none. A new string. */
+char *cli_folder_of(const char *path);
+
+/* ---- File names from a template ---------------------------------------------------------------------------------- */
+
+/* `text` with everything but letters, digits and "._+@=" (and bytes above ASCII) replaced by '-', cut at 120 bytes. A
+ * new string. */
+char *cli_name_safe(const char *text);
+/* "LAYER:CHANNEL..." apart: both file-name safe, a number zero-padded to 4; anything else is all LAYER, with the channel
+ * "all". New strings. */
+void cli_name_unit(const char *objective, char **layer, char **channel);
+
+struct cli_name {
+    const char *model, *objective;
+    int index;
+    const ph_recipe *recipe;
+};
+/* Expands {model}, {objective}, {layer}, {channel}, {index} and {OPTION} for any recipe option. CLI_USAGE for an
+ * unknown one. */
+int cli_name_expand(const struct cli *cli, const char *template, const struct cli_name *name, char **path);
+
+/* ---- Networks and pictures --------------------------------------------------------------------------------------- */
+
+/* The network of --model with preprocessing and labels as asked; prints the reason when it fails. */
+int cli_model_open(struct cli *cli, ph_model **model);
+/* For a person: "caffe: BGR, white is 255, minus 104,117,123, divided by 1,1,1". */
+void cli_preprocessing_text(const ph_preprocessing *preprocessing, char *text, size_t size);
+
+/* ---- JSON -------------------------------------------------------------------------------------------------------- */
+
+/* Nine digits: what tells floats apart; null for NaN and infinity. */
+void cli_json_add_float(cJSON *object, const char *name, double value);
+void cli_json_append_float(cJSON *array, double value);
+void cli_json_add_shape(cJSON *object, const char *name, int rank, const int64_t *dims);
+/* Prints and deletes it. */
+int cli_json_print(cJSON *json);
+
+/* ---- The pictures of one rendering ------------------------------------------------------------------------------- */
+
+struct cli_picture {
+    char *objective, *path;
+    ph_picture *picture; /* NULL until there is one */
+    float value;         /* NAN when not known */
+    double seconds;      /* negative when not known */
+    bool complete;       /* `path` holds the finished picture, from this run or an earlier one */
+    bool replace;        /* `path` holds an unfinished picture of the same recipe */
+};
+
+/* NULL when a picture's recipe text says that it was made by the same network, objective and options; else what differs,
+ * to follow the file's name and "exists already and". A new string. */
+char *cli_recipe_difference(const struct cli *cli, const char *text, const char *objective, const char *sha256);
+
+struct cli_manifest {
+    const struct cli *cli;
+    ph_model_info model;
+    char *folder; /* file names in the manifest are relative to it */
+    struct cli_picture *pictures;
+    int count;
+};
+cJSON *cli_manifest_json(const struct cli_manifest *manifest);
+int cli_manifest_write(const struct cli_manifest *manifest, const char *path);
+/* Reads an earlier run's manifest: true, and seconds filled in, when it lists only pictures that are asked for now. */
+bool cli_manifest_continue(struct cli_manifest *manifest, const char *path);
+
+/* ---- Progress of a rendering ------------------------------------------------------------------------------------- */
+
+struct cli_progress {
+    bool quiet, terminal, shown; /* shown: the terminal's last line holds the bar */
+    int decile;                  /* of the whole, last one printed */
+    double drawn;                /* when the bar was drawn */
+};
+void cli_progress_start(struct cli_progress *progress, const struct cli *cli);
+void cli_progress_update(struct cli_progress *progress, const ph_progress *now, const char *objective, int total);
+void cli_progress_clear(struct cli_progress *progress);
+double cli_seconds(void);
+
+#endif

@@ -1,0 +1,195 @@
+/* The options that are not the recipe's, and the parser of all. GNU conventions: --name VALUE, --name=VALUE, -n VALUE,
+ * options and arguments in any order, "--" ends the options. A switch of the recipe is turned off by --no-NAME. */
+#include "cli.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define AT(member) offsetof(struct cli_settings, member)
+
+static const struct cli_option options[] = {
+    {"recipe", 0, "PICTURE", NULL, "make this picture again: options, objective and seed come from it", CLI_RENDER,
+     AT(recipe)},
+    {"top", 'k', "N", "5", "classes to print for each picture, 1 to 1000", CLI_CLASSIFY, AT(top), 1, 1000},
+    {"expect", 0, "CLASS", NULL, "the class that the pictures show, by name or number (default: from the file names)",
+     CLI_CLASSIFY, AT(expect)},
+    {"plan", 0, "OBJECTIVE", NULL, "print the program compiled for an objective, step by step", CLI_INSPECT, AT(plan)},
+    {"time", 0, NULL, NULL, "with --plan: run it and print the milliseconds of each step", CLI_INSPECT, AT(time)},
+    {"save", 0, NULL, NULL, "keep the preprocessing in a file beside the model, MODEL.phosphene", CLI_INSPECT,
+     AT(save)},
+    {"layer", 'l', "LAYER", NULL, "the layer whose values are written", CLI_ACTIVATIONS, AT(layer)},
+    {"gradient", 'g', "OBJECTIVE", NULL, "write the objective's gradient with respect to the network's input instead",
+     CLI_ACTIVATIONS, AT(gradient)},
+    {"fit", 0, "crop|stretch|none", "crop", "how a picture is brought to the network's size", CLI_FIT, AT(fit)},
+    {"output", 'o', "PATH", NULL, "where to write", CLI_WRITE, AT(output)},
+    {"force", 'f', NULL, NULL, "overwrite files", CLI_WRITE | CLI_INSPECT, AT(force)},
+    {"model", 'm', "FILE", NULL, "the network, ONNX or Caffe (default: the embedded one)", CLI_NETWORK, AT(model)},
+    {"labels", 0, "FILE", NULL, "class names, one a line, in output order", CLI_NETWORK, AT(labels)},
+    {"input", 0, "caffe|torch|tf|unit", NULL, "preprocessing by name (default: from the sidecar or guessed)",
+     CLI_NETWORK, AT(input)},
+    {"input-mean", 0, "M,M,M", NULL, "subtracted from each channel, after scaling", CLI_NETWORK, AT(input_mean)},
+    {"input-scale", 0, "S", NULL, "what white is before the mean is subtracted: 255 or 1", CLI_NETWORK,
+     AT(input_scale)},
+    {"input-deviation", 0, "D,D,D", NULL, "divides each channel, after the mean is subtracted", CLI_NETWORK,
+     AT(input_deviation)},
+    {"channel-order", 0, "rgb|bgr", NULL, "the order in which the network wants the channels", CLI_NETWORK,
+     AT(channel_order)},
+    {"threads", 't', "N", "0", "worker threads, 0: all; results do not depend on it", CLI_COMMON, AT(threads), 0, 1024},
+    {"instruction-set", 0, "auto|portable|avx2|avx512", "auto", "highest instruction set to use", CLI_COMMON,
+     AT(instruction_set)},
+    {"json", 0, NULL, NULL, "print the result as JSON", CLI_COMMON, AT(json)},
+    {"quiet", 'q', NULL, NULL, "print errors and asked-for results only", CLI_COMMON, AT(quiet)},
+    {"help", 'h', NULL, NULL, "print the command's help", CLI_COMMON, AT(help)},
+};
+
+const struct cli_option *cli_option_at(int index) {
+    return index >= 0 && index < CLI_COUNT(options) ? &options[index] : NULL;
+}
+
+static bool option_taken(const struct cli *cli, const struct cli_option *option) {
+    return option->group & (cli->command->options | CLI_COMMON);
+}
+
+/* Names of every option that the command takes, for suggestions. */
+static const char *option_name(void *user, int index) {
+    const struct cli *cli = user;
+    for (int i = 0; i < CLI_COUNT(options); i++)
+        if (option_taken(cli, &options[i]) && index-- == 0) return options[i].name;
+    if (!(cli->command->options & CLI_RECIPE)) return NULL;
+    const ph_option_info *info = ph_recipe_option(index);
+    return info ? info->name : NULL;
+}
+
+/* Whether `word` is one of the words in "a|b|c". */
+static bool word_among(const char *word, const char *words) {
+    size_t length = strlen(word);
+    for (const char *at = words; at; at = strchr(at, '|') ? strchr(at, '|') + 1 : NULL)
+        if (strcspn(at, "|") == length && !strncmp(at, word, length)) return true;
+    return false;
+}
+
+static int option_set(struct cli *cli, const struct cli_option *option, const char *value) {
+    void *member = (char *)&cli->settings + option->offset;
+    if (!option->argument) {
+        *(bool *)member = true;
+    } else if (option->low < option->high) {
+        char *end;
+        errno = 0;
+        long number = strtol(value, &end, 10);
+        if (errno || end == value || *end || number < option->low || number > option->high)
+            return cli_usage(cli, "--%s: '%s' is not a whole number from %d to %d", option->name, value, option->low,
+                             option->high);
+        *(int *)member = (int)number;
+    } else {
+        if (strchr(option->argument, '|') && !word_among(value, option->argument))
+            return cli_usage(cli, "--%s: '%s' is none of %s", option->name, value, option->argument);
+        *(const char **)member = value;
+    }
+    return CLI_DONE;
+}
+
+static int recipe_option_set(struct cli *cli, const ph_option_info *info, const char *value) {
+    if (ph_recipe_set(cli->recipe, info->name, value))
+        return cli_usage(cli, "--%s: %s", info->name, ph_context_error(cli->context));
+    cli->given[2 * cli->given_count] = info->name;
+    cli->given[2 * cli->given_count++ + 1] = value;
+    return CLI_DONE;
+}
+
+static int option_unknown(struct cli *cli, const char *word, size_t length) {
+    char name[64];
+    snprintf(name, sizeof name, "%.*s", (int)length, word);
+    const char *nearest = cli_nearest(name, option_name, cli);
+    if (nearest) return cli_usage(cli, "unknown option --%s, did you mean --%s?", name, nearest);
+    return cli_usage(cli, "unknown option --%s", name);
+}
+
+/* One long option, `word` without its dashes; *used counts the words read from the rest of the line. */
+static int long_option_parse(struct cli *cli, const char *word, int rest_count, char **rest, int *used) {
+    size_t length = strcspn(word, "=");
+    const char *value = word[length] ? word + length + 1 : NULL;
+    const struct cli_option *option = NULL;
+    const ph_option_info *info = NULL;
+    bool off = false;
+    for (int i = 0; i < CLI_COUNT(options) && !option; i++)
+        if (option_taken(cli, &options[i]) && strlen(options[i].name) == length &&
+            !strncmp(options[i].name, word, length))
+            option = &options[i];
+    for (int i = 0; !option && (cli->command->options & CLI_RECIPE) && (info = ph_recipe_option(i)); i++) {
+        if (strlen(info->name) == length && !strncmp(info->name, word, length)) break;
+        off = !info->argument && length == strlen(info->name) + 3 && !strncmp(word, "no-", 3) &&
+              !strncmp(word + 3, info->name, length - 3);
+        if (off) break;
+    }
+    if (!option && !info) return option_unknown(cli, word, length);
+
+    const char *argument = option ? option->argument : info->argument;
+    if (!argument && (option || off) && value)
+        return cli_usage(cli, "--%.*s is a switch and takes no value", (int)length, word);
+    if (argument && !value) {
+        if (!rest_count) return cli_usage(cli, "--%.*s needs a value: %s", (int)length, word, argument);
+        value = rest[0];
+        *used = 1;
+    }
+    if (option) return option_set(cli, option, value);
+    return recipe_option_set(cli, info, value ? value : off ? "false" : "true");
+}
+
+/* One word of short options, "-qm FILE" or "-mFILE". */
+static int short_options_parse(struct cli *cli, const char *word, int rest_count, char **rest, int *used) {
+    for (const char *letter = word + 1; *letter; letter++) {
+        const struct cli_option *option = NULL;
+        for (int i = 0; i < CLI_COUNT(options) && !option; i++)
+            if (option_taken(cli, &options[i]) && options[i].letter == *letter) option = &options[i];
+        if (!option)
+            return cli_usage(cli, "unknown option -%c in '%s'; an argument that begins with a dash goes behind --",
+                             *letter, word);
+        const char *value = letter[1] ? letter + 1 : NULL;
+        if (option->argument && !value) {
+            if (!rest_count) return cli_usage(cli, "-%c needs a value: %s", *letter, option->argument);
+            value = rest[0];
+            *used = 1;
+        }
+        int code = option_set(cli, option, value);
+        if (code || option->argument) return code;
+    }
+    return CLI_DONE;
+}
+
+static int defaults_set(struct cli *cli) {
+    for (int i = 0; i < CLI_COUNT(options); i++)
+        if (options[i].initial && option_set(cli, &options[i], options[i].initial)) return CLI_USAGE;
+    return ph_recipe_create(cli->context, &cli->recipe) ? cli_fail_library(cli) : CLI_DONE;
+}
+
+int cli_options_parse(struct cli *cli, int count, char **words) {
+    cli->arguments = cli_allocate((size_t)count + 1, sizeof *cli->arguments);
+    cli->given = cli_allocate(2 * (size_t)count + 2, sizeof *cli->given);
+    int code = defaults_set(cli);
+    bool only_arguments = false;
+    for (int i = 0; i < count && !code; i++) {
+        const char *word = words[i];
+        int used = 0;
+        if (only_arguments || word[0] != '-' || !word[1]) cli->arguments[cli->argument_count++] = word;
+        else if (!strcmp(word, "--")) only_arguments = true;
+        else if (word[1] == '-') code = long_option_parse(cli, word + 2, count - i - 1, words + i + 1, &used);
+        else code = short_options_parse(cli, word, count - i - 1, words + i + 1, &used);
+        i += used;
+    }
+    if (code || cli->settings.help) return code;
+    const struct cli_command *command = cli->command;
+    if (cli->argument_count < command->least)
+        return cli_usage(cli, "what to %s is missing: %s", command->name, command->arguments);
+    if (command->most >= 0 && cli->argument_count > command->most)
+        return cli_usage(cli, "'%s' is one argument too many", cli->arguments[command->most]);
+    return CLI_DONE;
+}
+
+ph_status cli_options_reapply(struct cli *cli) {
+    for (int i = 0; i < cli->given_count; i++) {
+        ph_status status = ph_recipe_set(cli->recipe, cli->given[2 * i], cli->given[2 * i + 1]);
+        if (status) return status;
+    }
+    return PH_OK;
+}

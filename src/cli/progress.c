@@ -1,0 +1,70 @@
+/* How far a rendering is: a bar that redraws itself on a terminal, a line for every tenth elsewhere. On standard error,
+ * so that what is printed as a result can be piped. */
+#include "cli.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#define REDRAW_SECONDS 0.1
+
+void cli_progress_start(struct cli_progress *progress, const struct cli *cli) {
+    *progress = (struct cli_progress){.quiet = cli->settings.quiet, .terminal = isatty(STDERR_FILENO)};
+}
+
+void cli_progress_clear(struct cli_progress *progress) {
+    if (!progress->shown) return;
+    fputs("\r\033[K", stderr);
+    fflush(stderr);
+    progress->shown = false;
+}
+
+static void duration_text(double seconds, char *text, size_t size) {
+    long whole = (long)(seconds + 0.5);
+    if (seconds < 0) snprintf(text, size, "time left unknown");
+    else if (whole >= 3600) snprintf(text, size, "%ld:%02ld:%02ld left", whole / 3600, whole / 60 % 60, whole % 60);
+    else snprintf(text, size, "%ld:%02ld left", whole / 60, whole % 60);
+}
+
+static int terminal_columns(void) {
+    struct winsize window;
+    return !ioctl(STDERR_FILENO, TIOCGWINSZ, &window) && window.ws_col ? window.ws_col : 80;
+}
+
+void cli_progress_update(struct cli_progress *progress, const ph_progress *now, const char *objective, int total) {
+    if (progress->quiet) return;
+    double done = now->steps > 0 ? ((double)now->first + (double)now->count * now->step / now->steps) / total : 0;
+    double seconds = cli_seconds();
+    int decile = (int)(10 * done + 1e-9);
+    if (progress->terminal ? seconds - progress->drawn < REDRAW_SECONDS && now->step < now->steps
+                           : decile <= progress->decile)
+        return;
+    progress->drawn = seconds;
+    progress->decile = decile;
+
+    double sum = 0;
+    for (int i = 0; i < now->count; i++) sum += (double)now->values[i];
+    char which[64] = "", rate[64] = "", left[64];
+    if (now->count > 1) snprintf(which, sizeof which, "%d-%d of %d, ", now->first + 1, now->first + now->count, total);
+    else if (total > 1) snprintf(which, sizeof which, "%d of %d, ", now->first + 1, total);
+    if (now->steps_per_second > 0) snprintf(rate, sizeof rate, ", %.1f steps/s", now->steps_per_second);
+    duration_text(now->seconds_left, left, sizeof left);
+    char *state = cli_format("%sstep %d of %d, %s %.4g%s, %s", which, now->step, now->steps,
+                             now->count > 1 ? "mean objective" : "objective", sum / now->count, rate, left);
+    if (progress->terminal) {
+        enum { BAR = 20 };
+        char bar[BAR + 1];
+        for (int i = 0; i < BAR; i++) bar[i] = i < (int)(BAR * done + 0.5) ? '#' : '-';
+        bar[BAR] = '\0';
+        /* One line, whatever the terminal's width: a wrapped line could not be redrawn. */
+        char *line = cli_format("%3d %% [%s] %s  %s", (int)(100 * done), bar, state, now->count > 1 ? "" : objective);
+        fprintf(stderr, "\r\033[K%.*s", terminal_columns() - 1, line);
+        fflush(stderr);
+        free(line);
+        progress->shown = true;
+    } else {
+        fprintf(stderr, "phosphene: %3d %%: %s%s%s\n", (int)(100 * done), now->count > 1 ? "" : objective,
+                now->count > 1 ? "" : ", ", state);
+    }
+    free(state);
+}

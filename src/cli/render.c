@@ -1,0 +1,428 @@
+/* phosphene render: a picture for each objective, with snapshots, contact sheet and manifest; again from a picture's
+ * recipe; and going on where an earlier run was cut off. */
+#include "cli.h"
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Set by the first Ctrl-C; the second one ends the program at once. */
+static volatile sig_atomic_t interrupted;
+
+static void interrupt(int number) {
+    (void)number;
+    interrupted = 1;
+}
+
+static void interrupt_watch(void) {
+    static const int signals[] = {SIGINT, SIGTERM};
+    struct sigaction action = {.sa_handler = interrupt, .sa_flags = (int)SA_RESETHAND}, before;
+    for (int i = 0; i < CLI_COUNT(signals); i++) {
+        /* Who started the program in the background with the signal ignored meant it so. */
+        if (!sigaction(signals[i], NULL, &before) && before.sa_handler == SIG_IGN) continue;
+        sigaction(signals[i], &action, NULL);
+    }
+}
+
+struct rendering {
+    struct cli *cli;
+    ph_model *model;
+    struct cli_manifest manifest;     /* of all pictures */
+    char *sheet_path, *manifest_path; /* NULL for a single picture */
+    int *items;                       /* item of the ph_render call -> picture */
+    int item_count;
+    struct cli_progress progress;
+    int step, steps; /* of the batch in work */
+    int batch_first;
+    double batch_start;
+    int code; /* first failure inside a callback */
+};
+
+/* ---- Recipe of a picture ----------------------------------------------------------------------------------------- */
+
+/* Path of the model of this base name beside the picture or in the current folder; NULL when in neither. New string. */
+static char *model_search(const char *picture_path, const char *name) {
+    char *folder = cli_folder_of(picture_path), *path = cli_format("%s/%s", folder, name);
+    free(folder);
+    if (cli_file_exists(path)) return path;
+    free(path);
+    return cli_file_exists(name) ? cli_format("%s", name) : NULL;
+}
+
+static int recipe_text_use(struct cli *cli, const char *text, char **objective, char **model_path, char sha256[65]) {
+    const char *path = cli->settings.recipe;
+    char value[4096];
+    if (!ph_recipe_lookup(text, "#objective", value, sizeof value))
+        return cli_fail("%s: the picture carries no recipe", path);
+    *objective = cli_format("%s", value);
+    if (ph_recipe_parse(cli->recipe, text) || cli_options_reapply(cli)) return cli_fail_library(cli);
+    ph_recipe_lookup(text, "#model-sha256", sha256, 65);
+    if (cli->settings.model || !ph_recipe_lookup(text, "#model", value, sizeof value) || !strcmp(value, "embedded"))
+        return CLI_DONE;
+    *model_path = model_search(path, value);
+    if (*model_path) return CLI_DONE;
+    return cli_fail("%s: was made with the network %s (SHA-256 %s), which is neither beside it nor in this folder; "
+                    "--model FILE names its place",
+                    path, value, *sha256 ? sha256 : "unknown");
+}
+
+/* Takes options, objective and network from the picture of --recipe. */
+static int recipe_read(struct cli *cli, char **objective, char **model_path, char sha256[65]) {
+    ph_picture *picture = NULL;
+    if (ph_picture_load(cli->context, cli->settings.recipe, &picture)) return cli_fail_library(cli);
+    int code = recipe_text_use(cli, ph_picture_recipe(picture), objective, model_path, sha256);
+    ph_picture_destroy(&picture);
+    return code;
+}
+
+/* ---- What to render and where to --------------------------------------------------------------------------------- */
+
+static int objectives_expand(struct rendering *rendering, int count, const char *const *words) {
+    struct cli_manifest *manifest = &rendering->manifest;
+    for (int i = 0; i < count; i++) {
+        char **list = NULL;
+        int found = 0;
+        if (ph_objective_expand(rendering->model, words[i], &list, &found)) return cli_fail_library(rendering->cli);
+        struct cli_picture *pictures = cli_allocate((size_t)(manifest->count + found), sizeof *pictures);
+        if (manifest->count) memcpy(pictures, manifest->pictures, (size_t)manifest->count * sizeof *pictures);
+        for (int j = 0; j < found; j++)
+            pictures[manifest->count + j] =
+                (struct cli_picture){.objective = cli_format("%s", list[j]), .value = NAN, .seconds = -1};
+        free(manifest->pictures);
+        manifest->pictures = pictures;
+        manifest->count += found;
+        ph_string_list_destroy(&list, found);
+    }
+    return CLI_DONE;
+}
+
+static bool is_png(const char *path) {
+    size_t length = strlen(path);
+    return length > 4 && !strcasecmp(path + length - 4, ".png");
+}
+
+/* The template of the pictures' names, a new string, or NULL when --output does not fit. */
+static char *template_choose(const struct rendering *rendering, int word_count, const char *const *words) {
+    const char *output = rendering->cli->settings.output;
+    bool several = rendering->manifest.count > 1;
+    if (output && is_png(output)) {
+        if (!several || strchr(output, '{')) return cli_format("%s", output);
+        cli_usage(rendering->cli,
+                  "--output: %d pictures cannot all be %s; name a folder, or a template such as "
+                  "'out/{model}-{objective}-{seed}.png'",
+                  rendering->manifest.count, output);
+        return NULL;
+    }
+    if (output)
+        return cli_format("%s%s{objective}.png", output, *output && output[strlen(output) - 1] == '/' ? "" : "/");
+    if (!several) return cli_format("{objective}.png");
+    char *first = cli_name_safe(words[0]), *template;
+    template = word_count > 1 ? cli_format("%s-and-%d-more/{objective}.png", first, word_count - 1)
+                              : cli_format("%s/{objective}.png", first);
+    free(first);
+    return template;
+}
+
+/* Gives every picture its path, and several together their sheet and manifest. */
+static int paths_assign(struct rendering *rendering, const char *template) {
+    struct cli_manifest *manifest = &rendering->manifest;
+    const char *dot = strrchr(manifest->model.path, '.');
+    char *stem = cli_format("%.*s", dot ? (int)(dot - manifest->model.path) : (int)strlen(manifest->model.path),
+                            manifest->model.path);
+    int code = CLI_DONE;
+    for (int i = 0; i < manifest->count && !code; i++) {
+        struct cli_name name = {
+            .model = stem, .objective = manifest->pictures[i].objective, .index = i, .recipe = rendering->cli->recipe};
+        code = cli_name_expand(rendering->cli, template, &name, &manifest->pictures[i].path);
+        for (int j = 0; j < i && !code; j++)
+            if (!strcmp(manifest->pictures[i].path, manifest->pictures[j].path))
+                code = cli_usage(rendering->cli,
+                                 "--output: '%s' and '%s' would both be %s; a template with {index} tells "
+                                 "them apart",
+                                 manifest->pictures[j].objective, manifest->pictures[i].objective,
+                                 manifest->pictures[i].path);
+    }
+    free(stem);
+    /* The folder that holds all of them: the template's, up to its first placeholder. */
+    char *fixed = cli_format("%.*s", (int)strcspn(template, "{"), template);
+    manifest->folder = cli_folder_of(fixed);
+    free(fixed);
+    if (manifest->count > 1) {
+        rendering->sheet_path = cli_format("%s/sheet.png", manifest->folder);
+        rendering->manifest_path = cli_format("%s/manifest.json", manifest->folder);
+    }
+    return code;
+}
+
+/* A file under the picture's name: finished earlier with the same recipe, or in the way. */
+static int existing_picture_check(struct rendering *rendering, struct cli_picture *picture) {
+    struct cli *cli = rendering->cli;
+    char value[64];
+    if (rendering->manifest.count == 1) return cli_fail("%s: exists already; --force overwrites it", picture->path);
+    if (ph_picture_load(cli->context, picture->path, &picture->picture)) return cli_fail_library(cli);
+    const char *text = ph_picture_recipe(picture->picture);
+    char *difference = cli_recipe_difference(cli, text, picture->objective, rendering->manifest.model.sha256);
+    if (difference) {
+        int code = cli_fail("%s: exists already and %s; --force overwrites it", picture->path, difference);
+        free(difference);
+        return code;
+    }
+    picture->complete = !ph_recipe_lookup(text, "#stopped", value, sizeof value);
+    picture->replace = !picture->complete;
+    if (ph_recipe_lookup(text, "#value", value, sizeof value)) picture->value = strtof(value, NULL);
+    if (picture->replace) ph_picture_destroy(&picture->picture);
+    return CLI_DONE;
+}
+
+/* Looks before anything is computed: what is done already, and what would be overwritten. */
+static int existing_check(struct rendering *rendering) {
+    struct cli_manifest *manifest = &rendering->manifest;
+    int code = CLI_DONE, done = 0;
+    if (rendering->cli->settings.force) return CLI_DONE;
+    for (int i = 0; i < manifest->count && !code; i++) {
+        if (cli_file_exists(manifest->pictures[i].path))
+            code = existing_picture_check(rendering, &manifest->pictures[i]);
+        done += manifest->pictures[i].complete;
+    }
+    if (code || manifest->count == 1) return code;
+    bool sheet = cli_file_exists(rendering->sheet_path), list = cli_file_exists(rendering->manifest_path);
+    if ((sheet || list) && !cli_manifest_continue(manifest, rendering->manifest_path))
+        return cli_fail(
+            "%s: exists already and is of other pictures; choose another --output, or --force overwrites it",
+            list ? rendering->manifest_path : rendering->sheet_path);
+    if (done) cli_note(rendering->cli, "%d of %d pictures are there already", done, manifest->count);
+    return CLI_DONE;
+}
+
+/* ---- While it runs ----------------------------------------------------------------------------------------------- */
+
+static struct cli_picture *item_picture(const struct rendering *rendering, int item) {
+    return &rendering->manifest.pictures[rendering->items[item]];
+}
+
+static bool on_progress(void *user, const ph_progress *now) {
+    struct rendering *rendering = user;
+    if (now->first != rendering->batch_first) {
+        rendering->batch_first = now->first;
+        rendering->batch_start = cli_seconds();
+    }
+    rendering->step = now->step;
+    rendering->steps = now->steps;
+    cli_progress_update(&rendering->progress, now, item_picture(rendering, now->first)->objective,
+                        rendering->item_count);
+    return !interrupted && !rendering->code;
+}
+
+static void save(struct rendering *rendering, const ph_picture *picture, const char *path, bool overwrite) {
+    cli_progress_clear(&rendering->progress);
+    int code = cli_folder_make(path);
+    if (!code && ph_picture_save(picture, path, overwrite)) code = cli_fail_library(rendering->cli);
+    if (!rendering->code) rendering->code = code;
+}
+
+/* An earlier run of the same recipe wrote the same snapshot. */
+static bool snapshot_exists(const struct rendering *rendering, const struct cli_picture *picture, const char *path) {
+    ph_picture *there = NULL;
+    if (!cli_file_exists(path) || ph_picture_load(rendering->cli->context, path, &there)) return false;
+    char *difference = cli_recipe_difference(rendering->cli, ph_picture_recipe(there), picture->objective,
+                                             rendering->manifest.model.sha256);
+    bool equal = !difference;
+    free(difference);
+    ph_picture_destroy(&there);
+    return equal;
+}
+
+static void on_snapshot(void *user, int item, int step, const ph_picture *snapshot) {
+    struct rendering *rendering = user;
+    const struct cli_picture *picture = item_picture(rendering, item);
+    int stem = (int)strlen(picture->path) - (is_png(picture->path) ? 4 : 0);
+    char *path = cli_format("%.*s.step-%04d.png", stem, picture->path, step);
+    bool force = rendering->cli->settings.force;
+    if (force || !snapshot_exists(rendering, picture, path)) save(rendering, snapshot, path, force);
+    free(path);
+}
+
+static void on_finished(void *user, int item, const ph_picture *finished) {
+    struct rendering *rendering = user;
+    struct cli_picture *picture = item_picture(rendering, item);
+    if (interrupted || rendering->code) return;
+    save(rendering, finished, picture->path, rendering->cli->settings.force || picture->replace);
+    if (rendering->code) return;
+    picture->complete = true;
+    picture->value = ph_picture_value(finished);
+    picture->seconds = cli_seconds() - rendering->batch_start;
+    if (!rendering->cli->settings.quiet && !rendering->cli->settings.json) {
+        printf("%s  %s = %.6g\n", picture->path, picture->objective, (double)picture->value);
+        fflush(stdout);
+    }
+}
+
+/* ---- Afterwards -------------------------------------------------------------------------------------------------- */
+
+static void best_so_far_save(struct rendering *rendering) {
+    for (int i = 0; i < rendering->item_count; i++) {
+        struct cli_picture *picture = item_picture(rendering, i);
+        if (!picture->picture || picture->complete) continue;
+        save(rendering, picture->picture, picture->path, rendering->cli->settings.force || picture->replace);
+        if (!rendering->code)
+            cli_fail("interrupted after step %d of %d; %s is the best so far", rendering->step, rendering->steps,
+                     picture->path);
+    }
+}
+
+static void sheet_save(struct rendering *rendering) {
+    /* About what a PNG viewer opens; beyond it the pictures themselves are the better way to look. */
+    enum { MOST_PIXELS = 1 << 27, GAP = 8 };
+    const struct cli_manifest *manifest = &rendering->manifest;
+    const ph_picture *first = manifest->pictures[0].picture;
+    int64_t pixels = (int64_t)ph_picture_width(first) * ph_picture_height(first) * manifest->count;
+    if (pixels > MOST_PIXELS) {
+        cli_note(rendering->cli, "no contact sheet: %d pictures are too many for one", manifest->count);
+        return;
+    }
+    const ph_picture **pictures = cli_allocate((size_t)manifest->count, sizeof *pictures);
+    const char **captions = cli_allocate((size_t)manifest->count, sizeof *captions);
+    ph_picture *sheet = NULL;
+    for (int i = 0; i < manifest->count; i++) {
+        pictures[i] = manifest->pictures[i].picture;
+        captions[i] = manifest->pictures[i].objective;
+    }
+    if (ph_picture_sheet(rendering->cli->context, pictures, captions, manifest->count, 0, GAP, &sheet))
+        rendering->code = cli_fail_library(rendering->cli);
+    else save(rendering, sheet, rendering->sheet_path, true);
+    ph_picture_destroy(&sheet);
+    free(pictures);
+    free(captions);
+}
+
+static int report(struct rendering *rendering) {
+    struct cli_manifest *manifest = &rendering->manifest;
+    bool all = true, any = false;
+    for (int i = 0; i < manifest->count; i++) {
+        all = all && manifest->pictures[i].complete;
+        any = any || manifest->pictures[i].complete;
+    }
+    if (rendering->manifest_path && all && !rendering->code) sheet_save(rendering);
+    if (rendering->manifest_path && any) {
+        int code = cli_manifest_write(manifest, rendering->manifest_path);
+        if (!rendering->code) rendering->code = code;
+    }
+    if (!rendering->code && rendering->cli->settings.json) return cli_json_print(cli_manifest_json(manifest));
+    if (!rendering->code && rendering->manifest_path && !rendering->cli->settings.quiet)
+        printf("%s\n%s\n", rendering->sheet_path, rendering->manifest_path);
+    return rendering->code;
+}
+
+/* ---- The command ------------------------------------------------------------------------------------------------- */
+
+static int pictures_render(struct rendering *rendering) {
+    struct cli *cli = rendering->cli;
+    struct cli_manifest *manifest = &rendering->manifest;
+    rendering->items = cli_allocate((size_t)manifest->count, sizeof *rendering->items);
+    const char **objectives = cli_allocate((size_t)manifest->count, sizeof *objectives);
+    ph_picture **results = cli_allocate((size_t)manifest->count, sizeof *results);
+    for (int i = 0; i < manifest->count; i++) {
+        if (manifest->pictures[i].complete) continue;
+        objectives[rendering->item_count] = manifest->pictures[i].objective;
+        rendering->items[rendering->item_count++] = i;
+    }
+    if (rendering->item_count) {
+        ph_render_callbacks callbacks = {on_progress, on_snapshot, on_finished, rendering};
+        interrupt_watch();
+        cli_progress_start(&rendering->progress, cli);
+        rendering->batch_first = -1;
+        ph_status status =
+            ph_render(rendering->model, cli->recipe, objectives, rendering->item_count, &callbacks, results);
+        cli_progress_clear(&rendering->progress);
+        for (int i = 0; i < rendering->item_count; i++) item_picture(rendering, i)->picture = results[i];
+        if (status && !rendering->code && !interrupted) rendering->code = cli_fail_library(cli);
+        if (interrupted && !rendering->code) {
+            best_so_far_save(rendering);
+            rendering->code = CLI_FAILED;
+        }
+    }
+    free(results);
+    free(objectives);
+    return report(rendering);
+}
+
+static int objectives_render(struct rendering *rendering, int count, const char *const *words) {
+    int code = objectives_expand(rendering, count, words);
+    char *template = code ? NULL : template_choose(rendering, count, words);
+    if (!code && !template) code = CLI_USAGE;
+    if (!code) code = paths_assign(rendering, template);
+    if (!code) code = existing_check(rendering);
+    free(template);
+    return code ? code : pictures_render(rendering);
+}
+
+static void rendering_finish(struct rendering *rendering) {
+    for (int i = 0; i < rendering->manifest.count; i++) {
+        free(rendering->manifest.pictures[i].objective);
+        free(rendering->manifest.pictures[i].path);
+        ph_picture_destroy(&rendering->manifest.pictures[i].picture);
+    }
+    free(rendering->manifest.pictures);
+    free(rendering->manifest.folder);
+    free(rendering->sheet_path);
+    free(rendering->manifest_path);
+    free(rendering->items);
+    ph_model_destroy(&rendering->model);
+}
+
+static int run(struct cli *cli) {
+    char *objective = NULL, *model_path = NULL, sha256[65] = "";
+    struct rendering rendering = {.cli = cli};
+    int code = CLI_DONE;
+    if (cli->settings.recipe) code = recipe_read(cli, &objective, &model_path, sha256);
+    else if (!cli->argument_count)
+        return cli_usage(cli, "what to render is missing: an OBJECTIVE, or --recipe PICTURE");
+    if (model_path) cli->settings.model = model_path;
+    if (!code) code = cli_model_open(cli, &rendering.model);
+    if (!code) {
+        rendering.manifest.cli = cli;
+        rendering.manifest.model = ph_model_describe(rendering.model);
+        if (*sha256 && strcmp(sha256, rendering.manifest.model.sha256))
+            code = cli_fail(
+                "%s: was made with another network (SHA-256 %s) than %s (%s); --model FILE names the right one",
+                cli->settings.recipe, sha256, rendering.manifest.model.path, rendering.manifest.model.sha256);
+    }
+    if (!code)
+        code = cli->argument_count ? objectives_render(&rendering, cli->argument_count, cli->arguments)
+                                   : objectives_render(&rendering, 1, (const char *const[]){objective});
+    rendering_finish(&rendering);
+    free(objective);
+    free(model_path);
+    return code;
+}
+
+const struct cli_command cli_render = {
+    .name = "render",
+    .arguments = "OBJECTIVE...",
+    .help = "optimise a picture for each objective",
+    .details = "Optimises the network's input until the objective is as large as it gets, and writes the picture as "
+               "PNG. docs/objectives.md has the grammar: 'class:goldfish' (a class, before the softmax), 'conv4a:11' "
+               "(the mean of a channel), 'conv4a:11@7,7' (one neuron; column, row), 'conv4a' (the energy of a "
+               "layer), sums, differences, and multiples of them. A leading '-' minimises; write it behind '--'. "
+               "'conv4a:*' and 'conv4a:0-31' are one picture for each unit.\n\n"
+               "--output is a file ending in .png for one picture, or a folder, or a template such as "
+               "'out/{model}-{objective}-{seed}.png' with {model}, {objective}, {layer}, {channel} (four digits), "
+               "{index} and any option of the picture by name. Without it, pictures are named after the objective, "
+               "several in a folder of their own. Several pictures come with a contact sheet, sheet.png, and a "
+               "manifest.json.\n\n"
+               "Nothing is overwritten without --force. When several pictures are asked for, those that exist with "
+               "the same recipe are not made again, so that a run that was cut off goes on where it stopped. Ctrl-C "
+               "writes the best picture so far, says so, and ends with exit code 1; a second one ends at once.\n\n"
+               "Every picture carries its recipe. --recipe PICTURE.png makes it again, byte for byte, with the same "
+               "network: the one of that name beside the picture or in this folder, or --model. Options given "
+               "besides --recipe change that part of it.",
+    .examples = "phosphene render class:goldfish\n"
+                "phosphene render conv4a:11 -o spots.png --size 256 --steps 256 --snapshots 16,64\n"
+                "phosphene render 'conv4b:*' -o out/conv4b\n"
+                "phosphene render -m bvlc_googlenet.onnx inception_4a/output:11 -o dog.png\n"
+                "phosphene render --recipe dog.png -m bvlc_googlenet.onnx -o again.png",
+    .options = CLI_RENDER | CLI_RECIPE | CLI_WRITE | CLI_NETWORK,
+    .most = -1,
+    .run = run,
+};

@@ -1,0 +1,106 @@
+#!/bin/sh
+# render on the embedded network: files, names, snapshots, bytes that repeat, resuming, interruption.
+. "$(dirname "$0")/common.sh"
+few="--size 48 --steps 6 --seed 3"
+
+run 0 render conv2:5 $few
+is_png conv2-5.png
+says stdout "conv2-5.png  conv2:5 = "
+says stderr "100 %"
+run 0 render conv2:5 $few --quiet -o quiet.png
+silent stdout
+silent stderr
+same conv2-5.png quiet.png
+
+# Nothing is overwritten unless asked.
+cp conv2-5.png before.png
+run 1 render conv2:5 $few --seed 4
+says stderr "conv2-5.png: exists already"
+same conv2-5.png before.png
+run 0 render conv2:5 $few --seed 4 --force
+cmp -s conv2-5.png before.png && fail "--force did not overwrite, or the seed has no effect"
+
+# Same bytes: again, from the recipe, with any number of threads.
+run 0 render --recipe before.png -o recipe.png
+same before.png recipe.png
+run 0 render --recipe before.png --seed 4 -o changed.png
+same conv2-5.png changed.png
+for threads in 1 2 3 7; do
+    run 0 render conv2:5 $few --threads $threads -o threads-$threads.png
+    same before.png threads-$threads.png
+done
+run 1 render --recipe before.png -m "$source/tests/cli/common.sh" -o wrong.png
+says stderr "common.sh"
+is_no_file wrong.png
+cp "$source/weights/iris100.onnx" other.onnx
+printf '\0' >>other.onnx
+run 1 render --recipe before.png -m other.onnx -o wrong.png
+is_no_file wrong.png
+run 1 render --recipe "$source/tests/cli/common.sh" -o wrong.png
+says stderr "common.sh"
+
+# Several: alone and as third of five, sheet, manifest, resuming.
+run 0 render conv2:3-7 $few -o five
+same five/conv2-5.png before.png
+is_png five/sheet.png
+json five/manifest.json 5 pictures
+json five/manifest.json conv2:5 pictures 2 objective
+json five/manifest.json conv2-5.png pictures 2 file
+json five/manifest.json embedded model
+json five/manifest.json 3 recipe seed
+cp five/sheet.png sheet.png
+rm five/conv2-4.png
+touch -d '2001-01-01' five/conv2-5.png
+run 0 render conv2:3-7 $few -o five
+says stderr "4 of 5 pictures are there already"
+is_png five/conv2-4.png
+same five/sheet.png sheet.png
+[ five/conv2-5.png -ot five/conv2-4.png ] || fail "a picture that was there was made again"
+run 1 render conv2:3-7 --size 48 --steps 7 -o five
+says stderr "was made with --"
+run 1 render conv2:1 conv2:2 $few -o five
+says stderr "manifest.json: exists already"
+run 0 render conv2:1 conv2:2 $few --json -o two
+json stdout 2 pictures
+run 0 render conv2:1 conv2:2 $few
+is_file conv2-1-and-1-more/sheet.png
+
+# Names.
+run 0 render conv2:5 'class:great grey owl' conv2:5-conv2:6 $few -o 'names/{layer}/{channel}-{seed}-{model}-{index}.png'
+is_png names/conv2/0005-3-embedded-0000.png
+is_file names/sheet.png
+run 2 render conv2:5 $few -o 'x-{colour}.png'
+says stderr "{colour} is none of"
+run 2 render conv2:5 conv2:6 $few -o one.png
+says stderr "folder"
+run 2 render conv2:5 conv2:5 $few -o twice
+says stderr "{index}"
+is_no_file twice
+
+run 0 render conv2:5 --size 48 --steps 6 --seed 3 --snapshots 2,4 -o steps.png
+is_png steps.step-0002.png
+is_png steps.step-0004.png
+cmp -s steps.step-0002.png steps.step-0004.png && fail "snapshots of different steps are equal"
+
+# A terminal gets a bar; other places plain lines.
+if command -v script >/dev/null; then
+    script -qec "'$phosphene' render conv2:5 $few -o terminal.png" /dev/null >stdout 2>stderr
+    last="render on a terminal"
+    says stdout "steps/s"
+    says stdout "["
+fi
+
+# Interrupted: the best so far is written, and going on makes it anew.
+"$phosphene" render conv2:8 conv2:9 --size 48 --steps 2000000 -o cut --force >stdout 2>stderr &
+process=$!
+last="render, interrupted"
+tries=0
+while [ ! -s stderr ] && [ $tries -lt 300 ]; do sleep 0.1; tries=$((tries + 1)); done
+sleep 0.5
+kill -TERM $process
+wait $process
+code=$?
+[ $code -eq 1 ] || fail "interrupted: exit code $code, not 1"
+says stderr "is the best so far"
+is_png cut/conv2-8.png
+finish

@@ -1,0 +1,75 @@
+#!/bin/sh
+# Wrong usage, help, catalogues: exit codes and what is said, before any network runs.
+. "$(dirname "$0")/common.sh"
+
+run 2
+run 0 --help
+says stdout render
+run 0 --version
+says stdout "phosphene 0."
+run 2 rendr
+says stderr "did you mean 'render'"
+run 2 --model x render
+says stderr "comes before the command"
+
+# What comes behind the command.
+run 2 render
+says stderr "OBJECTIVE"
+run 2 render class:goldfish --forse
+says stderr "did you mean --force"
+run 2 render class:goldfish --thread 2
+says stderr "did you mean --threads"
+run 2 render class:goldfish --threads many
+says stderr "--threads: 'many' is not a whole number from 0 to 1024"
+run 2 render class:goldfish --threads 5000
+run 2 render class:goldfish --output
+says stderr "--output needs a value"
+run 2 render class:goldfish --force=yes
+says stderr "--force is a switch"
+run 2 render class:goldfish --steps none
+says stderr "--steps"
+run 2 render class:goldfish --input rgb
+says stderr "caffe|torch|tf|unit"
+run 2 render -logits:3
+says stderr "behind --"
+run 2 classify
+says stderr "IMAGE"
+run 2 inspect extra
+says stderr "'extra' is one argument too many"
+run 2 inspect --time
+says stderr "--plan"
+run 2 activations x.png
+says stderr "--layer"
+run 2 activations x.png --layer conv1 --gradient conv1
+run 2 list operation
+says stderr "did you mean 'operations'"
+
+# Help names every option that the parser takes: the recipe's are those of the manual's tables.
+run 0 render --help
+cp stdout help
+run 0 help render
+same help stdout
+for option in recipe output force model labels input input-mean input-scale input-deviation channel-order threads \
+    instruction-set json quiet help steps seed size snapshots; do
+    says help "--$option"
+done
+run 0 --manual
+sed -n '/^## render/,/^## classify/s/^| `\(-., \)\{0,1\}--\([a-z0-9-]*\).*/\2/p' stdout >options
+[ "$(wc -l <options)" -ge 19 ] || fail "the manual lists only $(wc -l <options) options of render"
+while read -r option; do says help "--$option"; done <options
+cmp -s stdout "$source/docs/commands.md" || fail "docs/commands.md is out of date: phosphene --manual > docs/commands.md"
+
+run 0 list
+for kind in operations objectives parameterisations transforms optimisers presets instruction-sets model-formats \
+    image-formats; do
+    says stdout "$kind"
+done
+run 0 list presets
+says stdout caffe
+run 0 list --json
+"$json_value" stdout operations 0 name >/dev/null || fail "list --json is no JSON"
+
+# What was asked for must arrive.
+"$phosphene" --manual >/dev/full 2>stderr && fail "a full standard output is no error"
+says stderr "standard output"
+finish
