@@ -27,9 +27,16 @@ static double clamp(double x, double low, double high) {
     return x > high ? high : x;
 }
 
+/* tanh(log(1 + e)) = n / (n + 2) with e = exp(x) and n = e (e + 2), which neither cancels nor, up to exp(300), overflows;
+ * there it has long been 1. */
+static double mish(double x) {
+    double e = exp(x < 300 ? x : 300), n = e * (e + 2);
+    return x * (n / (n + 2));
+}
+
 static double mish_slope(double x) {
-    double t = tanh(softplus(x));
-    return t + x * (1 - t * t) * sigmoid(x);
+    double e = exp(x < 300 ? x : 300), n = e * (e + 2);
+    return n / (n + 2) + x * (4 * e * (e + 1) / (n + 2) / (n + 2));
 }
 
 static double silu_slope(double x) {
@@ -73,7 +80,7 @@ PH_UNARY_BACKWARD(hard_swish, INPUTS, x <= -3 ? 0 : x >= 3 ? 1 : x / 3 + 0.5)
 PH_UNARY_FORWARD(silu, x * sigmoid(x))
 PH_UNARY_BACKWARD(silu, INPUTS, silu_slope(x))
 
-PH_UNARY_FORWARD(mish, x * tanh(softplus(x)))
+PH_UNARY_FORWARD(mish, mish(x))
 PH_UNARY_BACKWARD(mish, INPUTS, mish_slope(x))
 
 PH_UNARY_FORWARD(tanh, tanh(x))

@@ -6,7 +6,7 @@
 
 #define PH_WALK_TENSORS 4
 
-/* The positions of a box in row order, run by run, with the offset each of several tensors has there. Along an axis that
+/* The positions of a box in row order, run by run, with the offset of each of several tensors. Along an axis that
  * a tensor does not have, or has with size 1, it stays where it is. */
 struct ph_walk {
     int rank, tensors;
