@@ -81,13 +81,18 @@ static const char *text_of(const char *text) { return text ? text : ""; }
 
 /* ---- protobuf-c's memory ------------------------------------------------------------------------------------------- */
 
-struct budget { size_t left; };
+struct budget { size_t left; bool exceeded, memory_out; };
 
 static void *budget_alloc(void *user, size_t size) {
     struct budget *budget = user;
-    if (size > budget->left) return NULL;
+    if (size > budget->left) {
+        budget->exceeded = true;
+        return NULL;
+    }
     budget->left -= size;
-    return ph_alloc(size);
+    void *block = ph_alloc(size);
+    if (!block) budget->memory_out = true;
+    return block;
 }
 
 static void budget_free(void *user, void *block) {
@@ -580,7 +585,7 @@ static ph_status parameters_count(struct onnx *onnx) {
 static void onnx_destroy(void *parsed) {
     struct onnx *onnx = parsed;
     if (!onnx) return;
-    struct budget budget = {0};
+    struct budget budget = {.left = 0};
     ProtobufCAllocator allocator = allocator_of(&budget);
     if (onnx->message) ph_onnx__model_proto__free_unpacked(onnx->message, &allocator);
     for (struct external_file *file = onnx->external; file; file = file->next) ph_file_close(&file->file);
@@ -599,14 +604,18 @@ static ph_status onnx_parse(ph_context *context, const char *path, const struct 
     struct onnx *onnx = ph_alloc(sizeof *onnx);
     if (!onnx) return ph_fail_memory(context);
     ph_status status = PH_OK;
-    struct budget budget = {BUDGET_BASE + BUDGET_MESSAGES * file->size};
+    struct budget budget = {.left = BUDGET_BASE + BUDGET_MESSAGES * file->size};
     ProtobufCAllocator allocator = allocator_of(&budget);
     onnx->context = context;
     onnx->converted_limit = BUDGET_BASE + BUDGET_WEIGHTS * file->size;
     if (path && !(onnx->path = ph_pool_strdup(&onnx->pool, path))) status = ph_fail_memory(context);
     if (!status) {
         onnx->message = ph_onnx__model_proto__unpack(&allocator, file->size, file->data);
-        if (!onnx->message) status = ph_fail(context, PH_ERROR_FORMAT, "not an ONNX file, or it is damaged or cut short");
+        if (!onnx->message && budget.memory_out) status = ph_fail_memory(context);
+        else if (!onnx->message)
+            status = ph_fail(context, PH_ERROR_FORMAT, budget.exceeded
+                                 ? "its messages take far more memory than the file's size warrants"
+                                 : "not an ONNX file, or it is damaged or cut short");
     }
     if (!status) status = version_check(onnx);
     if (!status) status = initialisers_read(onnx);
@@ -615,6 +624,7 @@ static ph_status onnx_parse(ph_context *context, const char *path, const struct 
     if (!status) status = nodes_sort(onnx);
     if (!status) status = parameters_count(onnx);
     if (status) {
+        if (path && status != PH_ERROR_MEMORY) ph_fail_prefix(context, "%s", path);
         onnx_destroy(onnx);
         onnx = NULL;
     }
