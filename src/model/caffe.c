@@ -169,9 +169,9 @@ static ph_status build_layer(struct builder *builder, const struct ph_caffe_laye
         builder->values[layer->tops[i]] = output;
         if (output == PH_ABSENT) continue;
         PH_TRY(ph_graph_add_alias(call->graph, value->name, output)); /* where it was not made under this name */
-        if (value->alias) PH_TRY(ph_graph_add_alias(call->graph, value->alias, output));
     }
-    return PH_OK;
+    if (!layer->alias || builder->outputs[0] == PH_ABSENT) return PH_OK;
+    return ph_graph_add_alias(call->graph, layer->alias, builder->outputs[0]);
 }
 
 static ph_status build_layers(struct builder *builder, bool stated_size, const char **unsupported) {

@@ -63,7 +63,6 @@ const struct ph_caffe_type *ph_caffe_type_find(const char *name);
 struct ph_caffe_value {
     const char *top;     /* name of the blob */
     const char *name;    /* in the graph */
-    const char *alias;   /* another name in the graph, or NULL */
     int layer;           /* index of the layer that makes it; -1 for an input of the net */
     int consumers;       /* layers outside auxiliary branches that read it */
     int losses; /* readers that only training has: losses, but for the one that is kept, and what leads to them */
@@ -73,6 +72,7 @@ struct ph_caffe_layer {
     const struct ph_caffe_type *type; /* NULL: not in the table */
     const PhCaffe__LayerParameter *parameter;
     const char *name;                 /* never NULL */
+    const char *alias;                /* the same where it refers to the first top too, else NULL */
     const struct ph_caffe_blob *blobs;
     int blob_count;
     const int *bottoms, *tops;        /* indices of values */

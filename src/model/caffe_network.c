@@ -217,7 +217,10 @@ static ph_status name_values(struct ph_caffe *caffe, const struct names *names, 
         value->name = is_last ? value->top
                               : ph_pool_sprintf(&caffe->pool, "%s/%s", value->top, layer ? layer->name : "input");
         if (!value->name) return ph_fail_memory(caffe->context);
-        if (layer && layer->tops[0] == i && find_name(names, layer->name) < 0) value->alias = layer->name;
+    }
+    for (int i = 0; i < caffe->layer_count; i++) {
+        struct ph_caffe_layer *layer = &caffe->layers[i];
+        if (find_name(names, layer->name) < 0) layer->alias = layer->name;
     }
     return PH_OK;
 }
