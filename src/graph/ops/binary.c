@@ -213,7 +213,7 @@ ARITHMETIC(fmod, NULL, NULL, "remainder of a / b with the sign of a", INPUTS);
 ARITHMETIC(min, "Min", chain_read, "the smaller of a and b", INPUTS);
 ARITHMETIC(max, "Max", chain_read, "the larger of a and b", INPUTS);
 
-/* Half of the rows are equal; the values serve as truth values too. */
+/* The last case has equal pairs, and zeros for the logical ones. */
 #define TRUTH(function, type, sum) \
     CASES(function, -2, 2, -1.7, 1.9, \
           {"some equal, some 0", .inputs = {{PH_SHAPE(6), .values = (const double[]){1, 0, 0, -2, 3, 0}}, \

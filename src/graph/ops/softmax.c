@@ -4,7 +4,7 @@
 #include "graph/operations.h"
 #include <math.h>
 
-/* One row of a tensor: `count` elements, `stride` apart. */
+/* The rows of a tensor, outer * stride of them: `count` elements each, `stride` apart. */
 struct rows { int64_t outer, count, stride; };
 
 static struct rows rows_of(const struct ph_call *call) {
@@ -16,7 +16,7 @@ static struct rows rows_of(const struct ph_call *call) {
     return rows;
 }
 
-/* Where row `index` of outer * stride begins. */
+/* Where row `index` begins. */
 static int64_t row_begin(const struct rows *rows, int64_t index) {
     return index / rows->stride * rows->count * rows->stride + index % rows->stride;
 }
