@@ -138,8 +138,8 @@ static const char *preset_search(struct cli *cli, ph_model *model, const struct 
     return name;
 }
 
-static void tally_report(const struct tally *present, const char *preset, const struct tally *better,
-                         const ph_model *model, cJSON *json) {
+static void tally_report(const struct cli *cli, const ph_model *model, const struct tally *present, const char *preset,
+                         const struct tally *better, cJSON *json) {
     ph_preprocessing preprocessing = ph_model_preprocessing(model);
     if (json) {
         cJSON *known = cJSON_AddObjectToObject(json, "known");
@@ -153,11 +153,11 @@ static void tally_report(const struct tally *present, const char *preset, const 
     }
     printf("%d of %d right, %d in the first five (preprocessing: %s)\n", present->first, present->known, present->five,
            preprocessing.preset);
-    if (preset)
-        printf("the preprocessing is likely wrong: with --input %s %d are right, mean probability %.2f, not %.2f; "
-               "'phosphene inspect --input %s --save' keeps it\n",
-               preset, better->first, better->probability / better->known, present->probability / present->known,
-               preset);
+    if (!preset) return;
+    printf("the preprocessing is likely wrong: with --input %s %d are right, mean probability %.2f, not %.2f\n", preset,
+           better->first, better->probability / better->known, present->probability / present->known);
+    if (cli->settings.model)
+        printf("'phosphene inspect -m %s --input %s --save' keeps it\n", cli->settings.model, preset);
 }
 
 /* ---- The command ------------------------------------------------------------------------------------------------- */
@@ -208,7 +208,7 @@ static int run(struct cli *cli) {
         code = cli_fail("--expect: no class of %s is named '%s'", ph_model_describe(model).path, cli->settings.expect);
     if (!code && tally.known) {
         const char *preset = tally.first < tally.known ? preset_search(cli, model, &tally, &better) : NULL;
-        tally_report(&tally, preset, &better, model, json);
+        tally_report(cli, model, &tally, preset, &better, json);
     }
     if (!code && json) code = cli_json_print(json);
     else cJSON_Delete(json);

@@ -27,6 +27,9 @@ static int preprocessing_save(struct cli *cli, ph_model *model) {
     return CLI_DONE;
 }
 
+/* Class names are printed up to a number that a person reads. */
+enum { MOST_CLASSES = 100, FEW_CLASSES = 10 };
+
 static void summary_print(ph_model *model, const ph_model_info *info, double flops) {
     char shape[160], text[640];
     ph_preprocessing preprocessing = ph_model_preprocessing(model);
@@ -42,13 +45,13 @@ static void summary_print(ph_model *model, const ph_model_info *info, double flo
     printf("forward pass    %.3f GFLOP\n", flops / 1e9);
     printf("logits          %s\n", info->logits ? info->logits : "none found");
     printf("probabilities   %s\n", info->probabilities ? info->probabilities : "none found");
-    int classes = ph_model_class_count(model);
+    int classes = ph_model_class_count(model), shown = classes > MOST_CLASSES ? FEW_CLASSES : classes;
     printf("classes         %d", classes);
-    for (int i = 0; i < classes; i++) {
+    for (int i = 0; i < shown; i++) {
         const char *name = ph_model_class_name(model, i);
         printf("%s%s", i ? "; " : ": ", name ? name : "?");
     }
-    printf("\n");
+    printf("%s\n", shown < classes ? "; ... (--json has all)" : "");
     if (info->unsupported) printf("not supported   %s\n", info->unsupported);
 }
 

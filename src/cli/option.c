@@ -82,6 +82,7 @@ static int option_set(struct cli *cli, const struct cli_option *option, const ch
                              option->high);
         *(int *)member = (int)number;
     } else {
+        if (!*value) return cli_usage(cli, "--%s needs a value: %s", option->name, option->argument);
         if (strchr(option->argument, '|') && !word_among(value, option->argument))
             return cli_usage(cli, "--%s: '%s' is none of %s", option->name, value, option->argument);
         *(const char **)member = value;

@@ -24,6 +24,10 @@ says stderr "--threads: 'many' is not a whole number from 0 to 1024"
 run 2 render class:goldfish --threads 5000
 run 2 render class:goldfish --output
 says stderr "--output needs a value"
+run 2 render class:goldfish --output ''
+says stderr "--output needs a value"
+run 2 render class:goldfish --output goldfish.jpg
+says stderr PNG
 run 2 render class:goldfish --force=yes
 says stderr "--force is a switch"
 run 2 render class:goldfish --steps none
