@@ -1,0 +1,76 @@
+/* Public entry points that belong to no layer: the catalogues over every table. */
+#include "vis/vis.h"
+#include <string.h>
+
+void ph_string_destroy(char **text) {
+    if (!text) return;
+    ph_free(*text);
+    *text = NULL;
+}
+
+/* ---- Catalogues: each reads row `index` of a table; false behind the last ------------------------------------------------ */
+
+static bool entry(ph_catalogue_entry *out, const char *name, const char *help) {
+    *out = (ph_catalogue_entry){name, help};
+    return name != NULL;
+}
+
+#define ROW(table) (table[index] ? entry(out, table[index]->name, table[index]->help) : false)
+
+static bool operations_row(int index, ph_catalogue_entry *out) { return ROW(ph_operations); }
+
+static bool objectives_row(int index, ph_catalogue_entry *out) {
+    return ph_term_types[index] ? entry(out, ph_term_types[index]->form, ph_term_types[index]->help) : false;
+}
+
+static bool parameterisations_row(int index, ph_catalogue_entry *out) { return ROW(ph_parameterisations); }
+
+/* The options of their group. */
+static bool transforms_row(int index, ph_catalogue_entry *out) {
+    const ph_option_info *option;
+    for (int i = 0; (option = ph_recipe_option(i)); i++)
+        if (!strcmp(option->group, "transforms") && index-- == 0) return entry(out, option->name, option->help);
+    return false;
+}
+
+static bool optimisers_row(int index, ph_catalogue_entry *out) { return ROW(ph_optimisers); }
+
+static bool presets_row(int index, ph_catalogue_entry *out) {
+    return entry(out, ph_preset_name(index), ph_preset_help(index));
+}
+
+static bool preprocessing_row(int index, ph_catalogue_entry *out) {
+    return entry(out, ph_presets[index].name, ph_presets[index].help);
+}
+
+static bool instruction_sets_row(int index, ph_catalogue_entry *out) {
+    if (index >= PH_COUNT(ph_instruction_set_names)) return false;
+    return entry(out, ph_instruction_set_names[index],
+                 index <= (int)ph_instruction_set_detect() ? "this processor has it" : "this processor lacks it");
+}
+
+static bool model_formats_row(int index, ph_catalogue_entry *out) { return ROW(ph_model_formats); }
+
+static bool image_formats_row(int index, ph_catalogue_entry *out) { return ROW(ph_image_codecs); }
+
+static const struct catalogue {
+    const char *kind;
+    bool (*row)(int index, ph_catalogue_entry *out);
+} catalogues[] = {
+    {"operations", operations_row}, {"objectives", objectives_row}, {"parameterisations", parameterisations_row},
+    {"transforms", transforms_row}, {"optimisers", optimisers_row}, {"presets", presets_row},
+    {"preprocessing", preprocessing_row}, {"instruction-sets", instruction_sets_row}, {"model-formats", model_formats_row},
+    {"image-formats", image_formats_row},
+};
+
+const char *ph_catalogue_kind(int index) {
+    return index >= 0 && index < PH_COUNT(catalogues) ? catalogues[index].kind : NULL;
+}
+
+/* The tables have rows of many forms; the entry handed out is the calling thread's own, until its next call. */
+const ph_catalogue_entry *ph_catalogue(const char *kind, int index) {
+    static _Thread_local ph_catalogue_entry found;
+    for (int i = 0; kind && index >= 0 && i < PH_COUNT(catalogues); i++)
+        if (!strcmp(catalogues[i].kind, kind)) return catalogues[i].row(index, &found) ? &found : NULL;
+    return NULL;
+}

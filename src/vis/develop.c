@@ -1,0 +1,138 @@
+/* From parameters to finished pictures: the plain picture, the objective's value on it as its file will hold it, and the
+ * recipe that makes it again. */
+#include "vis/vis.h"
+#include <stdio.h>
+#include <string.h>
+
+static ph_status printer_create(struct ph_developer *d) {
+    const struct ph_render *render = d->render;
+    const ph_recipe *recipe = render->recipe;
+    int planes;
+    PH_TRY(ph_graph_create(render->model->context, &d->graph));
+    PH_TRY(ph_graph_add_input(d->graph, NULL, PH_FLOAT, ph_render_parameters(render, d->count), &d->parameters));
+    PH_TRY(ph_parameterisations[recipe->parameterisation]->build(d->graph, recipe, &render->view, d->parameters, &planes));
+    PH_TRY(ph_colour_build(d->graph, recipe->decorrelate, planes, &d->picture));
+    struct ph_program_request request = {.taps = &d->picture, .tap_count = 1, .loss = PH_ABSENT};
+    return ph_program_create(d->graph, &request, &d->printer);
+}
+
+static ph_status evaluator_create(struct ph_developer *d) {
+    PH_TRY(ph_scene_evaluate(d->render, d->first, d->count, &d->evaluation));
+    struct ph_program_request request = {.taps = &d->evaluation.value, .tap_count = 1, .loss = PH_ABSENT};
+    return ph_program_create(d->evaluation.graph, &request, &d->evaluator);
+}
+
+static size_t item_size(const struct ph_developer *d) {
+    const struct ph_view *view = &d->render->view;
+    return (size_t)view->channels * (size_t)view->height * (size_t)view->width;
+}
+
+ph_status ph_developer_start(const struct ph_render *render, int first, int count, struct ph_developer *developer) {
+    *developer = (struct ph_developer){.render = render, .first = first, .count = count};
+    ph_status status = ph_recipe_clone(render->recipe, &developer->recipe);
+    if (!status) {
+        developer->pixels = ph_alloc_array((size_t)count * sizeof *developer->pixels, item_size(developer));
+        developer->values = ph_alloc_array((size_t)count, sizeof *developer->values);
+        if (!developer->pixels || !developer->values) status = ph_fail_memory(render->model->context);
+    }
+    if (!status) status = printer_create(developer);
+    if (status) ph_developer_finish(developer);
+    return status;
+}
+
+void ph_developer_finish(struct ph_developer *developer) {
+    ph_program_destroy(&developer->printer);
+    ph_program_destroy(&developer->evaluator);
+    ph_scene_finish(&developer->evaluation);
+    ph_graph_destroy(&developer->graph);
+    ph_recipe_destroy(&developer->recipe);
+    ph_free(developer->pixels);
+    ph_free(developer->values);
+    *developer = (struct ph_developer){0};
+}
+
+/* Quantised as the file will be, so that the value printed for a file is that of the file. */
+static ph_status evaluate(struct ph_developer *d, ph_picture *const *pictures) {
+    const struct ph_view *view = &d->render->view;
+    if (!d->evaluator) PH_TRY(evaluator_create(d));
+    ph_picture *quantised;
+    PH_TRY(ph_picture_create(d->render->model->context, view->channels, view->height, view->width, &quantised));
+    float *input = ph_program_input(d->evaluator, d->evaluation.picture);
+    for (int n = 0; n < d->count; n++) {
+        memcpy(quantised->pixels, pictures[n]->pixels, item_size(d) * sizeof(float));
+        ph_picture_quantise(quantised);
+        if (input) memcpy(input + (size_t)n * item_size(d), quantised->pixels, item_size(d) * sizeof(float));
+    }
+    ph_picture_destroy(&quantised);
+    PH_TRY(ph_program_forward(d->evaluator));
+    ph_program_read(d->evaluator, d->evaluation.value, d->values);
+    for (int n = 0; n < d->count; n++) pictures[n]->value = d->values[n];
+    return PH_OK;
+}
+
+static void append_list(struct ph_text *text, const char *name, const float *values, int count) {
+    ph_text_append(text, " %s=", name);
+    for (int i = 0; i < count; i++) ph_text_append(text, "%s%.9g", i ? "," : "", (double)values[i]);
+}
+
+/* Facts are for a person and for `render --recipe`, which needs the objective; text from outside stays on one line. */
+static void append_fact(struct ph_text *text, const char *key, const char *value) {
+    ph_text_append(text, "#%s=", key);
+    for (; *value; value++) ph_text_append(text, "%c", (unsigned char)*value < ' ' ? ' ' : *value);
+    ph_text_append(text, "\n");
+}
+
+static ph_status recipe_write(const struct ph_developer *d, int item, float value, char **recipe) {
+    const ph_model *model = d->render->model;
+    const ph_preprocessing *preprocessing = &model->preprocessing;
+    struct ph_text text = {0};
+    ph_recipe_print(d->recipe, &text);
+    append_fact(&text, "phosphene", PH_VERSION);
+    append_fact(&text, "objective", d->render->objectives[d->first + item].text);
+    append_fact(&text, "model", model->path ? ph_base_name(model->path) : "embedded");
+    append_fact(&text, "model-sha256", model->sha256);
+    ph_text_append(&text, "#input=scale=%.9g", (double)preprocessing->scale);
+    append_list(&text, "mean", preprocessing->mean, preprocessing->channels);
+    append_list(&text, "deviation", preprocessing->deviation, preprocessing->channels);
+    ph_text_append(&text, " order=%s\n", preprocessing->bgr ? "bgr" : "rgb");
+    ph_text_append(&text, "#profile=cpu/%s\n", ph_instruction_set_names[model->context->instruction_set]);
+    ph_text_append(&text, "#value=%.9g\n", (double)value);
+    if (text.failed) {
+        ph_text_finish(&text);
+        return ph_fail_memory(model->context);
+    }
+    *recipe = text.data;
+    return PH_OK;
+}
+
+static ph_status picture_make(struct ph_developer *d, int item, ph_picture **picture) {
+    const struct ph_view *view = &d->render->view;
+    PH_TRY(ph_picture_create(d->render->model->context, view->channels, view->height, view->width, picture));
+    memcpy((*picture)->pixels, d->pixels + (size_t)item * item_size(d), item_size(d) * sizeof(float));
+    return PH_OK;
+}
+
+ph_status ph_developer_run(struct ph_developer *developer, const float *parameters, int64_t step, ph_picture **pictures) {
+    struct ph_developer *d = developer;
+    struct ph_shape shape = ph_render_parameters(d->render, d->count);
+    char steps[32];
+    for (int n = 0; n < d->count; n++) pictures[n] = NULL;
+    snprintf(steps, sizeof steps, "%lld", (long long)step);
+    ph_status status = ph_recipe_set(d->recipe, "steps", steps);
+    if (!status) {
+        memcpy(ph_program_input(d->printer, d->parameters), parameters, (size_t)ph_shape_size(&shape) * sizeof *parameters);
+        status = ph_program_forward(d->printer);
+    }
+    if (!status) ph_program_read(d->printer, d->picture, d->pixels);
+    for (int n = 0; n < d->count && !status; n++) status = picture_make(d, n, &pictures[n]);
+    if (!status) status = evaluate(d, pictures);
+    for (int n = 0; n < d->count && !status; n++) {
+        char *recipe;
+        status = recipe_write(d, n, pictures[n]->value, &recipe);
+        if (status) break;
+        ph_free(pictures[n]->recipe);
+        pictures[n]->recipe = recipe;
+    }
+    for (int n = 0; n < d->count && status; n++) ph_picture_destroy(&pictures[n]);
+    return status;
+}

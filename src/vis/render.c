@@ -1,0 +1,336 @@
+/* The render loop: one picture for each objective, in batches of objectives that are alike. Everything is allocated before
+ * the loop; a step is a draw of the view, a run of the program, and a step of the optimiser. */
+#include "vis/vis.h"
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+#define AUTOMATIC_BATCH 8
+#define AUTOMATIC_BYTES (1e9) /* of activations and gradients in one batch */
+#define SILENT_STEPS 8        /* without any gradient before a warning */
+
+struct item {
+    bool failed;           /* a value or gradient stopped being finite */
+    bool warned;
+    int64_t silent_since;  /* step at which the gradient became zero, -1 when it is not */
+};
+
+struct batch {
+    const struct ph_render *render;
+    const ph_render_callbacks *callbacks;
+    ph_context *context;
+    int first, count, total;   /* objectives in work, and of the whole call */
+    int64_t step;              /* made so far */
+    size_t item_size;          /* parameters of one item */
+    float *parameters;         /* between programs, and for pictures on the way */
+    float *values;             /* [count] objective on the transformed picture */
+    struct item items[PH_MAX_BATCH];
+    struct ph_optimiser_state optimiser;
+    struct ph_developer developer;
+    struct ph_scene scene;
+    struct ph_program *program;
+    double mark_time, rate;    /* of the progress report */
+    int64_t mark_step;
+};
+
+/* ---- One step ---------------------------------------------------------------------------------------------------- */
+
+static void draw_views(struct batch *b) {
+    float *matrices = ph_program_input(b->program, b->scene.matrices);
+    for (int n = 0; n < b->count; n++)
+        ph_transform_draw(b->render->recipe, &b->render->view, (uint32_t)b->step, matrices + 6 * n);
+}
+
+/* Largest size of a gradient; infinity or NAN where it is not finite. */
+static float gradient_size(const float *gradient, size_t count) {
+    float largest = 0;
+    for (size_t i = 0; i < count; i++) {
+        float size = fabsf(gradient[i]);
+        if (!(size <= largest)) largest = size;
+        if (!(size <= FLT_MAX)) return size;
+    }
+    return largest;
+}
+
+/* Notices what would otherwise end as a grey picture without a word. */
+static void item_check(struct batch *b, int n, const float *gradient) {
+    struct item *item = &b->items[n];
+    const char *objective = b->render->objectives[b->first + n].text;
+    float size = gradient_size(gradient, b->item_size), value = b->values[n];
+    if (item->failed) return;
+    if (!(fabsf(value) <= FLT_MAX) || !(size <= FLT_MAX)) {
+        item->failed = true;
+        ph_fail(b->context, PH_ERROR_NUMERIC, "objective '%s': %s is not finite at step %lld; a smaller learning rate or "
+                "another preprocessing may help", objective, size <= FLT_MAX ? "its value" : "its gradient", (long long)b->step + 1);
+        return;
+    }
+    if (size > 0 || value == (float)b->render->recipe->target) {
+        item->silent_since = -1;
+        return;
+    }
+    if (item->silent_since < 0) item->silent_since = b->step;
+    if (item->warned || b->step < b->render->recipe->redirect_steps || b->step - item->silent_since + 1 < SILENT_STEPS) return;
+    item->warned = true;
+    ph_log(b->context, "objective '%s': the unit is silent, its gradient is zero since step %lld; try another seed, more "
+           "redirect-steps, or the layer before its activation", objective, (long long)item->silent_since + 1);
+}
+
+static ph_status step_run(struct batch *b) {
+    draw_views(b);
+    PH_TRY(ph_program_forward(b->program));
+    PH_TRY(ph_program_backward(b->program));
+    ph_program_read(b->program, b->scene.value, b->values);
+    const float *gradient = ph_program_gradient(b->program, b->scene.parameters);
+    bool alive = false;
+    for (int n = 0; n < b->count; n++) {
+        item_check(b, n, gradient + (size_t)n * b->item_size);
+        alive |= !b->items[n].failed;
+    }
+    if (!alive) return PH_ERROR_NUMERIC;
+    ph_optimiser_step(&b->optimiser, ph_program_input(b->program, b->scene.parameters), gradient);
+    b->step++;
+    return PH_OK;
+}
+
+/* ---- Reports ----------------------------------------------------------------------------------------------------- */
+
+static ph_status report(struct batch *b) {
+    const struct ph_render *render = b->render;
+    double now = ph_seconds(), elapsed = now - b->mark_time;
+    if (elapsed > 2 || (b->rate == 0 && elapsed > 0.25)) {
+        b->rate = (double)(b->step - b->mark_step) / elapsed;
+        b->mark_time = now;
+        b->mark_step = b->step;
+    }
+    if (!b->callbacks || !b->callbacks->progress) return PH_OK;
+    int64_t steps = render->recipe->steps;
+    double batches_left = (double)(b->total - b->first - b->count) / b->count;
+    struct ph_progress progress = {.step = (int)b->step, .steps = (int)steps, .first = b->first, .count = b->count,
+        .values = b->values, .steps_per_second = b->rate,
+        .seconds_left = b->rate > 0 ? ((double)(steps - b->step) + batches_left * (double)steps) / b->rate : -1};
+    if (b->callbacks->progress(b->callbacks->user, &progress)) return PH_OK;
+    return ph_fail(b->context, PH_ERROR_CANCELLED, "stopped after step %lld of %lld", (long long)b->step, (long long)steps);
+}
+
+static void parameters_keep(struct batch *b) {
+    memcpy(b->parameters, ph_program_input(b->program, b->scene.parameters), (size_t)b->count * b->item_size * sizeof(float));
+}
+
+static ph_status snapshot(struct batch *b) {
+    if (!b->callbacks || !b->callbacks->snapshot || !ph_recipe_snapshot_due(b->render->recipe, b->step)) return PH_OK;
+    ph_picture *pictures[PH_MAX_BATCH];
+    parameters_keep(b);
+    PH_TRY(ph_developer_run(&b->developer, b->parameters, b->step, pictures));
+    for (int n = 0; n < b->count; n++) {
+        if (!b->items[n].failed) b->callbacks->snapshot(b->callbacks->user, b->first + n, (int)b->step, pictures[n]);
+        ph_picture_destroy(&pictures[n]);
+    }
+    return PH_OK;
+}
+
+/* ---- A batch ----------------------------------------------------------------------------------------------------- */
+
+static ph_status program_create(struct batch *b) {
+    struct ph_program_request request = {.taps = &b->scene.value, .tap_count = 1, .loss = b->scene.loss,
+        .parameters = &b->scene.parameters, .parameter_count = 1};
+    PH_TRY(ph_program_create(b->scene.graph, &request, &b->program));
+    memcpy(ph_program_input(b->program, b->scene.parameters), b->parameters, (size_t)b->count * b->item_size * sizeof(float));
+    return PH_OK;
+}
+
+static void program_finish(struct batch *b) {
+    ph_program_destroy(&b->program);
+    ph_scene_finish(&b->scene);
+}
+
+/* Steps up to `end` with one program. */
+static ph_status stretch_run(struct batch *b, int64_t end) {
+    ph_status status = program_create(b);
+    b->mark_time = ph_seconds();
+    b->mark_step = b->step;
+    while (!status && b->step < end) {
+        status = step_run(b);
+        if (!status) status = snapshot(b);
+        if (!status) status = report(b);
+    }
+    if (b->program) parameters_keep(b);
+    return status;
+}
+
+/* The first steps have a program of their own, whose activations wake silent units; only one is in memory at a time. */
+static ph_status steps_run(struct batch *b) {
+    int64_t steps = b->render->recipe->steps, first_steps = PH_MIN(b->render->recipe->redirect_steps, steps);
+    ph_status status = PH_OK;
+    bool redirected = false;
+    if (first_steps) {
+        status = ph_scene_optimise(b->render, b->first, b->count, true, &redirected, &b->scene);
+        if (!status) status = stretch_run(b, redirected ? first_steps : steps);
+        program_finish(b);
+    }
+    if (!status && b->step < steps) {
+        status = ph_scene_optimise(b->render, b->first, b->count, false, NULL, &b->scene);
+        if (!status) status = stretch_run(b, steps);
+        program_finish(b);
+    }
+    return status;
+}
+
+static ph_status batch_start(struct batch *b) {
+    const ph_recipe *recipe = b->render->recipe;
+    struct ph_shape shape = ph_render_parameters(b->render, 1);
+    if (!ph_shape_valid(&shape)) return ph_fail(b->context, PH_ERROR_SHAPE, "the picture is too large");
+    b->item_size = (size_t)ph_shape_size(&shape);
+    size_t size = b->item_size * (size_t)b->count;
+    b->parameters = ph_alloc_array(size, sizeof *b->parameters);
+    b->values = ph_alloc_array((size_t)b->count, sizeof *b->values);
+    if (!b->parameters || !b->values) return ph_fail_memory(b->context);
+    for (int n = 0; n < b->count; n++) {
+        ph_parameterisation_start(recipe, b->parameters + (size_t)n * b->item_size, b->item_size);
+        b->items[n].silent_since = -1;
+    }
+    PH_TRY(ph_optimiser_start(b->context, ph_optimisers[recipe->optimiser], recipe->learning_rate, size, &b->optimiser));
+    return ph_developer_start(b->render, b->first, b->count, &b->developer);
+}
+
+static void batch_finish(struct batch *b) {
+    program_finish(b);
+    ph_developer_finish(&b->developer);
+    ph_optimiser_finish(&b->optimiser);
+    ph_free(b->parameters);
+    ph_free(b->values);
+}
+
+/* Pictures of the items that did not fail, also when the call was stopped: then as they are now. */
+static ph_status batch_develop(struct batch *b, bool stopped, ph_picture **pictures) {
+    PH_TRY(ph_developer_run(&b->developer, b->parameters, b->step, pictures));
+    for (int n = 0; n < b->count; n++) {
+        if (b->items[n].failed) ph_picture_destroy(&pictures[n]);
+        else if (!stopped && b->callbacks && b->callbacks->finished)
+            b->callbacks->finished(b->callbacks->user, b->first + n, pictures[n]);
+    }
+    return PH_OK;
+}
+
+/* *failed: some of its pictures are missing because their numbers were not finite; the others are as they should be. */
+static ph_status batch_run(struct batch *b, ph_picture **pictures, bool *failed) {
+    ph_status status = batch_start(b);
+    if (!status) status = steps_run(b);
+    bool stopped = status == PH_ERROR_CANCELLED;
+    if (!status || stopped) {
+        ph_status developed = batch_develop(b, stopped, pictures + b->first);
+        if (developed) status = developed;
+    }
+    for (int n = 0; n < b->count; n++) *failed |= b->items[n].failed;
+    batch_finish(b);
+    return status;
+}
+
+/* ---- The call ---------------------------------------------------------------------------------------------------- */
+
+/* Bytes that one item takes in a program, roughly: every value computed, and its gradient. */
+static double item_bytes(const struct ph_graph *graph) {
+    double floats = 0;
+    for (int v = 0; v < graph->value_count; v++)
+        if (!graph->values[v].data) floats += (double)ph_shape_size(&graph->values[v].shape);
+    return 2 * sizeof(float) * floats;
+}
+
+/* How many objectives from `first` on one program can serve. */
+static int alike_run(const struct ph_render *render, int first, int total, int limit) {
+    const struct ph_objective *objectives = render->objectives;
+    int run = 1;
+    while (run < limit && first + run < total && ph_objective_alike(&objectives[first], &objectives[first + run])) run++;
+    return run;
+}
+
+static ph_status batch_size(const struct ph_render *render, int first, int total, int *count) {
+    int64_t limit = render->recipe->batch ? render->recipe->batch : AUTOMATIC_BATCH;
+    *count = alike_run(render, first, total, (int)limit);
+    if (render->recipe->batch || *count == 1) return PH_OK;
+    struct ph_scene scene;
+    PH_TRY(ph_scene_evaluate(render, first, 1, &scene));
+    double bytes = item_bytes(scene.graph);
+    ph_scene_finish(&scene);
+    while (*count > 1 && *count * bytes > AUTOMATIC_BYTES) --*count;
+    return PH_OK;
+}
+
+static ph_status objectives_run(const struct ph_render *render, int total, const ph_render_callbacks *callbacks,
+                                ph_picture **pictures) {
+    bool failed = false;
+    char message[sizeof render->model->context->error];
+    for (int first = 0, count; first < total; first += count) {
+        bool now = false;
+        PH_TRY(batch_size(render, first, total, &count));
+        struct batch batch = {.render = render, .callbacks = callbacks, .context = render->model->context, .first = first,
+            .count = count, .total = total};
+        ph_status status = batch_run(&batch, pictures, &now);
+        if (now && !failed) memcpy(message, render->model->context->error, sizeof message);
+        failed |= now;
+        if (status && status != PH_ERROR_NUMERIC) return status;
+    }
+    return failed ? ph_fail(render->model->context, PH_ERROR_NUMERIC, "%s", message) : PH_OK;
+}
+
+/* Parses every objective before any work is done, so that a mistake in the last is not found after an hour. */
+static ph_status objectives_parse(ph_context *context, const char *const *texts, int count, struct ph_objective *objectives) {
+    for (int i = 0; i < count; i++) {
+        PH_TRY(ph_objective_parse(context, texts[i], &objectives[i]));
+        PH_TRY(ph_objective_check_single(context, &objectives[i]));
+    }
+    return PH_OK;
+}
+
+/* Builds the graph of every objective once, for the same reason. */
+static ph_status objectives_check(const struct ph_render *render, int count) {
+    for (int first = 0, run; first < count; first += run) {
+        struct ph_scene scene;
+        run = alike_run(render, first, count, PH_MAX_BATCH);
+        PH_TRY(ph_scene_evaluate(render, first, run, &scene));
+        ph_scene_finish(&scene);
+    }
+    return PH_OK;
+}
+
+ph_status ph_render(ph_model *model, const ph_recipe *recipe, const char *const *objectives, int count,
+                    const ph_render_callbacks *callbacks, ph_picture **pictures) {
+    if (!model) return PH_ERROR_ARGUMENT;
+    if (!recipe || !objectives || !pictures || count < 1)
+        return ph_fail(model->context, PH_ERROR_ARGUMENT, "a render needs a recipe, objectives and room for their pictures");
+    memset(pictures, 0, (size_t)count * sizeof *pictures);
+    struct ph_objective *parsed = ph_alloc_array((size_t)count, sizeof *parsed);
+    if (!parsed) return ph_fail_memory(model->context);
+    struct ph_render render = {.model = model, .recipe = recipe, .objectives = parsed};
+    ph_status status = objectives_parse(model->context, objectives, count, parsed);
+    if (!status) status = ph_view_resolve(model, recipe, &render.view);
+    if (!status) status = objectives_check(&render, count);
+    if (!status) status = objectives_run(&render, count, callbacks, pictures);
+    for (int i = 0; i < count; i++) ph_objective_finish(&parsed[i]);
+    ph_free(parsed);
+    return status;
+}
+
+/* ---- The plan ---------------------------------------------------------------------------------------------------- */
+
+ph_status ph_plan_text(ph_model *model, const ph_recipe *recipe, const char *objective, bool time, char **text) {
+    if (!model) return PH_ERROR_ARGUMENT;
+    if (!recipe || !text) return ph_fail(model->context, PH_ERROR_ARGUMENT, "a plan needs a recipe and room for its text");
+    struct ph_objective parsed = {0};
+    struct ph_render render = {.model = model, .recipe = recipe, .objectives = &parsed};
+    struct batch batch = {.render = &render, .context = model->context, .count = 1};
+    struct ph_text out = {0};
+    ph_status status = objectives_parse(model->context, &objective, 1, &parsed);
+    if (!status) status = ph_view_resolve(model, recipe, &render.view);
+    if (!status) status = batch_start(&batch);
+    if (!status) status = ph_scene_optimise(&render, 0, 1, false, NULL, &batch.scene);
+    if (!status) status = program_create(&batch);
+    if (!status) {
+        draw_views(&batch);
+        status = ph_program_print(batch.program, time, &out);
+    }
+    batch_finish(&batch);
+    ph_objective_finish(&parsed);
+    if (status) ph_text_finish(&out);
+    *text = out.data;
+    return status;
+}

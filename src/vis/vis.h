@@ -1,0 +1,230 @@
+/* The visualisation layer: recipes, and builders that put the picture's side of a graph in front of a network and the
+ * objective behind it.
+ *
+ *     parameters - parameterisation - colour, sigmoid - picture - view - preprocessing - network - objective
+ *     recipe.c     parameterisation.c colour.c                    view.c, transform.c              objective.c
+ *
+ * render.c runs what they build; evaluate.c runs networks without a picture to optimise. */
+#ifndef PH_VIS_H
+#define PH_VIS_H
+
+#include "exec/program.h"
+#include "graph/operations.h"
+#include "image/image.h"
+#include "model/model.h"
+
+/* ---- recipe.c ---------------------------------------------------------------------------------------------------- */
+
+#define PH_MAX_NUMBERS 64
+
+/* "8": one number, whose meaning is the option's own; "1,2,5" or "8,": a list. */
+struct ph_numbers { int count; bool list; double values[PH_MAX_NUMBERS]; };
+
+struct ph_size { int64_t width, height; }; /* 0: automatic */
+
+struct ph_recipe {
+    ph_context *context;
+    char **texts; /* canonical text of each option, in the table's order */
+    int64_t preset;
+    struct ph_size size, input_size;
+    int64_t seed, batch;
+    double target;               /* NAN: none */
+    struct ph_numbers snapshots; /* one number: how many */
+    int64_t parameterisation;    /* index in ph_parameterisations */
+    double decay, band_limit;    /* band_limit NAN: none */
+    double spread;
+    bool decorrelate;
+    int64_t transforms;          /* 0: standard, 1: none */
+    int64_t border;              /* enum ph_warp_border */
+    double jitter, jitter_end;   /* pixels of a picture 224 wide */
+    struct ph_numbers scale, rotate; /* one number: half the range */
+    int64_t optimiser;           /* index in ph_optimisers */
+    double learning_rate;
+    int64_t steps, redirect_steps;
+};
+
+/* `option=value` lines of every option that shapes the picture and is not at its default. */
+void ph_recipe_print(const ph_recipe *recipe, struct ph_text *text);
+ph_status ph_recipe_clone(const ph_recipe *recipe, ph_recipe **clone);
+/* Whether a snapshot falls due after `step` steps. */
+bool ph_recipe_snapshot_due(const ph_recipe *recipe, int64_t step);
+/* The table of presets; NULL behind the last. */
+const char *ph_preset_name(int index);
+const char *ph_preset_help(int index);
+
+/* What random numbers are drawn for: no two uses share a stream. */
+enum ph_random_use { PH_USE_START, PH_USE_TRANSFORM };
+
+/* ---- view.c: how the network sees the picture ---------------------------------------------------------------------- */
+
+/* A picture is scaled to fit into the network's input and lies in its middle; what lies beside it is border. Pictures of
+ * the input's own size are seen pixel by pixel. */
+struct ph_view {
+    int channels, height, width;       /* the picture */
+    int input_height, input_width;     /* of the network */
+    int fitted_height, fitted_width;   /* the picture, scaled to fit */
+};
+
+/* Sizes from the recipe, where it leaves them free from the model. */
+ph_status ph_view_resolve(const ph_model *model, const ph_recipe *recipe, struct ph_view *view);
+/* Appends what turns `picture` [N,C,H,W] into the network's view of it, before preprocessing. `matrices` [N,2,3] as
+ * ph_transform_draw writes them; PH_ABSENT: the picture as it lies. */
+ph_status ph_view_build(struct ph_graph *graph, const struct ph_view *view, enum ph_warp_border border, int picture,
+                        int matrices, int *out);
+/* Appends the model's preprocessing as a 1x1 convolution. */
+ph_status ph_preprocessing_build(const ph_model *model, struct ph_graph *graph, int picture, int *out);
+/* The same numbers as a matrix: input[c] = sum over d of weights[c * channels + d] picture[d] + bias[c]. */
+void ph_preprocessing_matrix(const ph_preprocessing *preprocessing, float *weights, float *bias);
+
+/* ---- transform.c: random changes of view --------------------------------------------------------------------------- */
+
+/* The matrix of affine_warp for one item at one step. */
+void ph_transform_draw(const ph_recipe *recipe, const struct ph_view *view, uint32_t step, float matrix[6]);
+
+/* ---- parameterisation.c -------------------------------------------------------------------------------------------- */
+
+struct ph_parameterisation {
+    const char *name, *help;
+    struct ph_shape (*shape)(int64_t items, const struct ph_view *view); /* of the parameters */
+    /* From parameters to planes [N,C,H,W], before colour. */
+    ph_status (*build)(struct ph_graph *graph, const ph_recipe *recipe, const struct ph_view *view, int parameters, int *out);
+};
+extern const struct ph_parameterisation *const ph_parameterisations[]; /* NULL-terminated */
+/* Start values of one item: normal deviates of the recipe's spread, drawn with its seed. */
+void ph_parameterisation_start(const ph_recipe *recipe, float *values, size_t count);
+/* Factors of a height x (width/2 + 1) half spectrum, row-major. */
+void ph_fourier_scale(int height, int width, double decay, double band_limit, float *scale);
+
+/* ---- colour.c -------------------------------------------------------------------------------------------------------- */
+
+/* Planes [N,C,H,W] to a picture in (0,1): for three channels the decorrelating matrix when wanted, then the sigmoid. */
+ph_status ph_colour_build(struct ph_graph *graph, bool decorrelate, int planes, int *picture);
+/* weights[3][3], rows red, green, blue. */
+void ph_colour_matrix(float weights[9]);
+/* Appends out[o] = sum over c of weights[o * in + c] x[c] + bias[o] at every pixel. bias may be NULL. */
+ph_status ph_colour_mix(struct ph_graph *graph, int x, const float *weights, const float *bias, int *out);
+
+/* ---- objective.c, objective_parse.c ------------------------------------------------------------------------------------ */
+
+struct ph_term;
+struct ph_objective_scope;
+
+/* One kind of term. */
+struct ph_term_type {
+    const char *name;   /* what functions are called by */
+    const char *form;   /* as in "LAYER:CHANNEL" */
+    const char *help;
+    enum { PH_TERM_REFERENCE, PH_TERM_FUNCTION, PH_TERM_LAYER_FUNCTION } syntax;
+    /* Appends the values [N] of one term for each item; the terms differ in unit, position and class only. */
+    ph_status (*build)(const struct ph_objective_scope *scope, const struct ph_term *const *terms, int *out);
+};
+extern const struct ph_term_type ph_term_channel, ph_term_neuron, ph_term_layer, ph_term_class, ph_term_probability;
+extern const struct ph_term_type *const ph_term_types[]; /* NULL-terminated */
+
+struct ph_term {
+    const struct ph_term_type *type;
+    double weight;
+    const char *name;        /* layer, or class as written; NULL for functions without */
+    int64_t unit;            /* channel */
+    int64_t column, row;     /* of a neuron */
+    int begin;               /* where it stands in the text, for messages */
+    int units_begin, units_end; /* where a list of units stands in the text; equal when there is one unit */
+};
+
+/* Sums of weighted terms and a number: what every expression comes down to. */
+struct ph_objective {
+    struct ph_pool pool;
+    const char *text;
+    struct ph_term *terms;
+    int term_count, term_capacity;
+    double constant;
+};
+
+ph_status ph_objective_parse(ph_context *context, const char *text, struct ph_objective *objective);
+void ph_objective_finish(struct ph_objective *objective);
+/* Whether one program can serve both, with another unit picked for each item. */
+bool ph_objective_alike(const struct ph_objective *a, const struct ph_objective *b);
+/* Fails when a term names several units. */
+ph_status ph_objective_check_single(ph_context *context, const struct ph_objective *objective);
+
+struct ph_objective_scope {
+    const ph_model *model;
+    struct ph_graph *graph;
+    int picture;             /* [N,C,H,W] in [0,1], PH_ABSENT where there is none */
+    const struct ph_objective *objectives;
+    int count;               /* N */
+};
+
+/* Appends the value [N] of `count` objectives that are alike, one for each batch item. */
+ph_status ph_objective_build(const struct ph_objective_scope *scope, int *value);
+
+/* ---- optimiser.c ------------------------------------------------------------------------------------------------------- */
+
+struct ph_optimiser_state {
+    const ph_context *context;
+    const struct ph_optimiser *optimiser;
+    double learning_rate;
+    int64_t steps;   /* made so far */
+    size_t count;
+    float *moments;  /* optimiser->moments arrays of `count`, zero at the start */
+};
+
+struct ph_optimiser {
+    const char *name, *help;
+    int moments;
+    /* Moves parameters[begin, end) against the gradient; state->steps counts this step already. */
+    void (*step)(const struct ph_optimiser_state *state, float *parameters, const float *gradient, size_t begin, size_t end);
+};
+extern const struct ph_optimiser *const ph_optimisers[]; /* NULL-terminated */
+
+ph_status ph_optimiser_start(ph_context *context, const struct ph_optimiser *optimiser, double learning_rate, size_t count,
+                             struct ph_optimiser_state *state);
+void ph_optimiser_step(struct ph_optimiser_state *state, float *parameters, const float *gradient);
+void ph_optimiser_finish(struct ph_optimiser_state *state);
+
+/* ---- scene.c: the graphs of a render ------------------------------------------------------------------------------------- */
+
+struct ph_render {
+    ph_model *model;
+    const ph_recipe *recipe;
+    struct ph_view view;
+    const struct ph_objective *objectives;
+};
+
+struct ph_scene {
+    struct ph_graph *graph;
+    int parameters;  /* [N,...] fed; PH_ABSENT in an evaluation */
+    int matrices;    /* [N,2,3] fed; PH_ABSENT in an evaluation */
+    int picture;     /* [N,C,H,W]; fed in an evaluation */
+    int value;       /* [N] the objectives */
+    int loss;        /* [N] what is minimised; PH_ABSENT in an evaluation */
+};
+
+/* From parameters to the loss of objectives [first, first + count). With `redirect`, silent units get a gradient; then
+ * *redirected tells whether the network has any unit that can be silent. */
+ph_status ph_scene_optimise(const struct ph_render *render, int first, int count, bool redirect, bool *redirected,
+                            struct ph_scene *scene);
+/* From a picture as its file holds it to the objectives. */
+ph_status ph_scene_evaluate(const struct ph_render *render, int first, int count, struct ph_scene *scene);
+void ph_scene_finish(struct ph_scene *scene);
+struct ph_shape ph_render_parameters(const struct ph_render *render, int64_t items);
+
+/* ---- develop.c: from parameters to finished pictures ------------------------------------------------------------------- */
+
+struct ph_developer {
+    const struct ph_render *render;
+    int first, count;
+    ph_recipe *recipe;                 /* a copy whose steps are those really made */
+    struct ph_scene evaluation;
+    struct ph_graph *graph;            /* from parameters to pictures */
+    int parameters, picture;
+    struct ph_program *printer, *evaluator;
+    float *pixels, *values;            /* of all items */
+};
+
+ph_status ph_developer_start(const struct ph_render *render, int first, int count, struct ph_developer *developer);
+/* pictures[count], each with its value and its recipe: what a render of `step` steps gives. */
+ph_status ph_developer_run(struct ph_developer *developer, const float *parameters, int64_t step, ph_picture **pictures);
+void ph_developer_finish(struct ph_developer *developer);
+
+#endif
