@@ -4,6 +4,8 @@
 
 #include "base/base.h"
 
+#define PH_MAX_PIXELS (1 << 28)
+
 struct ph_picture {
     ph_context *context;
     int channels, height, width; /* channels 1, 3 or 4 */
@@ -25,6 +27,9 @@ struct ph_image_codec {
     ph_status (*encode)(ph_context *context, const struct ph_picture *picture, uint8_t **out, size_t *size);
 };
 extern const struct ph_image_codec *const ph_image_codecs[]; /* NULL-terminated; written by file extension */
+
+/* A value of [0,1] as its file holds it: scaled by 255, rounded half up, clipped. */
+uint8_t ph_pixel_to_byte(float value);
 
 /* Rounds half up to 8 bits and back: the picture as its file holds it. */
 void ph_picture_quantise(struct ph_picture *picture);
