@@ -13,18 +13,6 @@
 #define WEIGHTS ".caffemodel"
 #define DEFINITION ".prototxt"
 
-static void *allocate(void *unused, size_t size) {
-    (void)unused;
-    return ph_alloc(size);
-}
-
-static void release(void *unused, void *block) {
-    (void)unused;
-    ph_free(block);
-}
-
-ProtobufCAllocator ph_caffe_allocator = {.alloc = allocate, .free = release};
-
 /* ---- Reading ----------------------------------------------------------------------------------------------------- */
 
 static ph_status read_binary(ph_context *context, const char *path, const struct ph_file *file,
@@ -32,8 +20,12 @@ static ph_status read_binary(ph_context *context, const char *path, const struct
     if (file->size >= 4 && !memcmp(file->data, "\x89HDF", 4))
         return ph_fail(context, PH_ERROR_UNSUPPORTED, "%s: weights in HDF5; save them as binary protobuf "
                        "(snapshot_format: BINARYPROTO)", path);
-    *net = ph_caffe__net_parameter__unpack(&ph_caffe_allocator, file->size, file->data);
-    return *net ? PH_OK : ph_fail(context, PH_ERROR_FORMAT, "%s: not a Caffe network in binary form, or damaged", path);
+    ProtobufCMessage *message;
+    ph_status status = ph_protobuf_unpack(context, &ph_caffe__net_parameter__descriptor, "a binary Caffe network",
+                                          file->data, file->size, &message);
+    if (status && status != PH_ERROR_MEMORY) ph_fail_prefix(context, "%s", path);
+    *net = (PhCaffe__NetParameter *)message;
+    return status;
 }
 
 static ph_status read_files(struct ph_caffe *caffe, const struct ph_file *definition, const struct ph_file *weights) {
@@ -61,8 +53,8 @@ ph_status ph_caffe_create(ph_context *context, const char *path, const struct ph
 
 void ph_caffe_destroy(struct ph_caffe **caffe) {
     if (!caffe || !*caffe) return;
-    if ((*caffe)->definition) ph_caffe__net_parameter__free_unpacked((*caffe)->definition, &ph_caffe_allocator);
-    if ((*caffe)->weights) ph_caffe__net_parameter__free_unpacked((*caffe)->weights, &ph_caffe_allocator);
+    ph_protobuf_free((ProtobufCMessage *)(*caffe)->definition);
+    ph_protobuf_free((ProtobufCMessage *)(*caffe)->weights);
     ph_free((*caffe)->values);
     ph_pool_finish(&(*caffe)->pool);
     ph_free(*caffe);

@@ -11,14 +11,12 @@
 
 #include "caffe.pb-c.h"
 #include "model/model.h"
-
-/* protobuf-c's memory comes from the library's allocator. */
-extern ProtobufCAllocator ph_caffe_allocator;
+#include "model/protobuf.h"
 
 /* ---- caffe_text.c ------------------------------------------------------------------------------------------------ */
 
-/* Reads `size` bytes of text as a message of this kind, to be freed by protobuf_c_message_free_unpacked with
- * ph_caffe_allocator. Unknown fields are skipped. Errors give path and line. */
+/* Reads `size` bytes of text as a message of this kind, to be freed by ph_protobuf_free. Unknown fields are skipped.
+ * Errors give path and line. */
 ph_status ph_caffe_text_parse(ph_context *context, const char *path, const char *text, size_t size,
                               const ProtobufCMessageDescriptor *descriptor, ProtobufCMessage **message);
 

@@ -310,10 +310,10 @@ static ph_status build_batch_norm(struct ph_caffe_build *build) {
     struct ph_shape x = shape_of(build, build->inputs[0]);
     if (x.rank < 2) return fail(build, PH_ERROR_SHAPE, "a bottom of %d axes, at least 2 expected", x.rank);
     int inputs[5] = {build->inputs[0]};
+    PH_TRY(statistic(build, 0, "mean", x.dims[1], &inputs[3])); /* first: bounds the number of channels */
+    PH_TRY(statistic(build, 1, "variance", x.dims[1], &inputs[4]));
     PH_TRY(filled(build, x.dims[1], 1, &inputs[1]));
     PH_TRY(filled(build, x.dims[1], 0, &inputs[2]));
-    PH_TRY(statistic(build, 0, "mean", x.dims[1], &inputs[3]));
-    PH_TRY(statistic(build, 1, "variance", x.dims[1], &inputs[4]));
     struct ph_norm_attributes attributes = {.epsilon = p->eps};
     return finish(build, &ph_operation_batch_norm, &attributes, inputs, 5);
 }

@@ -322,7 +322,7 @@ static ph_status read_blob(struct ph_caffe *caffe, const struct ph_caffe_layer *
                            "%s: layer '%s': blob %d has %zu dimensions, at most %d expected", caffe->weights_path,
                            layer->name, index, proto->shape->n_dim, PH_MAX_RANK);
         blob->shape.rank = (int)proto->shape->n_dim;
-        memcpy(blob->shape.dims, proto->shape->dim, proto->shape->n_dim * sizeof blob->shape.dims[0]);
+        for (int i = 0; i < blob->shape.rank; i++) blob->shape.dims[i] = proto->shape->dim[i];
     } else if (proto->has_num || proto->has_channels || proto->has_height || proto->has_width) {
         blob->shape = PH_SHAPE(proto->num, proto->channels, proto->height, proto->width);
     }

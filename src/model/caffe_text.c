@@ -421,7 +421,7 @@ ph_status ph_caffe_text_parse(ph_context *context, const char *path, const char 
     ph_status status = next(&reader);
     if (!status) status = read_message(&reader, *message, 0, 1, 0);
     if (status) {
-        protobuf_c_message_free_unpacked(*message, &ph_caffe_allocator);
+        ph_protobuf_free(*message);
         *message = NULL;
     }
     return status;

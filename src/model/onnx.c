@@ -8,6 +8,7 @@
  * Format: https://github.com/onnx/onnx/blob/main/docs/IR.md, .../Operators.md, .../ExternalData.md. */
 #include "graph/operations.h"
 #include "model/model.h"
+#include "model/protobuf.h"
 #include "onnx.pb-c.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -16,10 +17,10 @@
 /* raw_data is little-endian whatever the host, and is used in place. */
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the ONNX loader is written for little-endian hosts");
 
-/* What may be allocated for a file of a given size. Real files need little more than their size for the messages and at
- * most eight times it (a list of booleans) for converted weights; only a hostile one needs more. */
+/* What may be allocated for converted weights. Real files need at most eight times their size (a list of booleans); only a
+ * hostile one needs more. */
 #define BUDGET_BASE ((size_t)64 << 20)
-enum { BUDGET_MESSAGES = 4, BUDGET_WEIGHTS = 8 };
+#define BUDGET_WEIGHTS 8
 
 /* Opset 6 differs from 7 in how two shapes are broadcast, which is handled here, and in attributes of training. */
 enum { OPSET_FIRST = 6, OPSET_LAST = 21, OPSET_NUMPY_BROADCAST = 7 };
@@ -78,32 +79,6 @@ struct onnx {
 };
 
 static const char *text_of(const char *text) { return text ? text : ""; }
-
-/* ---- protobuf-c's memory ------------------------------------------------------------------------------------------- */
-
-struct budget { size_t left; bool exceeded, memory_out; };
-
-static void *budget_alloc(void *user, size_t size) {
-    struct budget *budget = user;
-    if (size > budget->left) {
-        budget->exceeded = true;
-        return NULL;
-    }
-    budget->left -= size;
-    void *block = ph_alloc(size);
-    if (!block) budget->memory_out = true;
-    return block;
-}
-
-static void budget_free(void *user, void *block) {
-    (void)user;
-    ph_free(block);
-}
-
-/* Also frees what was made under a budget. */
-static ProtobufCAllocator allocator_of(struct budget *budget) {
-    return (ProtobufCAllocator){.alloc = budget_alloc, .free = budget_free, .allocator_data = budget};
-}
 
 /* ---- Symbols ------------------------------------------------------------------------------------------------------- */
 
@@ -585,9 +560,7 @@ static ph_status parameters_count(struct onnx *onnx) {
 static void onnx_destroy(void *parsed) {
     struct onnx *onnx = parsed;
     if (!onnx) return;
-    struct budget budget = {.left = 0};
-    ProtobufCAllocator allocator = allocator_of(&budget);
-    if (onnx->message) ph_onnx__model_proto__free_unpacked(onnx->message, &allocator);
+    ph_protobuf_free((ProtobufCMessage *)onnx->message);
     for (struct external_file *file = onnx->external; file; file = file->next) ph_file_close(&file->file);
     ph_free(onnx->symbols);
     ph_free(onnx->table);
@@ -604,18 +577,14 @@ static ph_status onnx_parse(ph_context *context, const char *path, const struct 
     struct onnx *onnx = ph_alloc(sizeof *onnx);
     if (!onnx) return ph_fail_memory(context);
     ph_status status = PH_OK;
-    struct budget budget = {.left = BUDGET_BASE + BUDGET_MESSAGES * file->size};
-    ProtobufCAllocator allocator = allocator_of(&budget);
     onnx->context = context;
     onnx->converted_limit = BUDGET_BASE + BUDGET_WEIGHTS * file->size;
     if (path && !(onnx->path = ph_pool_strdup(&onnx->pool, path))) status = ph_fail_memory(context);
     if (!status) {
-        onnx->message = ph_onnx__model_proto__unpack(&allocator, file->size, file->data);
-        if (!onnx->message && budget.memory_out) status = ph_fail_memory(context);
-        else if (!onnx->message)
-            status = ph_fail(context, PH_ERROR_FORMAT, budget.exceeded
-                                 ? "its messages take far more memory than the file's size warrants"
-                                 : "not an ONNX file, or it is damaged or cut short");
+        ProtobufCMessage *message;
+        status = ph_protobuf_unpack(context, &ph_onnx__model_proto__descriptor, "an ONNX file", file->data, file->size,
+                                    &message);
+        onnx->message = (PhOnnx__ModelProto *)message;
     }
     if (!status) status = version_check(onnx);
     if (!status) status = initialisers_read(onnx);

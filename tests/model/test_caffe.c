@@ -365,7 +365,7 @@ static void test_text_forms(void **state) {
         assert_string_equal(layer->top[0], "y");
         const PhCaffe__PowerParameter *power = layer->power_param;
         assert_true(power->power == 2 && power->scale == -1.5 && power->shift == 0.5);
-        protobuf_c_message_free_unpacked(message, &ph_caffe_allocator);
+        ph_protobuf_free(message);
     }
 }
 

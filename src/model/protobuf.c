@@ -1,0 +1,43 @@
+/* protobuf-c with the library's memory, and with a limit to it. */
+#include "model/protobuf.h"
+
+/* What unpacking may take: a base, which is plenty for networks of thousands of layers, and a multiple of the file's
+ * size, for weights. */
+#define BUDGET_BASE ((size_t)64 << 20)
+#define BUDGET_FACTOR 4
+
+struct budget { size_t left; bool exceeded, memory_out; };
+
+static void *budget_alloc(void *user, size_t size) {
+    struct budget *budget = user;
+    if (size > budget->left) {
+        budget->exceeded = true;
+        return NULL;
+    }
+    budget->left -= size;
+    void *block = ph_alloc(size);
+    if (!block) budget->memory_out = true;
+    return block;
+}
+
+static void release(void *user, void *block) {
+    (void)user;
+    ph_free(block);
+}
+
+ph_status ph_protobuf_unpack(ph_context *context, const ProtobufCMessageDescriptor *descriptor, const char *what,
+                             const uint8_t *data, size_t size, ProtobufCMessage **message) {
+    struct budget budget = {.left = BUDGET_BASE + BUDGET_FACTOR * size};
+    ProtobufCAllocator allocator = {.alloc = budget_alloc, .free = release, .allocator_data = &budget};
+    *message = protobuf_c_message_unpack(descriptor, &allocator, size, data);
+    if (*message) return PH_OK;
+    if (budget.memory_out) return ph_fail_memory(context);
+    if (budget.exceeded)
+        return ph_fail(context, PH_ERROR_FORMAT, "its messages take far more memory than the file's size warrants");
+    return ph_fail(context, PH_ERROR_FORMAT, "not %s, or it is damaged or cut short", what);
+}
+
+void ph_protobuf_free(ProtobufCMessage *message) {
+    ProtobufCAllocator allocator = {.free = release};
+    if (message) protobuf_c_message_free_unpacked(message, &allocator);
+}
