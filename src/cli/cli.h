@@ -35,7 +35,7 @@ enum {
 struct cli_settings {
     const char *model, *labels, *input, *input_mean, *input_scale, *input_deviation, *channel_order;
     const char *output, *recipe, *expect, *fit, *layer, *gradient, *plan, *instruction_set;
-    bool force, json, quiet, help, save, time;
+    bool any_profile, force, json, quiet, help, save, time;
     int threads, top;
 };
 
@@ -130,8 +130,8 @@ char *cli_folder_of(const char *path);
 /* `text` with everything but letters, digits and "._+@=" (and bytes above ASCII) replaced by '-', cut at 120 bytes. A
  * new string. */
 char *cli_name_safe(const char *text);
-/* "LAYER:CHANNEL..." apart: both file-name safe, a number zero-padded to 4; anything else is all LAYER, with the channel
- * "all". New strings. */
+/* "LAYER:CHANNEL..." apart: both file-name safe, a number zero-padded to 4; anything else is all LAYER, with the
+ * channel "all". New strings. */
 void cli_name_unit(const char *objective, char **layer, char **channel);
 
 struct cli_name {
@@ -147,8 +147,26 @@ int cli_name_expand(const struct cli *cli, const char *template, const struct cl
 
 /* The network of --model with preprocessing and labels as asked; prints the reason when it fails. */
 int cli_model_open(struct cli *cli, ph_model **model);
+bool cli_preprocessing_given(const struct cli_settings *settings);
 /* For a person: "caffe: BGR, white is 255, minus 104,117,123, divided by 1,1,1". */
 void cli_preprocessing_text(const ph_preprocessing *preprocessing, char *text, size_t size);
+
+/* ---- Recipes of pictures (recipe.c) ------------------------------------------------------------------------------ */
+
+/* What the picture of --recipe says: options and preprocessing not given on the command line are taken from it. */
+struct cli_recipe {
+    char *text, *objective;
+    char *model_path; /* NULL: as --model says */
+    char sha256[65];  /* of the network, "" when not known */
+};
+int cli_recipe_read(struct cli *cli, struct cli_recipe *recipe);
+/* Once the network is open: holds it to the recipe's, and sets the preprocessing. */
+int cli_recipe_apply(struct cli *cli, const struct cli_recipe *recipe, ph_model *model);
+void cli_recipe_finish(struct cli_recipe *recipe);
+
+/* NULL when a picture's recipe text says that it was made by this network, objective and options; else what differs, to
+ * follow "FILE exists already and". A new string. */
+char *cli_recipe_difference(const struct cli *cli, ph_model *model, const char *text, const char *objective);
 
 /* ---- JSON -------------------------------------------------------------------------------------------------------- */
 
@@ -167,12 +185,8 @@ struct cli_picture {
     float value;         /* NAN when not known */
     double seconds;      /* negative when not known */
     bool complete;       /* `path` holds the finished picture, from this run or an earlier one */
-    bool replace;        /* `path` holds an unfinished picture of the same recipe */
+    bool unfinished;     /* `path` holds what an interrupted run left, to be made anew */
 };
-
-/* NULL when a picture's recipe text says that it was made by the same network, objective and options; else what differs,
- * to follow the file's name and "exists already and". A new string. */
-char *cli_recipe_difference(const struct cli *cli, const char *text, const char *objective, const char *sha256);
 
 struct cli_manifest {
     const struct cli *cli;
@@ -183,7 +197,8 @@ struct cli_manifest {
 };
 cJSON *cli_manifest_json(const struct cli_manifest *manifest);
 int cli_manifest_write(const struct cli_manifest *manifest, const char *path);
-/* Reads an earlier run's manifest: true, and seconds filled in, when it lists only pictures that are asked for now. */
+/* Reads an earlier run's manifest: true when it lists only pictures that are asked for now. Fills in their seconds, and
+ * which of them are unfinished. */
 bool cli_manifest_continue(struct cli_manifest *manifest, const char *path);
 
 /* ---- Progress of a rendering ------------------------------------------------------------------------------------- */

@@ -2,11 +2,15 @@
 #include "cli.h"
 #include <stdio.h>
 
+bool cli_preprocessing_given(const struct cli_settings *settings) {
+    return settings->input || settings->input_mean || settings->input_scale || settings->input_deviation ||
+           settings->channel_order;
+}
+
 int cli_model_open(struct cli *cli, ph_model **model) {
     const struct cli_settings *settings = &cli->settings;
     ph_status status = ph_model_load(cli->context, settings->model, model);
-    if (!status && (settings->input || settings->input_mean || settings->input_scale || settings->input_deviation ||
-                    settings->channel_order))
+    if (!status && cli_preprocessing_given(settings))
         status = ph_model_set_preprocessing_text(*model, settings->input, settings->input_mean, settings->input_scale,
                                                  settings->input_deviation, settings->channel_order);
     if (!status && settings->labels) status = ph_model_load_labels(*model, settings->labels);

@@ -39,43 +39,6 @@ struct rendering {
     int code; /* first failure inside a callback */
 };
 
-/* ---- Recipe of a picture ----------------------------------------------------------------------------------------- */
-
-/* Path of the model of this base name beside the picture or in the current folder; NULL when in neither. New string. */
-static char *model_search(const char *picture_path, const char *name) {
-    char *folder = cli_folder_of(picture_path), *path = cli_format("%s/%s", folder, name);
-    free(folder);
-    if (cli_file_exists(path)) return path;
-    free(path);
-    return cli_file_exists(name) ? cli_format("%s", name) : NULL;
-}
-
-static int recipe_text_use(struct cli *cli, const char *text, char **objective, char **model_path, char sha256[65]) {
-    const char *path = cli->settings.recipe;
-    char value[4096];
-    if (!ph_recipe_lookup(text, "#objective", value, sizeof value))
-        return cli_fail("%s: the picture carries no recipe", path);
-    *objective = cli_format("%s", value);
-    if (ph_recipe_parse(cli->recipe, text) || cli_options_reapply(cli)) return cli_fail_library(cli);
-    ph_recipe_lookup(text, "#model-sha256", sha256, 65);
-    if (cli->settings.model || !ph_recipe_lookup(text, "#model", value, sizeof value) || !strcmp(value, "embedded"))
-        return CLI_DONE;
-    *model_path = model_search(path, value);
-    if (*model_path) return CLI_DONE;
-    return cli_fail("%s: was made with the network %s (SHA-256 %s), which is neither beside it nor in this folder; "
-                    "--model FILE names its place",
-                    path, value, *sha256 ? sha256 : "unknown");
-}
-
-/* Takes options, objective and network from the picture of --recipe. */
-static int recipe_read(struct cli *cli, char **objective, char **model_path, char sha256[65]) {
-    ph_picture *picture = NULL;
-    if (ph_picture_load(cli->context, cli->settings.recipe, &picture)) return cli_fail_library(cli);
-    int code = recipe_text_use(cli, ph_picture_recipe(picture), objective, model_path, sha256);
-    ph_picture_destroy(&picture);
-    return code;
-}
-
 /* ---- What to render and where to --------------------------------------------------------------------------------- */
 
 static int objectives_expand(struct rendering *rendering, int count, const char *const *words) {
@@ -171,23 +134,22 @@ static int paths_assign(struct rendering *rendering, const char *template) {
     return code;
 }
 
-/* A file under the picture's name: finished earlier with the same recipe, or in the way. */
+/* A file under the picture's name: finished earlier with the same recipe, left unfinished, or in the way. */
 static int existing_picture_check(struct rendering *rendering, struct cli_picture *picture) {
     struct cli *cli = rendering->cli;
     char value[64];
     if (rendering->manifest.count == 1) return cli_fail("%s: exists already; --force overwrites it", picture->path);
+    if (picture->unfinished) return CLI_DONE;
     if (ph_picture_load(cli->context, picture->path, &picture->picture)) return cli_fail_library(cli);
     const char *text = ph_picture_recipe(picture->picture);
-    char *difference = cli_recipe_difference(cli, text, picture->objective, rendering->manifest.model.sha256);
+    char *difference = cli_recipe_difference(cli, rendering->model, text, picture->objective);
     if (difference) {
         int code = cli_fail("%s: exists already and %s; --force overwrites it", picture->path, difference);
         free(difference);
         return code;
     }
-    picture->complete = !ph_recipe_lookup(text, "#stopped", value, sizeof value);
-    picture->replace = !picture->complete;
+    picture->complete = true;
     if (ph_recipe_lookup(text, "#value", value, sizeof value)) picture->value = strtof(value, NULL);
-    if (picture->replace) ph_picture_destroy(&picture->picture);
     return CLI_DONE;
 }
 
@@ -196,19 +158,20 @@ static int existing_check(struct rendering *rendering) {
     struct cli_manifest *manifest = &rendering->manifest;
     int code = CLI_DONE, done = 0;
     if (rendering->cli->settings.force) return CLI_DONE;
+    if (rendering->manifest_path) {
+        bool sheet = cli_file_exists(rendering->sheet_path), list = cli_file_exists(rendering->manifest_path);
+        if ((sheet || list) && !cli_manifest_continue(manifest, rendering->manifest_path))
+            return cli_fail("%s: exists already and is of other pictures; choose another --output, or --force "
+                            "overwrites it",
+                            list ? rendering->manifest_path : rendering->sheet_path);
+    }
     for (int i = 0; i < manifest->count && !code; i++) {
         if (cli_file_exists(manifest->pictures[i].path))
             code = existing_picture_check(rendering, &manifest->pictures[i]);
         done += manifest->pictures[i].complete;
     }
-    if (code || manifest->count == 1) return code;
-    bool sheet = cli_file_exists(rendering->sheet_path), list = cli_file_exists(rendering->manifest_path);
-    if ((sheet || list) && !cli_manifest_continue(manifest, rendering->manifest_path))
-        return cli_fail(
-            "%s: exists already and is of other pictures; choose another --output, or --force overwrites it",
-            list ? rendering->manifest_path : rendering->sheet_path);
-    if (done) cli_note(rendering->cli, "%d of %d pictures are there already", done, manifest->count);
-    return CLI_DONE;
+    if (done && !code) cli_note(rendering->cli, "%d of %d pictures are there already", done, manifest->count);
+    return code;
 }
 
 /* ---- While it runs ----------------------------------------------------------------------------------------------- */
@@ -237,16 +200,13 @@ static void save(struct rendering *rendering, const ph_picture *picture, const c
     if (!rendering->code) rendering->code = code;
 }
 
-/* An earlier run of the same recipe wrote the same snapshot. */
-static bool snapshot_exists(const struct rendering *rendering, const struct cli_picture *picture, const char *path) {
+/* An earlier run wrote the same snapshot: its text holds the recipe up to this step, the network and the value. */
+static bool snapshot_exists(const struct rendering *rendering, const ph_picture *snapshot, const char *path) {
     ph_picture *there = NULL;
     if (!cli_file_exists(path) || ph_picture_load(rendering->cli->context, path, &there)) return false;
-    char *difference = cli_recipe_difference(rendering->cli, ph_picture_recipe(there), picture->objective,
-                                             rendering->manifest.model.sha256);
-    bool equal = !difference;
-    free(difference);
+    bool same = !strcmp(ph_picture_recipe(there), ph_picture_recipe(snapshot));
     ph_picture_destroy(&there);
-    return equal;
+    return same;
 }
 
 static void on_snapshot(void *user, int item, int step, const ph_picture *snapshot) {
@@ -255,7 +215,7 @@ static void on_snapshot(void *user, int item, int step, const ph_picture *snapsh
     int stem = (int)strlen(picture->path) - (is_png(picture->path) ? 4 : 0);
     char *path = cli_format("%.*s.step-%04d.png", stem, picture->path, step);
     bool force = rendering->cli->settings.force;
-    if (force || !snapshot_exists(rendering, picture, path)) save(rendering, snapshot, path, force);
+    if (force || !snapshot_exists(rendering, snapshot, path)) save(rendering, snapshot, path, force);
     free(path);
 }
 
@@ -263,9 +223,10 @@ static void on_finished(void *user, int item, const ph_picture *finished) {
     struct rendering *rendering = user;
     struct cli_picture *picture = item_picture(rendering, item);
     if (interrupted || rendering->code) return;
-    save(rendering, finished, picture->path, rendering->cli->settings.force || picture->replace);
+    save(rendering, finished, picture->path, rendering->cli->settings.force || picture->unfinished);
     if (rendering->code) return;
     picture->complete = true;
+    picture->unfinished = false;
     picture->value = ph_picture_value(finished);
     picture->seconds = cli_seconds() - rendering->batch_start;
     if (!rendering->cli->settings.quiet && !rendering->cli->settings.json) {
@@ -280,10 +241,12 @@ static void best_so_far_save(struct rendering *rendering) {
     for (int i = 0; i < rendering->item_count; i++) {
         struct cli_picture *picture = item_picture(rendering, i);
         if (!picture->picture || picture->complete) continue;
-        save(rendering, picture->picture, picture->path, rendering->cli->settings.force || picture->replace);
-        if (!rendering->code)
-            cli_fail("interrupted after step %d of %d; %s is the best so far", rendering->step, rendering->steps,
-                     picture->path);
+        save(rendering, picture->picture, picture->path, rendering->cli->settings.force || picture->unfinished);
+        if (rendering->code) return;
+        picture->unfinished = true;
+        picture->value = ph_picture_value(picture->picture);
+        cli_fail("interrupted after step %d of %d; %s is the best so far", rendering->step, rendering->steps,
+                 picture->path);
     }
 }
 
@@ -317,7 +280,7 @@ static int report(struct rendering *rendering) {
     bool all = true, any = false;
     for (int i = 0; i < manifest->count; i++) {
         all = all && manifest->pictures[i].complete;
-        any = any || manifest->pictures[i].complete;
+        any = any || manifest->pictures[i].complete || manifest->pictures[i].unfinished;
     }
     if (rendering->manifest_path && all && !rendering->code) sheet_save(rendering);
     if (rendering->manifest_path && any) {
@@ -388,28 +351,23 @@ static void rendering_finish(struct rendering *rendering) {
 }
 
 static int run(struct cli *cli) {
-    char *objective = NULL, *model_path = NULL, sha256[65] = "";
+    struct cli_recipe recipe = {0};
     struct rendering rendering = {.cli = cli};
     int code = CLI_DONE;
-    if (cli->settings.recipe) code = recipe_read(cli, &objective, &model_path, sha256);
+    if (cli->settings.recipe) code = cli_recipe_read(cli, &recipe);
     else if (!cli->argument_count)
         return cli_usage(cli, "what to render is missing: an OBJECTIVE, or --recipe PICTURE");
-    if (model_path) cli->settings.model = model_path;
+    if (recipe.model_path) cli->settings.model = recipe.model_path;
     if (!code) code = cli_model_open(cli, &rendering.model);
+    if (!code && cli->settings.recipe) code = cli_recipe_apply(cli, &recipe, rendering.model);
     if (!code) {
         rendering.manifest.cli = cli;
         rendering.manifest.model = ph_model_describe(rendering.model);
-        if (*sha256 && strcmp(sha256, rendering.manifest.model.sha256))
-            code = cli_fail(
-                "%s: was made with another network (SHA-256 %s) than %s (%s); --model FILE names the right one",
-                cli->settings.recipe, sha256, rendering.manifest.model.path, rendering.manifest.model.sha256);
-    }
-    if (!code)
         code = cli->argument_count ? objectives_render(&rendering, cli->argument_count, cli->arguments)
-                                   : objectives_render(&rendering, 1, (const char *const[]){objective});
+                                   : objectives_render(&rendering, 1, (const char *const[]){recipe.objective});
+    }
     rendering_finish(&rendering);
-    free(objective);
-    free(model_path);
+    cli_recipe_finish(&recipe);
     return code;
 }
 

@@ -1,0 +1,146 @@
+/* The recipe inside a picture: making it again, and telling whether a picture that is there is the one asked for. Its
+ * text is `option=value` lines, and facts whose names begin with '#'. */
+#include "cli.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum { LONGEST_VALUE = 4096 };
+
+/* Path of the model of this base name beside the picture or in the current folder; NULL when in neither. New string. */
+static char *model_search(const char *picture_path, const char *name) {
+    char *folder = cli_folder_of(picture_path), *path = cli_format("%s/%s", folder, name);
+    free(folder);
+    if (cli_file_exists(path)) return path;
+    free(path);
+    return cli_file_exists(name) ? cli_format("%s", name) : NULL;
+}
+
+static int model_choose(struct cli *cli, struct cli_recipe *recipe) {
+    char name[LONGEST_VALUE];
+    bool known = ph_recipe_lookup(recipe->text, "#model", name, sizeof name);
+    ph_recipe_lookup(recipe->text, "#model-sha256", recipe->sha256, sizeof recipe->sha256);
+    if (cli->settings.model || !known || !strcmp(name, "embedded")) return CLI_DONE;
+    recipe->model_path = model_search(cli->settings.recipe, name);
+    if (recipe->model_path) return CLI_DONE;
+    return cli_fail("%s: was made with the network %s (SHA-256 %s), which is neither beside it nor in this folder; "
+                    "--model FILE names its place",
+                    cli->settings.recipe, name, *recipe->sha256 ? recipe->sha256 : "unknown");
+}
+
+/* The bytes depend on the kernels; the profile "cpu/avx2" says which were used. */
+static int profile_choose(struct cli *cli, const struct cli_recipe *recipe) {
+    char profile[LONGEST_VALUE];
+    if (cli->settings.any_profile || strcmp(cli->settings.instruction_set, "auto")) return CLI_DONE;
+    if (!ph_recipe_lookup(recipe->text, "#profile", profile, sizeof profile)) return CLI_DONE;
+    const char *slash = strchr(profile, '/');
+    if (!ph_context_set_instruction_set(cli->context, slash ? slash + 1 : profile)) return CLI_DONE;
+    return cli_fail("%s: was made with %s, which is not to be had here (%s); --any-profile makes a like picture, not "
+                    "the same bytes",
+                    cli->settings.recipe, profile, ph_context_error(cli->context));
+}
+
+int cli_recipe_read(struct cli *cli, struct cli_recipe *recipe) {
+    ph_picture *picture = NULL;
+    char objective[LONGEST_VALUE];
+    *recipe = (struct cli_recipe){0};
+    if (ph_picture_load(cli->context, cli->settings.recipe, &picture)) return cli_fail_library(cli);
+    recipe->text = cli_format("%s", ph_picture_recipe(picture));
+    ph_picture_destroy(&picture);
+    if (!ph_recipe_lookup(recipe->text, "#objective", objective, sizeof objective))
+        return cli_fail("%s: the picture carries no recipe", cli->settings.recipe);
+    recipe->objective = cli_format("%s", objective);
+    if (ph_recipe_parse(cli->recipe, recipe->text) || cli_options_reapply(cli))
+        return cli_fail("%s: %s", cli->settings.recipe, ph_context_error(cli->context));
+    int code = model_choose(cli, recipe);
+    return code ? code : profile_choose(cli, recipe);
+}
+
+void cli_recipe_finish(struct cli_recipe *recipe) {
+    free(recipe->text);
+    free(recipe->objective);
+    free(recipe->model_path);
+    *recipe = (struct cli_recipe){0};
+}
+
+/* Sets the preprocessing of the fact "#input=scale=255 mean=104,117,123 deviation=1,1,1 order=bgr", if there is one. */
+static ph_status input_fact_apply(ph_model *model, const char *text) {
+    char fact[LONGEST_VALUE];
+    const char *mean = NULL, *scale = NULL, *deviation = NULL, *order = NULL;
+    const struct {
+        const char *key;
+        const char **value;
+    } keys[] = {{"mean=", &mean}, {"scale=", &scale}, {"deviation=", &deviation}, {"order=", &order}};
+    if (!ph_recipe_lookup(text, "#input", fact, sizeof fact)) return PH_OK;
+    for (char *rest = fact, *word; (word = strsep(&rest, " "));)
+        for (int i = 0; i < CLI_COUNT(keys); i++)
+            if (!strncmp(word, keys[i].key, strlen(keys[i].key))) *keys[i].value = word + strlen(keys[i].key);
+    return ph_model_set_preprocessing_text(model, NULL, mean, scale, deviation, order);
+}
+
+int cli_recipe_apply(struct cli *cli, const struct cli_recipe *recipe, ph_model *model) {
+    ph_model_info info = ph_model_describe(model);
+    if (*recipe->sha256 && strcmp(recipe->sha256, info.sha256))
+        return cli_fail("%s: was made with another network (SHA-256 %s) than %s (%s); --model FILE names the right one",
+                        cli->settings.recipe, recipe->sha256, info.path, info.sha256);
+    if (cli_preprocessing_given(&cli->settings)) return CLI_DONE;
+    if (!input_fact_apply(model, recipe->text)) return CLI_DONE;
+    return cli_fail("%s: %s", cli->settings.recipe, ph_context_error(cli->context));
+}
+
+/* ---- Comparing --------------------------------------------------------------------------------------------------- */
+
+static bool same_floats(const float *a, const float *b, int count) {
+    for (int i = 0; i < count; i++)
+        if (a[i] != b[i]) return false;
+    return true;
+}
+
+static bool same_preprocessing(const ph_preprocessing *a, const ph_preprocessing *b) {
+    return a->channels == b->channels && a->scale == b->scale && a->bgr == b->bgr &&
+           same_floats(a->mean, b->mean, a->channels) && same_floats(a->deviation, b->deviation, a->channels);
+}
+
+static bool input_fact_fits(ph_model *model, const char *text) {
+    ph_preprocessing now = ph_model_preprocessing(model);
+    bool fits = !input_fact_apply(model, text);
+    ph_preprocessing then = ph_model_preprocessing(model);
+    ph_model_set_preprocessing(model, &now);
+    return fits && same_preprocessing(&now, &then);
+}
+
+/* The first option in which two recipe texts differ. */
+static char *text_difference(const char *there, const char *here) {
+    char value_there[LONGEST_VALUE], value_here[LONGEST_VALUE];
+    const ph_option_info *info;
+    for (int i = 0; (info = ph_recipe_option(i)); i++) {
+        bool is_there = ph_recipe_lookup(there, info->name, value_there, sizeof value_there);
+        bool is_here = ph_recipe_lookup(here, info->name, value_here, sizeof value_here);
+        if (is_there != is_here || (is_here && strcmp(value_there, value_here)))
+            return cli_format("was made with --%s %s, not %s", info->name, is_there ? value_there : info->initial,
+                              is_here ? value_here : info->initial);
+    }
+    return cli_format("was made with other options");
+}
+
+static char *options_difference(const struct cli *cli, const char *text) {
+    ph_recipe *recipe = NULL;
+    char *there = NULL, *here = NULL, *difference = NULL;
+    if (ph_recipe_create(cli->context, &recipe) || ph_recipe_parse(recipe, text) || ph_recipe_text(recipe, &there) ||
+        ph_recipe_text(cli->recipe, &here))
+        difference = cli_format("has a recipe that cannot be read: %s", ph_context_error(cli->context));
+    else if (strcmp(there, here)) difference = text_difference(there, here);
+    ph_string_destroy(&there);
+    ph_string_destroy(&here);
+    ph_recipe_destroy(&recipe);
+    return difference;
+}
+
+char *cli_recipe_difference(const struct cli *cli, ph_model *model, const char *text, const char *objective) {
+    char value[LONGEST_VALUE];
+    if (!ph_recipe_lookup(text, "#objective", value, sizeof value)) return cli_format("carries no recipe");
+    if (strcmp(value, objective)) return cli_format("shows %s", value);
+    if (!ph_recipe_lookup(text, "#model-sha256", value, sizeof value) || strcmp(value, ph_model_describe(model).sha256))
+        return cli_format("is of another network");
+    if (!input_fact_fits(model, text)) return cli_format("was made with another preprocessing");
+    return options_difference(cli, text);
+}
