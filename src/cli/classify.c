@@ -117,7 +117,7 @@ static const char *preset_search(struct cli *cli, ph_model *model, const struct 
     *best = *present;
     /* A second right picture of a hundred is no evidence; a twentieth of the probability is. */
     double least = present->probability + 0.05 * present->known;
-    for (int i = 0; (preset = ph_catalogue("presets", i)); i++) {
+    for (int i = 0; (preset = ph_catalogue("preprocessing", i)); i++) {
         struct tally tally = {0};
         int code = CLI_DONE;
         if (!strcmp(preset->name, before.preset) ||

@@ -46,12 +46,13 @@ static void summary_print(ph_model *model, const ph_model_info *info, double flo
     printf("logits          %s\n", info->logits ? info->logits : "none found");
     printf("probabilities   %s\n", info->probabilities ? info->probabilities : "none found");
     int classes = ph_model_class_count(model), shown = classes > MOST_CLASSES ? FEW_CLASSES : classes;
+    bool named = classes && ph_model_class_name(model, 0);
     printf("classes         %d", classes);
-    for (int i = 0; i < shown; i++) {
+    for (int i = 0; named && i < shown; i++) {
         const char *name = ph_model_class_name(model, i);
         printf("%s%s", i ? "; " : ": ", name ? name : "?");
     }
-    printf("%s\n", shown < classes ? "; ... (--json has all)" : "");
+    printf("%s\n", !named && classes ? ", names not known" : shown < classes ? "; ... (--json has all)" : "");
     if (info->unsupported) printf("not supported   %s\n", info->unsupported);
 }
 

@@ -60,9 +60,9 @@ const struct cli_command cli_list = {
     .name = "list",
     .arguments = "[KIND]",
     .help = "what there is: operations, objectives, optimisers, ...",
-    .details = "Prints the catalogues of the library with one line for each entry: operations, objectives, "
-               "parameterisations, transforms, optimisers, preprocessing presets, instruction sets, model formats "
-               "and image formats; with KIND that one alone.",
+    .details = "Prints the library's catalogues with one line for each entry; with KIND that one alone: operations, "
+               "objectives, parameterisations, transforms, optimisers, presets, preprocessing, instruction-sets, "
+               "model-formats or image-formats.",
     .examples = "phosphene list\n"
                 "phosphene list objectives",
     .most = 1,

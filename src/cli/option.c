@@ -93,8 +93,7 @@ static int option_set(struct cli *cli, const struct cli_option *option, const ch
 }
 
 static int recipe_option_set(struct cli *cli, const ph_option_info *info, const char *value) {
-    if (ph_recipe_set(cli->recipe, info->name, value))
-        return cli_usage(cli, "--%s: %s", info->name, ph_context_error(cli->context));
+    if (ph_recipe_set(cli->recipe, info->name, value)) return cli_usage(cli, "%s", ph_context_error(cli->context));
     cli->given[2 * cli->given_count] = info->name;
     cli->given[2 * cli->given_count++ + 1] = value;
     return CLI_DONE;

@@ -17,7 +17,7 @@ says stdout ms
 
 cp "$source/weights/iris100.onnx" network.onnx
 run 0 inspect -m network.onnx --input torch --save
-is_file network.onnx.phosphene || is_file network.phosphene
+is_file network.phosphene
 run 0 inspect -m network.onnx --json
 json stdout torch preprocessing preset
 run 1 inspect -m network.onnx --input unit --save
@@ -37,6 +37,8 @@ json stdout 1 pictures 0 place
 json stdout 1 known first
 run 0 classify n01443537_goldfish.png --expect tarantula
 says stdout "0 of 1 right"
+run 0 classify n01443537_goldfish.png --input caffe
+says stdout "with --input unit 1 are right"
 
 run 0 activations n01443537_goldfish.png --layer conv3a
 is_file n01443537_goldfish-conv3a.npy

@@ -66,7 +66,7 @@ run 0 render conv2:1 conv2:2 $few
 is_file conv2-1-and-1-more/sheet.png
 
 # Names.
-run 0 render conv2:5 'class:great grey owl' conv2:5-conv2:6 $few -o 'names/{layer}/{channel}-{seed}-{model}-{index}.png'
+run 0 render conv2:5 'class:king penguin' conv2:5-conv2:6 $few -o 'names/{layer}/{channel}-{seed}-{model}-{index}.png'
 is_png names/conv2/0005-3-embedded-0000.png
 is_file names/sheet.png
 run 2 render conv2:5 $few -o 'x-{colour}.png'
@@ -86,8 +86,8 @@ cmp -s steps.step-0002.png steps.step-0004.png && fail "snapshots of different s
 if command -v script >/dev/null; then
     script -qec "'$phosphene' render conv2:5 $few -o terminal.png" /dev/null >stdout 2>stderr
     last="render on a terminal"
-    says stdout "steps/s"
-    says stdout "["
+    says stdout "[#"
+    says stdout "objective"
 fi
 
 # Interrupted: the best so far is written, and going on makes it anew.

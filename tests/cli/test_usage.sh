@@ -31,7 +31,7 @@ says stderr PNG
 run 2 render class:goldfish --force=yes
 says stderr "--force is a switch"
 run 2 render class:goldfish --steps none
-says stderr "--steps"
+says stderr "steps: 'none' is not valid"
 run 2 render class:goldfish --input rgb
 says stderr "caffe|torch|tf|unit"
 run 2 render -logits:3
@@ -64,11 +64,11 @@ while read -r option; do says help "--$option"; done <options
 cmp -s stdout "$source/docs/commands.md" || fail "docs/commands.md is out of date: phosphene --manual > docs/commands.md"
 
 run 0 list
-for kind in operations objectives parameterisations transforms optimisers presets instruction-sets model-formats \
-    image-formats; do
+for kind in operations objectives parameterisations transforms optimisers presets preprocessing instruction-sets \
+    model-formats image-formats; do
     says stdout "$kind"
 done
-run 0 list presets
+run 0 list preprocessing
 says stdout caffe
 run 0 list --json
 "$json_value" stdout operations 0 name >/dev/null || fail "list --json is no JSON"
