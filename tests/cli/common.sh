@@ -1,7 +1,7 @@
 # Shared by the tests of the command line. Sourced with the program's path, the JSON reader's path and the source folder as
 # arguments; the test then runs in an empty folder of its own, which is removed at the end.
 set -u
-phosphene=$1 json_value=$2 source=$3
+phosphene=$(realpath "$1") json_value=$(realpath "$2") source=$(realpath "$3")
 failures=0
 folder=$(mktemp -d)
 trap 'cd /; rm -rf "$folder"' EXIT
