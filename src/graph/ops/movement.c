@@ -703,7 +703,8 @@ static int64_t gather_source(const struct ph_call *call, const int64_t *index) {
     int64_t axis = ((const struct ph_axis_attributes *)call->attributes)->axis;
     const struct ph_shape *shape = call->input_shapes[0], *indices = call->input_shapes[1];
     int64_t from[PH_MAX_RANK];
-    for (int i = 0; i < shape->rank; i++) from[i] = index[i < axis ? i : i + indices->rank - 1];
+    for (int i = 0; i < axis; i++) from[i] = index[i];
+    for (int i = (int)axis + 1; i < shape->rank; i++) from[i] = index[i + indices->rank - 1];
     int64_t at = (int64_t)((const real *)call->inputs[1])[index_offset(indices, index + axis)];
     from[axis] = at < 0 ? at + shape->dims[axis] : at;
     return index_offset(shape, from);
@@ -725,7 +726,9 @@ static const struct ph_case gather_cases[] = {
      .inputs = {{PH_SHAPE(2, 4, 3), -1, 1}, {PH_SHAPE(3), .values = (const double[]){2, -1, 2}, .constant = true}}},
     {"a matrix of indices", &(const struct ph_axis_attributes){0},
      .inputs = {{PH_SHAPE(3, 2), -1, 1}, {PH_SHAPE(2, 2), .values = (const double[]){0, 2, 1, 1}, .constant = true}}},
-    {"a scalar index drops the axis", &(const struct ph_axis_attributes){2},
+    {"a scalar index drops the first axis", &(const struct ph_axis_attributes){0},
+     .inputs = {{PH_SHAPE(3, 2), -1, 1}, {PH_SCALAR, .values = (const double[]){-1}, .constant = true}}},
+    {"a scalar index drops the last axis", &(const struct ph_axis_attributes){2},
      .inputs = {{PH_SHAPE(2, 3, 4), -1, 1}, {PH_SCALAR, .values = (const double[]){3}, .constant = true}}},
     {NULL}};
 
