@@ -103,4 +103,8 @@ code=$?
 [ $code -eq 1 ] || fail "interrupted: exit code $code, not 1"
 says stderr "is the best so far"
 is_png cut/conv2-8.png
+json cut/manifest.json false pictures 0 finished
+run 0 render conv2:8 conv2:9 --size 48 --steps 6 -o cut
+json cut/manifest.json true pictures 0 finished
+is_png cut/conv2-9.png
 finish
