@@ -1,5 +1,4 @@
-/* Plain tensors of a few channels, as pictures are: the matrix over channels (colour, normalisation: a 1x1 convolution of
- * at most four channels), and operations whose items or channels are independent, run plane by plane. */
+/* The matrix over the channels of a plain picture: colour, normalisation. A 1x1 convolution of at most four channels. */
 #include "cpu/kernels/blocked.h"
 
 enum { MAX_CHANNELS = 4, STRETCH = 4096 };
@@ -80,43 +79,3 @@ const struct ph_kernel PH_KERNEL(ph_channel_matrix_forward) = {.name = "channel-
     .accepts = matrix_accepts, .run = matrix_forward};
 const struct ph_kernel PH_KERNEL(ph_channel_matrix_backward) = {.name = "channel-matrix", .operation = &ph_operation_convolution,
     .backward = true, .accepts = matrix_accepts, .run = matrix_backward, .reads = reads_nothing};
-
-/* ---- The affine warp, plane by plane ---------------------------------------------------------------------------------- */
-
-static void warp_plane(void *argument, int64_t index) {
-    const struct ph_kernel_call *call = argument;
-    const int64_t *in = call->plain.input_shapes[0]->dims, *out = call->plain.output_shapes[0].dims;
-    int64_t n = index / in[1], in_plane = in[2] * in[3], out_plane = out[2] * out[3];
-    struct ph_shape x_shape = PH_SHAPE(1, 1, in[2], in[3]), y_shape = PH_SHAPE(1, 1, out[2], out[3]);
-    struct ph_shape matrix_shape = PH_SHAPE(1, 2, 3);
-    const struct ph_shape *shapes[] = {&x_shape, &matrix_shape};
-    const void *inputs[] = {call->inputs[0].data ? call->inputs[0].data + index * in_plane : NULL, call->inputs[1].data + n * 6};
-    void *outputs[] = {call->outputs[0].data ? call->outputs[0].data + index * out_plane : NULL};
-    const void *output_gradients[] = {call->output_gradients[0].data ? call->output_gradients[0].data + index * out_plane : NULL};
-    void *input_gradients[] = {call->input_gradients[0].data ? call->input_gradients[0].data + index * in_plane : NULL, NULL};
-    struct ph_call plain = call->plain;
-    plain.input_shapes = shapes;
-    plain.output_shapes = &y_shape;
-    plain.inputs = inputs;
-    plain.outputs = outputs;
-    plain.output_gradients = output_gradients;
-    plain.input_gradients = input_gradients;
-    if (output_gradients[0]) {
-        if (!call->accumulate[0]) memset(input_gradients[0], 0, (size_t)in_plane * sizeof(float));
-        call->node->operation->backward(&plain);
-    } else {
-        call->node->operation->forward(&plain);
-    }
-}
-
-static void warp_run(const struct ph_kernel_call *call) {
-    const int64_t *in = call->plain.input_shapes[0]->dims;
-    ph_parallel_for(call->context, in[0] * in[1], warp_plane, (void *)call);
-}
-
-static bool warp_accepts(const struct ph_kernel_query *query) { return !(query->wanted & ~1u); }
-
-const struct ph_kernel PH_KERNEL(ph_warp_forward) = {.name = "planes", .operation = &ph_operation_affine_warp,
-    .accepts = warp_accepts, .run = warp_run};
-const struct ph_kernel PH_KERNEL(ph_warp_backward) = {.name = "planes", .operation = &ph_operation_affine_warp, .backward = true,
-    .accepts = warp_accepts, .run = warp_run};
