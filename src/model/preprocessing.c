@@ -117,7 +117,7 @@ static ph_status apply_text(ph_context *context, ph_preprocessing *values, const
         ph_preprocessing original = preset_expand(named, result.channels);
         if (!values_equal(&original, &result)) memcpy(result.preset, custom, sizeof custom);
     }
-    result.guessed[0] = 0;
+    memset(result.guessed, 0, sizeof result.guessed);
     *values = result;
     return PH_OK;
 }
