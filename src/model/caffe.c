@@ -73,12 +73,13 @@ static char *sibling(const char *path, const char *extension) {
 }
 
 static ph_status parse(ph_context *context, const char *path, const struct ph_file *file, void **parsed) {
+    if (!path) path = ""; /* bytes in memory: nothing lies beside them */
     bool is_definition = ends_with(path, DEFINITION);
     char *other_path = sibling(path, is_definition ? WEIGHTS : DEFINITION);
     struct ph_file other = {0};
     struct ph_caffe *caffe = NULL;
     if (!other_path) return ph_fail_memory(context);
-    bool has_other = ph_file_exists(other_path);
+    bool has_other = path[0] && ph_file_exists(other_path);
     ph_status status = PH_OK;
     if (is_definition && !has_other)
         status = ph_fail(context, PH_ERROR_FILE, "%s: its weights are not beside it; %s expected", path,

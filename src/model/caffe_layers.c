@@ -354,6 +354,34 @@ static ph_status operand(const struct ph_caffe_build *build, int index, const ch
     return append(build, &ph_operation_reshape, &attributes, &build->inputs[1], 1, value);
 }
 
+/* Whether a constant consists of one number. */
+static bool is_filled(const struct ph_caffe_build *build, int value, float number) {
+    const struct ph_value *record = &build->graph->values[value];
+    for (int64_t i = 0; record->data && i < ph_shape_size(&record->shape); i++)
+        if (((const float *)record->data)[i] != number) return false;
+    return record->data != NULL;
+}
+
+/* One factor and shift for each channel: a batch norm of mean 0 and variance 1, or with those of the BatchNorm layer that
+ * mostly stands in front, so that both are one node, which folds into the convolution before them like any other. The
+ * BatchNorm's own node then stays behind for whoever taps it. inputs[1] and [2] are factor and shift. */
+static ph_status scale_channels(const struct ph_caffe_build *build, int inputs[5]) {
+    int made_by = build->graph->values[inputs[0]].node;
+    const struct ph_node *norm = made_by == PH_ABSENT ? NULL : &build->graph->nodes[made_by];
+    if (norm && norm->operation == &ph_operation_batch_norm && is_filled(build, norm->inputs[1], 1) &&
+        is_filled(build, norm->inputs[2], 0)) {
+        inputs[0] = norm->inputs[0];
+        inputs[3] = norm->inputs[3];
+        inputs[4] = norm->inputs[4];
+        return finish(build, &ph_operation_batch_norm, norm->attributes, inputs, 5);
+    }
+    int64_t channels = shape_of(build, inputs[0]).dims[1];
+    PH_TRY(filled(build, channels, 0, &inputs[3]));
+    PH_TRY(filled(build, channels, 1, &inputs[4]));
+    struct ph_norm_attributes attributes = {0};
+    return finish(build, &ph_operation_batch_norm, &attributes, inputs, 5);
+}
+
 static ph_status build_scale(struct ph_caffe_build *build) {
     PARAMETERS(Scale, scale, SCALE_PARAMETER);
     struct ph_shape x = shape_of(build, build->inputs[0]), shape;
@@ -361,15 +389,10 @@ static ph_status build_scale(struct ph_caffe_build *build) {
     PH_TRY(operand_resolve(build, p->axis, p->num_axes, &shape));
     PH_TRY(resolve_axis(build, "axis", p->axis, x.rank, x.rank + 1, &axis));
     if (build->input_count == 1 && axis == 1 && p->num_axes == 1 && x.rank >= 2) {
-        /* One factor for each channel, mostly behind a BatchNorm: a batch norm of mean 0 and variance 1 is the same,
-         * and folds into the convolution before it like any other. */
         PH_TRY(blob(build, 0, "scale", PH_SHAPE(x.dims[1]), &inputs[1]));
         if (p->bias_term) PH_TRY(blob(build, 1, "bias", PH_SHAPE(x.dims[1]), &inputs[2]));
         else PH_TRY(filled(build, x.dims[1], 0, &inputs[2]));
-        PH_TRY(filled(build, x.dims[1], 0, &inputs[3]));
-        PH_TRY(filled(build, x.dims[1], 1, &inputs[4]));
-        struct ph_norm_attributes attributes = {0};
-        return finish(build, &ph_operation_batch_norm, &attributes, inputs, 5);
+        return scale_channels(build, inputs);
     }
     PH_TRY(operand(build, 0, "scale", shape, &inputs[1]));
     if (!p->bias_term) return finish(build, &ph_operation_mul, NULL, inputs, 2);

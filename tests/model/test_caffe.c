@@ -2,6 +2,7 @@
  * about inputs and outputs, errors, hostile files, and a real network against its ONNX twin. */
 #include "exec/program.h"
 #include "graph/operation.h"
+#include "graph/passes.h"
 #include "model/exercise_caffe.h"
 #include <math.h>
 #include <setjmp.h>
@@ -195,6 +196,25 @@ static void test_partial(void **state) {
     assert_null(network.unsupported);
     assert_true(has_value(&network, "loss") && has_value(&network, "aux_pool"));
     assert_false(has_value(&network, "aux_fc"));
+    network_unload(&network);
+}
+
+/* A convolution with BatchNorm and Scale behind it is one step, whichever of them is tapped. */
+static void test_folding(void **state) {
+    static const char *const taps[] = {"conv/conv", "conv/bn", "conv/scale"};
+    struct network network;
+    network_load(*state, &ph_model_format_caffe, FOLDER "in_place.caffemodel", &network);
+    network_build(*state, &network, PH_SHAPE(1, 2, 7, 6));
+    int *map = ph_alloc_array((size_t)network.graph->value_count, sizeof *map);
+    assert_non_null(map);
+    for (int i = 0; i < PH_COUNT(taps); i++) {
+        struct ph_graph *extract;
+        int tap = ph_graph_find(network.graph, taps[i]);
+        assert_int_equal(ph_graph_extract(network.graph, &tap, 1, true, &extract, map), PH_OK);
+        assert_int_equal(extract->node_count, 1);
+        ph_graph_destroy(&extract);
+    }
+    ph_free(map);
     network_unload(&network);
 }
 
@@ -617,6 +637,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_variants, setup, teardown),
         cmocka_unit_test_setup_teardown(test_partial, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_folding, setup, teardown),
         cmocka_unit_test_setup_teardown(test_training_file, setup, teardown),
         cmocka_unit_test_setup_teardown(test_inputs, setup, teardown),
         cmocka_unit_test_setup_teardown(test_phases, setup, teardown),
