@@ -29,6 +29,12 @@ for threads in 1 2 3 7; do
     run 0 render conv2:5 $few --threads $threads -o threads-$threads.png
     same before.png threads-$threads.png
 done
+# The recipe brings instruction set and preprocessing with it.
+run 0 render conv2:5 $few --instruction-set portable --input tf -o portable.png
+cmp -s before.png portable.png && fail "preprocessing has no effect"
+run 0 render --recipe portable.png -o portable-again.png
+same portable.png portable-again.png
+# The network must be the same.
 run 1 render --recipe before.png -m "$source/tests/cli/common.sh" -o wrong.png
 says stderr "common.sh"
 is_no_file wrong.png
@@ -58,6 +64,8 @@ same five/sheet.png sheet.png
 [ five/conv2-5.png -ot five/conv2-4.png ] || fail "a picture that was there was made again"
 run 1 render conv2:3-7 --size 48 --steps 7 -o five
 says stderr "was made with --"
+run 1 render conv2:3-7 $few --input tf -o five
+says stderr "was made with another preprocessing"
 run 1 render conv2:1 conv2:2 $few -o five
 says stderr "manifest.json: exists already"
 run 0 render conv2:1 conv2:2 $few --json -o two
