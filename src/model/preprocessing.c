@@ -401,10 +401,11 @@ static bool affine_step(const struct ph_graph *graph, const struct ph_node *node
 /* A network that begins by normalising wants plain pixels. Of which range shows in where the zero lies and in how wide the
  * result gets: networks are fed values of a few units around 0. */
 static bool guess_graph(const struct ph_model *model, const struct ph_graph *graph, int input, ph_preprocessing *result) {
+    enum { LONGEST_CHAIN = 16 };
     double factor = 1, offset = 0;
-    int steps = 0;
+    int steps = 0, value = input;
     const struct ph_node *node;
-    for (int value = input; (node = only_reader(graph, value)); value = node->outputs[0]) {
+    for (int i = 0; i < LONGEST_CHAIN && (node = only_reader(graph, value)); i++, value = node->outputs[0]) {
         if (affine_step(graph, node, &factor, &offset)) steps++;
         else if (!node->operation->is_view && node->operation != &ph_operation_transpose &&
                  node->operation != &ph_operation_cast) break;
