@@ -28,4 +28,13 @@ PH_INLINE float *block_of_task(const struct ph_operand *operand, int64_t index) 
     return block_origin(operand, index / blocks, index % blocks);
 }
 
+/* ---- What kernels of convolution share (convolution.c) ---------------------------------------------------------------- */
+
+/* Two-dimensional, with constant weights and bias. */
+bool PH_KERNEL(ph_convolution_takes)(const struct ph_kernel_query *query);
+/* Puts zeros into the output's gradient where a fused ReLU's output is zero. In place: the producer reads it last. */
+void PH_KERNEL(ph_convolution_mask)(const struct ph_kernel_call *call);
+/* The backward reads the output where a ReLU is fused. */
+unsigned PH_KERNEL(ph_convolution_reads)(const struct ph_kernel_query *query);
+
 #endif

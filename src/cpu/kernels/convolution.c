@@ -49,7 +49,7 @@ static struct geometry geometry_of_call(const struct ph_kernel_call *call) {
 }
 
 /* Two-dimensional, with constant weights. */
-static bool is_plain_case(const struct ph_kernel_query *query) {
+bool PH_KERNEL(ph_convolution_takes)(const struct ph_kernel_query *query) {
     const struct ph_node *node = query->node;
     const struct ph_value *values = query->graph->values;
     if (values[node->inputs[0]].shape.rank != 4 || values[node->inputs[0]].data || !values[node->inputs[1]].data) return false;
@@ -71,25 +71,6 @@ static float weight_at(const struct geometry *g, int64_t output, int64_t channel
 
 /* Channels of the last block of a group. */
 static int last_channels(int64_t channels) { return (int)(channels - (blocks_of(channels) - 1) * PH_LANES); }
-
-static size_t packed_floats(int64_t in_channels, int64_t taps, int64_t out_blocks, int64_t width) {
-    int group = PH_KERNEL(ph_direct_group)((int)out_blocks, (int)width);
-    return (size_t)((out_blocks + group - 1) / group * in_channels * taps * group * PH_LANES);
-}
-
-/* Packs one group: weight(out lane, in channel, tap) in the order the direct loop reads. */
-typedef float weight_function(const void *state, int64_t out, int64_t in, int tap);
-
-static void pack_group(float *packed, int64_t in_channels, int taps, int64_t out_blocks, int64_t width,
-                       weight_function *weight, const void *state) {
-    int group = PH_KERNEL(ph_direct_group)((int)out_blocks, (int)width);
-    for (int64_t g = 0; g < (out_blocks + group - 1) / group; g++)
-        for (int64_t block = 0; block < blocks_of(in_channels); block++)
-            for (int tap = 0; tap < taps; tap++)
-                for (int64_t c = block * PH_LANES; c < PH_MIN((block + 1) * PH_LANES, in_channels); c++)
-                    for (int64_t o = g * group * PH_LANES; o < (g + 1) * group * PH_LANES; o++)
-                        *packed++ = weight(state, o, c, tap);
-}
 
 /* The bias, padded to whole blocks, comes first in what is packed. */
 static size_t bias_floats(const struct geometry *g) { return (size_t)blocks_of(g->outputs) * PH_LANES; }
@@ -114,21 +95,21 @@ static void mask_row(void *argument, int64_t index) {
         store(gradient + x, where(load(output + x) > (vector){0}, load(gradient + x), (vector){0}));
 }
 
-static void mask_gradient(const struct ph_kernel_call *call) {
+void PH_KERNEL(ph_convolution_mask)(const struct ph_kernel_call *call) {
     if (!((const struct ph_convolution_attributes *)call->node->attributes)->relu) return;
     const int64_t *dims = call->outputs[0].shape->dims;
     struct mask mask = {&call->output_gradients[0], &call->outputs[0]};
     ph_parallel_for(call->context, dims[0] * blocks_of(dims[1]) * dims[2], mask_row, &mask);
 }
 
-static unsigned reads_mask(const struct ph_kernel_query *query) {
+unsigned PH_KERNEL(ph_convolution_reads)(const struct ph_kernel_query *query) {
     return ((const struct ph_convolution_attributes *)query->node->attributes)->relu ? PH_READS_OUTPUTS : 0;
 }
 
 /* ---- Forward, blocked --------------------------------------------------------------------------------------------- */
 
 static bool forward_accepts(const struct ph_kernel_query *query) {
-    if (!is_plain_case(query)) return false;
+    if (!PH_KERNEL(ph_convolution_takes)(query)) return false;
     struct geometry g = geometry_of(query);
     return !is_depthwise(&g);
 }
@@ -152,7 +133,7 @@ static float forward_weight(const void *state, int64_t out, int64_t in, int tap)
 }
 
 static size_t forward_group_floats(const struct geometry *g) {
-    return packed_floats(g->channels / g->groups, g->kernel[0] * g->kernel[1], blocks_of(g->outputs / g->groups), g->out_width);
+    return PH_KERNEL(ph_direct_packed_floats)(g->channels / g->groups, g->kernel[0] * g->kernel[1], blocks_of(g->outputs / g->groups), g->out_width);
 }
 
 static size_t forward_packed_bytes(const struct ph_kernel_query *query) {
@@ -166,7 +147,7 @@ static void forward_pack(const struct ph_kernel_query *query, void *packed) {
     float *weights = (float *)packed + bias_floats(&g);
     for (int64_t i = 0; i < g.groups; i++, weights += forward_group_floats(&g)) {
         struct group_weights state = {&g, i * (g.outputs / g.groups), i * (g.channels / g.groups)};
-        pack_group(weights, g.channels / g.groups, (int)(g.kernel[0] * g.kernel[1]), blocks_of(g.outputs / g.groups),
+        PH_KERNEL(ph_direct_pack)(weights, g.channels / g.groups, (int)(g.kernel[0] * g.kernel[1]), blocks_of(g.outputs / g.groups),
                    g.out_width, forward_weight, &state);
     }
 }
@@ -219,7 +200,7 @@ const struct ph_kernel PH_KERNEL(ph_convolution_forward) = {.name = "direct", .o
 /* ---- Forward from a plain input of few channels ---------------------------------------------------------------------- */
 
 static bool planar_accepts(const struct ph_kernel_query *query) {
-    return is_plain_case(query) && geometry_of(query).real_groups == 1 &&
+    return PH_KERNEL(ph_convolution_takes)(query) && geometry_of(query).real_groups == 1 &&
            query->graph->values[query->node->inputs[0]].shape.dims[1] < PH_LANES / 2;
 }
 
@@ -298,7 +279,7 @@ static float backward_weight(const void *state, int64_t out, int64_t in, int tap
 }
 
 static bool backward_accepts(const struct ph_kernel_query *query) {
-    if (!is_plain_case(query)) return false;
+    if (!PH_KERNEL(ph_convolution_takes)(query)) return false;
     struct geometry g = geometry_of(query);
     return !is_depthwise(&g);
 }
@@ -315,7 +296,7 @@ static size_t backward_walk(const struct geometry *g, float *packed, const struc
             for (int64_t i = 0; i < g->groups; i++) {
                 if (packed && !call) {
                     struct phase_weights state = {g, i * (g->channels / g->groups), i * in_channels, y, x, columns};
-                    pack_group(packed + at, in_channels, count, out_blocks, width, backward_weight, &state);
+                    PH_KERNEL(ph_direct_pack)(packed + at, in_channels, count, out_blocks, width, backward_weight, &state);
                 }
                 if (call) {
                     const struct ph_layout *in = &call->output_gradients[0].layout, *out = &call->input_gradients[0].layout;
@@ -331,7 +312,7 @@ static size_t backward_walk(const struct geometry *g, float *packed, const struc
                         .out_pixel = g->stride[1] * PH_LANES, .out_blocks = (int)out_blocks, .height = (int)height,
                         .width = (int)width, .items = g->items, .weights = packed + at, .accumulate = call->accumulate[0]});
                 }
-                at += packed_floats(in_channels, count, out_blocks, width);
+                at += PH_KERNEL(ph_direct_packed_floats)(in_channels, count, out_blocks, width);
             }
         }
     return at;
@@ -349,14 +330,14 @@ static void backward_pack(const struct ph_kernel_query *query, void *packed) {
 
 static void backward_run(const struct ph_kernel_call *call) {
     struct geometry g = geometry_of_call(call);
-    mask_gradient(call);
+    PH_KERNEL(ph_convolution_mask)(call);
     backward_walk(&g, (float *)call->packed, call);
 }
 
 const struct ph_kernel PH_KERNEL(ph_convolution_backward) = {.name = "direct", .operation = &ph_operation_convolution,
     .backward = true, .input = PH_LAYOUT_BLOCKED, .output = PH_LAYOUT_BLOCKED, .accepts = backward_accepts,
     .halo = backward_halo, .packed_bytes = backward_packed_bytes, .pack = backward_pack, .run = backward_run,
-    .reads = reads_mask};
+    .reads = PH_KERNEL(ph_convolution_reads)};
 
 /* ---- Backward to a plain input of few channels ------------------------------------------------------------------------ */
 
@@ -426,12 +407,12 @@ static int64_t cell_blocks(const struct geometry *g) { return blocks_of(cell_sid
 
 static size_t planar_backward_packed_bytes(const struct ph_kernel_query *query) {
     struct geometry g = geometry_of(query);
-    return packed_floats(g.outputs, cell_taps(&g), cell_blocks(&g), cells(&g, 1)) * sizeof(float);
+    return PH_KERNEL(ph_direct_packed_floats)(g.outputs, cell_taps(&g), cell_blocks(&g), cells(&g, 1)) * sizeof(float);
 }
 
 static void planar_backward_pack(const struct ph_kernel_query *query, void *packed) {
     struct geometry g = geometry_of(query);
-    pack_group(packed, g.outputs, cell_taps(&g), cell_blocks(&g), cells(&g, 1), cell_weight, &g);
+    PH_KERNEL(ph_direct_pack)(packed, g.outputs, cell_taps(&g), cell_blocks(&g), cells(&g, 1), cell_weight, &g);
 }
 
 static size_t planar_backward_scratch(const struct ph_kernel_query *query) {
@@ -459,7 +440,7 @@ static void deal_row(void *argument, int64_t index) {
 static void planar_backward_run(const struct ph_kernel_call *call) {
     struct geometry g = geometry_of_call(call);
     const struct ph_layout *in = &call->output_gradients[0].layout;
-    mask_gradient(call);
+    PH_KERNEL(ph_convolution_mask)(call);
     int64_t least[2], greatest[2], taps[PH_MAX_TAPS], rows = cells(&g, 0), columns = cells(&g, 1);
     for (int axis = 0; axis < 2; axis++) cell_steps(&g, axis, &least[axis], &greatest[axis]);
     int64_t tap_columns = greatest[1] - least[1] + 1;
@@ -480,4 +461,4 @@ static void planar_backward_run(const struct ph_kernel_call *call) {
 const struct ph_kernel PH_KERNEL(ph_convolution_backward_planar) = {.name = "direct-cells",
     .operation = &ph_operation_convolution, .backward = true, .input = PH_LAYOUT_PLAIN, .output = PH_LAYOUT_BLOCKED,
     .accepts = planar_backward_accepts, .halo = planar_backward_halo, .packed_bytes = planar_backward_packed_bytes,
-    .pack = planar_backward_pack, .scratch = planar_backward_scratch, .run = planar_backward_run, .reads = reads_mask};
+    .pack = planar_backward_pack, .scratch = planar_backward_scratch, .run = planar_backward_run, .reads = PH_KERNEL(ph_convolution_reads)};

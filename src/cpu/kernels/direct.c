@@ -1,5 +1,6 @@
 /* The direct convolution loop; see direct.h. */
 #include "cpu/kernels/direct.h"
+#include "cpu/kernels/blocked.h"
 
 /* Registers: 32 of 16 lanes hold 2 x 14 or 4 x 7 sums; 16 of 8 lanes hold 2 x 6 or 4 x 3. */
 #if PH_LANES == 16
@@ -8,10 +9,27 @@ enum { NARROW_GROUP = 4, NARROW_PIXELS = 7, WIDE_PIXELS = 14, SINGLE_PIXELS = 14
 enum { NARROW_GROUP = 4, NARROW_PIXELS = 3, WIDE_PIXELS = 6, SINGLE_PIXELS = 12 };
 #endif
 
-int PH_KERNEL(ph_direct_group)(int out_blocks, int width) {
+/* Blocks of output channels in a group. */
+static int group_of(int64_t out_blocks, int64_t width) {
     if (out_blocks == 1) return 1;
     /* Narrow rows cannot fill a wide tile: use four blocks by half the pixels where that leaves no block over. */
     return width <= NARROW_PIXELS && out_blocks % NARROW_GROUP == 0 ? NARROW_GROUP : 2;
+}
+
+size_t PH_KERNEL(ph_direct_packed_floats)(int64_t in_channels, int64_t taps, int64_t out_blocks, int64_t width) {
+    int group = group_of(out_blocks, width);
+    return (size_t)((out_blocks + group - 1) / group * in_channels * taps * group * PH_LANES);
+}
+
+void PH_KERNEL(ph_direct_pack)(float *packed, int64_t in_channels, int taps, int64_t out_blocks, int64_t width,
+                               ph_direct_weight *weight, const void *state) {
+    int group = group_of(out_blocks, width);
+    for (int64_t g = 0; g < (out_blocks + group - 1) / group; g++)
+        for (int64_t block = 0; block < blocks_of(in_channels); block++)
+            for (int tap = 0; tap < taps; tap++)
+                for (int64_t c = block * PH_LANES; c < PH_MIN((block + 1) * PH_LANES, in_channels); c++)
+                    for (int64_t o = g * group * PH_LANES; o < (g + 1) * group * PH_LANES; o++)
+                        *packed++ = weight(state, o, c, tap);
 }
 
 PH_INLINE void finish(const struct direct *d, vector sum, const float *bias, float *out) {
@@ -103,7 +121,7 @@ static void direct_chunk(void *argument, int64_t index) {
     int most = job->group == 1 ? SINGLE_PIXELS : job->group == 2 ? WIDE_PIXELS : NARROW_PIXELS;
     tile_function *const *tiles = job->group == 1 ? tiles_1 : job->group == 2 ? tiles_2 : tiles_4;
     int columns = (d->width + most - 1) / most; /* tiles of a row, as even as can be */
-    const float *weights = d->weights + g * job->weights, *bias = d->bias ? d->bias + first_block * PH_LANES : NULL;
+    const float *weights = d->weights + n * d->weights_item + g * job->weights, *bias = d->bias ? d->bias + first_block * PH_LANES : NULL;
     int last = (int)PH_MIN((chunk + 1) * job->rows, (int64_t)d->height);
     for (int y = (int)chunk * job->rows; y < last; y++)
         for (int column = 0; column < columns; column++) {
@@ -115,7 +133,7 @@ static void direct_chunk(void *argument, int64_t index) {
 
 void PH_KERNEL(ph_direct_run)(const ph_context *context, const struct direct *d) {
     if (d->height <= 0 || d->width <= 0) return;
-    struct direct_job job = {.d = d, .group = PH_KERNEL(ph_direct_group)(d->out_blocks, d->width)};
+    struct direct_job job = {.d = d, .group = group_of(d->out_blocks, d->packed_width ? d->packed_width : d->width)};
     job.groups = (d->out_blocks + job.group - 1) / job.group;
     job.weights = ((int64_t)(d->in_blocks - 1) * d->in_block_channels + d->last_block_channels) * d->tap_count * job.group * PH_LANES;
     /* Enough tasks that a thread which is late finds little left to wait for. */

@@ -26,12 +26,18 @@ struct direct {
     int out_blocks, height, width;
     int64_t items;
     const float *weights;
+    int64_t weights_item;       /* from one batch item's weights to the next; 0: all have the same */
+    int packed_width;           /* width the weights were packed for when it is not `width`; 0: it is */
     const float *bias;          /* [out_blocks * lanes], NULL: zero */
     bool relu, accumulate;
 };
 
-/* Blocks of output channels a group has, and floats of its packed weights. */
-int PH_KERNEL(ph_direct_group)(int out_blocks, int width);
+/* Floats of packed weights for rows of this width, and the packing: weight(state, out channel, in channel, tap), asked for
+ * the spare lanes of the last blocks of output channels too. */
+typedef float ph_direct_weight(const void *state, int64_t out, int64_t in, int tap);
+size_t PH_KERNEL(ph_direct_packed_floats)(int64_t in_channels, int64_t taps, int64_t out_blocks, int64_t width);
+void PH_KERNEL(ph_direct_pack)(float *packed, int64_t in_channels, int taps, int64_t out_blocks, int64_t width,
+                               ph_direct_weight *weight, const void *state);
 void PH_KERNEL(ph_direct_run)(const ph_context *context, const struct direct *direct);
 
 #endif
