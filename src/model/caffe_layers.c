@@ -362,9 +362,9 @@ static bool is_filled(const struct ph_caffe_build *build, int value, float numbe
     return record->data != NULL;
 }
 
-/* One factor and shift for each channel: a batch norm of mean 0 and variance 1, or with those of the BatchNorm layer that
- * mostly stands in front, so that both are one node, which folds into the convolution before them like any other. The
- * BatchNorm's own node then stays behind for whoever taps it. inputs[1] and [2] are factor and shift. */
+/* One factor and shift for each channel: a batch norm of mean 0 and variance 1, or with those of the BatchNorm layer
+ * that mostly stands in front, so that both are one node, which folds into the convolution before them like any other.
+ * The BatchNorm's own node then stays behind for whoever taps it. inputs[1] and [2] are factor and shift. */
 static ph_status scale_channels(const struct ph_caffe_build *build, int inputs[5]) {
     int made_by = build->graph->values[inputs[0]].node;
     const struct ph_node *norm = made_by == PH_ABSENT ? NULL : &build->graph->nodes[made_by];

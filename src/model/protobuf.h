@@ -5,8 +5,8 @@
 #include "base/base.h"
 #include <protobuf-c/protobuf-c.h>
 
-/* Unpacks a file's bytes as a message of this kind. A few bytes of a hostile file can stand for a message of hundreds, so
- * this fails when the messages take far more memory than the file's size warrants. `what` is for the error text:
+/* Unpacks a file's bytes as a message of this kind. A few bytes of a hostile file can stand for a message of hundreds,
+ * so this fails when the messages take far more memory than the file's size warrants. `what` is for the error text:
  * "an ONNX file". */
 ph_status ph_protobuf_unpack(ph_context *context, const ProtobufCMessageDescriptor *descriptor, const char *what,
                              const uint8_t *data, size_t size, ProtobufCMessage **message);

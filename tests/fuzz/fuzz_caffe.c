@@ -1,7 +1,8 @@
 /* The Caffe loader on arbitrary bytes as a binary network: parsing, then building a graph.
  *
  *     mkdir -p build-fuzz/corpus-caffe
- *     build-fuzz/tests/fuzz/fuzz-caffe -max_total_time=120 -rss_limit_mb=4096 build-fuzz/corpus-caffe tests/model/data/caffe */
+ *     build-fuzz/tests/fuzz/fuzz-caffe -max_total_time=120 -rss_limit_mb=4096 build-fuzz/corpus-caffe \
+ *         tests/model/data/caffe */
 #include "model/exercise_caffe.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
