@@ -49,7 +49,12 @@ static bool write_all(int descriptor, const uint8_t *data, size_t size) {
 }
 
 ph_status ph_file_write(ph_context *context, const char *path, const void *data, size_t size, bool overwrite) {
-    if (!overwrite && ph_file_exists(path)) return ph_fail(context, PH_ERROR_FILE, "%s: exists already", path);
+    struct stat facts;
+    if (!stat(path, &facts)) {
+        if (!overwrite) return ph_fail(context, PH_ERROR_FILE, "%s: exists already", path);
+        /* Renaming onto a device or a folder would replace it, or fail late. */
+        if (!S_ISREG(facts.st_mode)) return ph_fail(context, PH_ERROR_FILE, "%s: not a regular file", path);
+    }
     char *temporary = ph_sprintf("%s.part-XXXXXX", path);
     if (!temporary) return ph_fail_memory(context);
     ph_status status = PH_OK;
