@@ -164,6 +164,8 @@ ph_status ph_graph_add_constant_copy(struct ph_graph *graph, const char *name, e
 
 /* ---- Nodes ------------------------------------------------------------------------------------------------------- */
 
+enum { FOLD_LIMIT = 1 << 27 };
+
 static double integer_to_real(int64_t value) { return (double)value; }
 
 static int64_t real_to_integer(double value) {
@@ -248,6 +250,11 @@ static ph_status node_add(struct ph_graph *graph, const struct ph_operation *ope
     if (constant && operation->is_view) {
         contents[0] = inference->inputs[0]->data;
     } else if (constant) {
+        /* A few bytes of file can ask for any amount of constants (Expand, Tile). */
+        for (int i = 0; i < output_count; i++)
+            if (ph_shape_size(&inference->shapes[i]) > FOLD_LIMIT)
+                return ph_fail(graph->context, PH_ERROR_UNSUPPORTED, "a constant of shape %s is too large; at most %d elements",
+                               ph_shape_text(&inference->shapes[i], text), FOLD_LIMIT);
         PH_TRY(fold(graph, operation, inference, contents));
     } else {
         struct ph_node record = {.operation = operation, .input_count = input_count, .output_count = output_count};
