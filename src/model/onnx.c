@@ -773,6 +773,7 @@ static ph_status onnx_build(const void *parsed, struct ph_graph *graph, const in
     for (int i = 0; i < onnx->node_count && !status; i++) {
         const struct node *node = &onnx->nodes[onnx->order[i]];
         bool ready;
+        if (!node->output_count) continue; /* nobody can ask for what it computes, and importers count on an output */
         status = node_inputs(onnx, graph, node, &build, &ready);
         if (!status && !ready) continue;
         if (!status) status = node_build(onnx, graph, node, &build);

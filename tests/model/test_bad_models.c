@@ -143,6 +143,10 @@ static void test_structure(void **state) {
     struct wire unknown = one_node(wire_node("Conjure", "magic", "picture", "out"), "out");
     refuse(wire_model(&unknown, 13), PH_ERROR_UNSUPPORTED, "node 'magic': operation Conjure is not supported");
 
+    struct wire mute = graph;
+    wire_node_add(&mute, wire_node("Split", "mute", "picture", ""));
+    assert_int_equal(load(wire_model(&mute, 13).data, wire_model(&mute, 13).size, NULL, 0), PH_OK);
+
     struct wire empty = {.size = 0};
     wire_int(&empty, 1, 8);
     refuse(empty, PH_ERROR_FORMAT, "no graph");
