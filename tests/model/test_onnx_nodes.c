@@ -131,7 +131,8 @@ static const char *model_left_out(const PhOnnx__ModelProto *model, struct ph_poo
         if (has_statistics && node->n_output > 1) return ph_pool_sprintf(pool, "further outputs of %s", node->op_type);
     }
     for (size_t i = 0; i < model->n_opset_import; i++)
-        if (model->opset_import[i]->version < FIRST_OPSET)
+        if (!(model->opset_import[i]->domain && model->opset_import[i]->domain[0]) &&
+            model->opset_import[i]->version < FIRST_OPSET)
             return ph_pool_sprintf(pool, "opset %d", (int)model->opset_import[i]->version);
     return graph->n_input ? NULL : "no input";
 }
