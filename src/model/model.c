@@ -270,7 +270,9 @@ static ph_status examine(ph_model *model, bool known) {
     if (!status) status = classes_find(model, graph);
     if (!status && !known) {
         model->preprocessing = ph_preprocessing_guess(model, graph, input);
-        ph_log(context, "preprocessing: %s, a guess: %s", model->preprocessing.preset, model->preprocessing.guessed);
+        /* The embedded network's is known to be right. */
+        if (!model->path) model->preprocessing.guessed[0] = 0;
+        else ph_log(context, "preprocessing: %s, a guess: %s", model->preprocessing.preset, model->preprocessing.guessed);
     }
     ph_graph_destroy(&graph);
     return status;

@@ -1,0 +1,189 @@
+/* Programs as a whole: rewriting passes change no result and spare what is asked for, taps, liveness, refusals, memory that
+ * runs out at every place it can. */
+#include "exec/program.h"
+#include "graph/operations.h"
+#include "graph/passes.h"
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+/* x -> convolution -> batch-norm -> relu -> identity -> convolution -> mean over everything but the batch. */
+struct sample {
+    struct ph_graph *graph;
+    int x, convolution, norm, relu, same, loss;
+    float weights[24 * 16 * 9], vectors[5][24], last[4 * 24];
+};
+
+static void sample_make(struct sample *s, ph_context *context) {
+    struct ph_random_key key = {.seed = 3};
+    ph_random_normal(key, s->weights, PH_COUNT(s->weights));
+    for (int i = 0; i < 5; i++) {
+        key.step++;
+        ph_random_normal(key, s->vectors[i], 24);
+    }
+    for (int i = 0; i < 24; i++) s->vectors[4][i] = 0.5f + fabsf(s->vectors[4][i]); /* variances */
+    key.step++;
+    ph_random_normal(key, s->last, PH_COUNT(s->last));
+    assert_int_equal(ph_graph_create(context, &s->graph), PH_OK);
+    struct ph_graph *g = s->graph;
+    int v[8];
+    assert_int_equal(ph_graph_add_input(g, "x", PH_FLOAT, PH_SHAPE(2, 16, 13, 14), &s->x), PH_OK);
+    assert_int_equal(ph_graph_add_constant(g, "w", PH_FLOAT, PH_SHAPE(24, 16, 3, 3), s->weights, &v[0]), PH_OK);
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(ph_graph_add_constant(g, NULL, PH_FLOAT, PH_SHAPE(24), s->vectors[i], &v[1 + i]), PH_OK);
+    assert_int_equal(ph_graph_add_constant(g, "w2", PH_FLOAT, PH_SHAPE(4, 24, 1, 1), s->last, &v[6]), PH_OK);
+    struct ph_convolution_attributes a = {.kernel = {1, 3, 3}, .stride = {1, 1, 1}, .dilation = {1, 1, 1},
+        .pad_begin = {0, 1, 1}, .pad_end = {0, 1, 1}, .groups = 1};
+    assert_int_equal(ph_graph_add(g, &ph_operation_convolution, "convolution", &a, (int[]){s->x, v[0], v[1]}, 3, &s->convolution), PH_OK);
+    struct ph_norm_attributes norm = {.epsilon = 1e-3};
+    assert_int_equal(ph_graph_add(g, &ph_operation_batch_norm, "norm", &norm, (int[]){s->convolution, v[2], v[3], v[4], v[5]}, 5, &s->norm), PH_OK);
+    assert_int_equal(ph_graph_add(g, &ph_operation_relu, "relu", NULL, &s->norm, 1, &s->relu), PH_OK);
+    assert_int_equal(ph_graph_add(g, &ph_operation_identity, "same", NULL, &s->relu, 1, &s->same), PH_OK);
+    struct ph_convolution_attributes b = {.kernel = {1, 1, 1}, .stride = {1, 1, 1}, .dilation = {1, 1, 1}, .groups = 1};
+    int out;
+    assert_int_equal(ph_graph_add(g, &ph_operation_convolution, "last", &b, (int[]){s->same, v[6]}, 2, &out), PH_OK);
+    struct ph_reduce_attributes mean = {.axes = {1, 2, 3}, .axis_count = 3};
+    assert_int_equal(ph_graph_add(g, &ph_operation_reduce_mean, "loss", &mean, &out, 1, &s->loss), PH_OK);
+}
+
+static ph_status run(const struct sample *s, const char *backend, const int *taps, int tap_count, float **read, float *gradient) {
+    struct ph_program_request request = {.taps = taps, .tap_count = tap_count, .loss = s->loss, .parameters = &s->x,
+        .parameter_count = 1, .backend = backend};
+    struct ph_program *program;
+    PH_TRY(ph_program_create(s->graph, &request, &program));
+    size_t size = 2 * 16 * 13 * 14;
+    ph_random_normal((struct ph_random_key){.seed = 4}, ph_program_input(program, s->x), size);
+    ph_program_forward(program);
+    ph_program_backward(program);
+    for (int i = 0; i < tap_count; i++) ph_program_read(program, taps[i], read[i]);
+    memcpy(gradient, ph_program_gradient(program, s->x), size * sizeof(float));
+    ph_program_destroy(&program);
+    return PH_OK;
+}
+
+static double distance(const float *a, const float *b, size_t count) {
+    double difference = 0, norm = 0;
+    for (size_t i = 0; i < count; i++) difference += pow((double)a[i] - b[i], 2), norm += pow(b[i], 2);
+    return sqrt(difference / norm);
+}
+
+static void test_rewriting(void **state) {
+    static struct sample s;
+    static float read[2][5][2 * 24 * 13 * 14], gradients[2][2 * 16 * 13 * 14];
+    sample_make(&s, *state);
+    /* Every set of values asked for: what is read must not have been fused away, and the rest must not change. */
+    const int all[] = {s.convolution, s.norm, s.relu, s.same, s.loss};
+    for (int set = 0; set < 32; set++) {
+        int taps[5], count = 0;
+        float *plain[5], *fast[5];
+        for (int i = 0; i < 5; i++)
+            if (set >> i & 1) plain[count] = read[0][i], fast[count] = read[1][i], taps[count++] = all[i];
+        assert_int_equal(run(&s, "plain", taps, count, plain, gradients[0]), PH_OK);
+        assert_int_equal(run(&s, "cpu", taps, count, fast, gradients[1]), PH_OK);
+        assert_true(distance(gradients[1], gradients[0], PH_COUNT(gradients[0])) < 1e-5);
+        for (int i = 0; i < count; i++)
+            assert_true(distance(fast[i], plain[i], taps[i] == s.loss ? 2 : PH_COUNT(read[0][0])) < 1e-5);
+    }
+    ph_graph_destroy(&s.graph);
+}
+
+static void test_passes(void **state) {
+    static struct sample s;
+    sample_make(&s, *state);
+    int *map = calloc((size_t)s.graph->value_count, sizeof *map);
+    struct ph_graph *graph;
+    assert_int_equal(ph_graph_extract(s.graph, &s.loss, 1, true, &graph, map), PH_OK);
+    assert_int_equal(graph->node_count, 3); /* convolution with norm and relu, the second one, the mean */
+    assert_true(((const struct ph_convolution_attributes *)graph->nodes[0].attributes)->relu);
+    assert_string_equal(graph->values[graph->nodes[0].outputs[0]].name, "relu");
+    ph_graph_destroy(&graph);
+    assert_int_equal(ph_graph_extract(s.graph, &s.norm, 1, false, &graph, map), PH_OK);
+    assert_int_equal(graph->node_count, 2); /* nothing behind what is kept */
+    ph_graph_destroy(&graph);
+    free(map);
+    ph_graph_destroy(&s.graph);
+}
+
+static void test_refusals(void **state) {
+    static struct sample s;
+    sample_make(&s, *state);
+    float gradient[2 * 16 * 13 * 14];
+    assert_int_equal(run(&s, "abacus", NULL, 0, NULL, gradient), PH_ERROR_NOT_FOUND);
+    assert_non_null(strstr(ph_context_error(*state), "cpu"));
+    int other, blocked;
+    struct ph_program *program;
+    assert_int_equal(ph_graph_add_input(s.graph, "other", PH_FLOAT, PH_SHAPE(3), &other), PH_OK);
+    struct ph_program_request request = {.loss = s.loss, .parameters = &other, .parameter_count = 1};
+    assert_int_equal(ph_program_create(s.graph, &request, &program), PH_ERROR_UNSUPPORTED);
+    assert_non_null(strstr(ph_context_error(*state), "loss"));
+    /* No gradient passes a step function. */
+    assert_int_equal(ph_graph_add(s.graph, &ph_operation_floor, "steps", NULL, &s.loss, 1, &blocked), PH_OK);
+    request = (struct ph_program_request){.loss = blocked, .parameters = &s.x, .parameter_count = 1};
+    assert_int_equal(ph_program_create(s.graph, &request, &program), PH_ERROR_UNSUPPORTED);
+    assert_null(program);
+    ph_graph_destroy(&s.graph);
+}
+
+/* The n-th allocation fails, for every n until all succeed: an error each time, and nothing kept (leaks are the sanitizer's
+ * to see). */
+static void test_memory(void **state) {
+    static struct sample s;
+    static float gradient[2 * 16 * 13 * 14];
+    sample_make(&s, *state);
+    long n = 0;
+    for (ph_status status = PH_ERROR_MEMORY; status; n++) {
+        ph_alloc_fail_after(n);
+        status = run(&s, "cpu", NULL, 0, NULL, gradient);
+        ph_alloc_fail_after(-1);
+        assert_true(status == PH_OK || status == PH_ERROR_MEMORY);
+    }
+    assert_true(n > 20);
+    ph_graph_destroy(&s.graph);
+}
+
+/* Batch items do not see each other: an item's gradient is the same bytes alone, whatever its place. */
+static void test_batch(void **state) {
+    enum { SIZE = 16 * 13 * 14 };
+    float values[4 * SIZE], gradient[4][4 * SIZE], weights[32 * 16 * 9];
+    ph_random_normal((struct ph_random_key){.seed = 5}, values, PH_COUNT(values));
+    ph_random_normal((struct ph_random_key){.seed = 6}, weights, PH_COUNT(weights));
+    for (int batch = 1; batch <= 4; batch++) {
+        struct ph_graph *g;
+        int x, w, v, loss;
+        assert_int_equal(ph_graph_create(*state, &g), PH_OK);
+        assert_int_equal(ph_graph_add_input(g, "x", PH_FLOAT, PH_SHAPE(batch, 16, 13, 14), &x), PH_OK);
+        assert_int_equal(ph_graph_add_constant(g, "w", PH_FLOAT, PH_SHAPE(32, 16, 3, 3), weights, &w), PH_OK);
+        struct ph_convolution_attributes a = {.kernel = {1, 3, 3}, .stride = {1, 1, 1}, .dilation = {1, 1, 1},
+            .pad_begin = {0, 1, 1}, .pad_end = {0, 1, 1}, .groups = 1};
+        assert_int_equal(ph_graph_add(g, &ph_operation_convolution, NULL, &a, (int[]){x, w}, 2, &v), PH_OK);
+        assert_int_equal(ph_graph_add(g, &ph_operation_tanh, NULL, NULL, &v, 1, &v), PH_OK);
+        struct ph_reduce_attributes mean = {.axes = {1, 2, 3}, .axis_count = 3};
+        assert_int_equal(ph_graph_add(g, &ph_operation_reduce_mean, NULL, &mean, &v, 1, &loss), PH_OK);
+        struct ph_program_request request = {.loss = loss, .parameters = &x, .parameter_count = 1};
+        struct ph_program *program;
+        assert_int_equal(ph_program_create(g, &request, &program), PH_OK);
+        memcpy(ph_program_input(program, x), values, (size_t)batch * SIZE * sizeof *values);
+        ph_program_forward(program);
+        ph_program_backward(program);
+        memcpy(gradient[batch - 1], ph_program_gradient(program, x), (size_t)batch * SIZE * sizeof *values);
+        ph_program_destroy(&program);
+        ph_graph_destroy(&g);
+    }
+    for (int batch = 1; batch < 4; batch++) assert_memory_equal(gradient[batch - 1], gradient[3], (size_t)batch * SIZE * sizeof(float));
+}
+
+int main(void) {
+    ph_context *context = ph_context_create();
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_prestate(test_rewriting, context), cmocka_unit_test_prestate(test_passes, context),
+        cmocka_unit_test_prestate(test_refusals, context), cmocka_unit_test_prestate(test_memory, context),
+        cmocka_unit_test_prestate(test_batch, context)};
+    int failures = cmocka_run_group_tests(tests, NULL, NULL);
+    ph_context_destroy(&context);
+    return failures;
+}
