@@ -82,7 +82,7 @@ static void append_fact(struct ph_text *text, const char *key, const char *value
     ph_text_append(text, "\n");
 }
 
-static ph_status recipe_write(const struct ph_developer *d, int item, float value, char **recipe) {
+static ph_status recipe_write(const struct ph_developer *d, int item, float value, bool stopped, char **recipe) {
     const ph_model *model = d->render->model;
     const ph_preprocessing *preprocessing = &model->preprocessing;
     struct ph_text text = {0};
@@ -97,6 +97,7 @@ static ph_status recipe_write(const struct ph_developer *d, int item, float valu
     ph_text_append(&text, " order=%s\n", preprocessing->bgr ? "bgr" : "rgb");
     ph_text_append(&text, "#profile=cpu/%s\n", ph_instruction_set_names[model->context->instruction_set]);
     ph_text_append(&text, "#value=%.9g\n", (double)value);
+    if (stopped) ph_text_append(&text, "#stopped=before step %lld\n", (long long)d->render->recipe->steps);
     if (text.failed) {
         ph_text_finish(&text);
         return ph_fail_memory(model->context);
@@ -112,7 +113,8 @@ static ph_status picture_make(struct ph_developer *d, int item, ph_picture **pic
     return PH_OK;
 }
 
-ph_status ph_developer_run(struct ph_developer *developer, const float *parameters, int64_t step, ph_picture **pictures) {
+ph_status ph_developer_run(struct ph_developer *developer, const float *parameters, int64_t step, bool stopped,
+                           ph_picture **pictures) {
     struct ph_developer *d = developer;
     struct ph_shape shape = ph_render_parameters(d->render, d->count);
     char steps[32];
@@ -128,7 +130,7 @@ ph_status ph_developer_run(struct ph_developer *developer, const float *paramete
     if (!status) status = evaluate(d, pictures);
     for (int n = 0; n < d->count && !status; n++) {
         char *recipe;
-        status = recipe_write(d, n, pictures[n]->value, &recipe);
+        status = recipe_write(d, n, pictures[n]->value, stopped, &recipe);
         if (status) break;
         ph_free(pictures[n]->recipe);
         pictures[n]->recipe = recipe;

@@ -34,9 +34,26 @@ static ph_status no_such(const struct ph_objective_scope *scope, const char *lay
                    (long long)count, what, (long long)count - 1, what, (long long)wanted);
 }
 
+/* Where every unit comes from the same part of a concatenation along the channels, the part alone is enough, and nothing
+ * of the others is computed. */
+static int narrow(const struct ph_graph *graph, int value, int64_t *units, int count) {
+    for (;;) {
+        int made_by = graph->values[value].node, part = 0;
+        const struct ph_node *node = made_by == PH_ABSENT ? NULL : &graph->nodes[made_by];
+        if (!node || node->operation != &ph_operation_concat) return value;
+        if (((const struct ph_axis_attributes *)node->attributes)->axis != 1) return value;
+        int64_t begin = 0, size = graph->values[node->inputs[0]].shape.dims[1];
+        while (units[0] >= begin + size) begin += size, size = graph->values[node->inputs[++part]].shape.dims[1];
+        for (int n = 0; n < count; n++)
+            if (units[n] < begin || units[n] >= begin + size) return value;
+        for (int n = 0; n < count; n++) units[n] -= begin;
+        value = node->inputs[part];
+    }
+}
+
 /* Mean over the positions of units[n] of item n, or the value at one position. */
 static ph_status pick(const struct ph_objective_scope *scope, const struct ph_term *const *terms, const char *layer,
-                      int value, const int64_t *units, bool position, int *out) {
+                      int value, int64_t *units, bool position, int *out) {
     const struct ph_shape *shape = &scope->graph->values[value].shape;
     struct ph_pick_attributes attributes = {.position = position};
     char text[128];
@@ -45,13 +62,14 @@ static ph_status pick(const struct ph_objective_scope *scope, const struct ph_te
                        position ? "columns and rows" : "channels");
     for (int n = 0; n < scope->count; n++) {
         if (units[n] >= shape->dims[1]) return no_such(scope, layer, "channel", units[n], shape->dims[1]);
-        attributes.channels[n] = (int32_t)units[n];
         if (!position) continue;
         if (terms[n]->column >= shape->dims[3]) return no_such(scope, layer, "column", terms[n]->column, shape->dims[3]);
         if (terms[n]->row >= shape->dims[2]) return no_such(scope, layer, "row", terms[n]->row, shape->dims[2]);
         attributes.columns[n] = (int32_t)terms[n]->column;
         attributes.rows[n] = (int32_t)terms[n]->row;
     }
+    value = narrow(scope->graph, value, units, scope->count);
+    for (int n = 0; n < scope->count; n++) attributes.channels[n] = (int32_t)units[n];
     PH_TRY(ph_graph_add(scope->graph, &ph_operation_pick, NULL, &attributes, &value, 1, &value));
     return mean_of_items(scope->graph, value, out);
 }

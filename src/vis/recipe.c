@@ -487,7 +487,7 @@ bool ph_recipe_snapshot_due(const ph_recipe *recipe, int64_t step) {
     int64_t count = (int64_t)snapshots->values[0];
     if (!snapshots->list) { /* evenly spaced: those i in 1..count for which round(i steps / count) is this step */
         if (!count || step < 1) return false;
-        int64_t i = (int64_t)floor(((double)step + 0.5) * (double)count / (double)recipe->steps);
+        int64_t i = PH_MIN(count, (int64_t)floor(((double)step + 0.5) * (double)count / (double)recipe->steps));
         for (int64_t near = PH_MAX(i - 1, 1); near <= PH_MIN(i + 1, count); near++)
             if ((int64_t)floor((double)near * (double)recipe->steps / (double)count + 0.5) == step) return true;
         return false;

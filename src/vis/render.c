@@ -10,7 +10,9 @@
 #define SILENT_STEPS 8        /* without any gradient before a warning */
 
 struct item {
-    bool failed;           /* a value or gradient stopped being finite */
+    bool failed;           /* a value or gradient stopped being finite ... */
+    bool value_failed;     /* ... which of them ... */
+    int64_t failed_at;     /* ... and at which step */
     bool warned;
     int64_t silent_since;  /* step at which the gradient became zero, -1 when it is not */
 };
@@ -60,8 +62,8 @@ static void item_check(struct batch *b, int n, const float *gradient) {
     if (item->failed) return;
     if (!(fabsf(value) <= FLT_MAX) || !(size <= FLT_MAX)) {
         item->failed = true;
-        ph_fail(b->context, PH_ERROR_NUMERIC, "objective '%s': %s is not finite at step %lld; a smaller learning rate or "
-                "another preprocessing may help", objective, size <= FLT_MAX ? "its value" : "its gradient", (long long)b->step + 1);
+        item->value_failed = !(fabsf(value) <= FLT_MAX);
+        item->failed_at = b->step + 1;
         return;
     }
     if (size > 0 || value == (float)b->render->recipe->target) {
@@ -120,7 +122,7 @@ static ph_status snapshot(struct batch *b) {
     if (!b->callbacks || !b->callbacks->snapshot || !ph_recipe_snapshot_due(b->render->recipe, b->step)) return PH_OK;
     ph_picture *pictures[PH_MAX_BATCH];
     parameters_keep(b);
-    PH_TRY(ph_developer_run(&b->developer, b->parameters, b->step, pictures));
+    PH_TRY(ph_developer_run(&b->developer, b->parameters, b->step, false, pictures));
     for (int n = 0; n < b->count; n++) {
         if (!b->items[n].failed) b->callbacks->snapshot(b->callbacks->user, b->first + n, (int)b->step, pictures[n]);
         ph_picture_destroy(&pictures[n]);
@@ -202,7 +204,7 @@ static void batch_finish(struct batch *b) {
 
 /* Pictures of the items that did not fail, also when the call was stopped: then as they are now. */
 static ph_status batch_develop(struct batch *b, bool stopped, ph_picture **pictures) {
-    PH_TRY(ph_developer_run(&b->developer, b->parameters, b->step, pictures));
+    PH_TRY(ph_developer_run(&b->developer, b->parameters, b->step, stopped, pictures));
     for (int n = 0; n < b->count; n++) {
         if (b->items[n].failed) ph_picture_destroy(&pictures[n]);
         else if (!stopped && b->callbacks && b->callbacks->finished)
@@ -211,7 +213,19 @@ static ph_status batch_develop(struct batch *b, bool stopped, ph_picture **pictu
     return PH_OK;
 }
 
-/* *failed: some of its pictures are missing because their numbers were not finite; the others are as they should be. */
+/* The text for the first item whose numbers were not finite; its picture is missing, the others are as they should be. */
+static bool batch_failed(const struct batch *b) {
+    for (int n = 0; n < b->count; n++) {
+        const struct item *item = &b->items[n];
+        if (!item->failed) continue;
+        ph_fail(b->context, PH_ERROR_NUMERIC,
+                "objective '%s': its %s is not finite at step %lld; a smaller learning rate or another preprocessing may help",
+                b->render->objectives[b->first + n].text, item->value_failed ? "value" : "gradient", (long long)item->failed_at);
+        return true;
+    }
+    return false;
+}
+
 static ph_status batch_run(struct batch *b, ph_picture **pictures, bool *failed) {
     ph_status status = batch_start(b);
     if (!status) status = steps_run(b);
@@ -220,7 +234,7 @@ static ph_status batch_run(struct batch *b, ph_picture **pictures, bool *failed)
         ph_status developed = batch_develop(b, stopped, pictures + b->first);
         if (developed) status = developed;
     }
-    for (int n = 0; n < b->count; n++) *failed |= b->items[n].failed;
+    *failed = (!status || status == PH_ERROR_NUMERIC) && batch_failed(b);
     batch_finish(b);
     return status;
 }

@@ -2,6 +2,9 @@
 #include "vis/vis.h"
 #include <math.h>
 
+/* The embedded network sees classes at the 64 pixels it was trained at, but has room for its details at twice that. */
+#define EMBEDDED_PICTURE_SIZE 128
+
 ph_status ph_view_resolve(const ph_model *model, const ph_recipe *recipe, struct ph_view *view) {
     const struct ph_shape *input = &model->default_input;
     if (input->rank != 4)
@@ -16,7 +19,10 @@ ph_status ph_view_resolve(const ph_model *model, const ph_recipe *recipe, struct
     if (view->channels != 1 && view->channels != 3)
         return ph_fail(model->context, PH_ERROR_UNSUPPORTED,
                        "pictures have 1 or 3 channels, the network's input has %d", view->channels);
-    if (!view->width) view->height = (int)input->dims[2], view->width = (int)input->dims[3];
+    if (!view->width) {
+        view->height = model->path ? (int)input->dims[2] : EMBEDDED_PICTURE_SIZE;
+        view->width = model->path ? (int)input->dims[3] : EMBEDDED_PICTURE_SIZE;
+    }
     if (!view->input_width) {
         view->input_height = model->size_is_free ? view->height : (int)input->dims[2];
         view->input_width = model->size_is_free ? view->width : (int)input->dims[3];

@@ -223,8 +223,10 @@ struct ph_developer {
 };
 
 ph_status ph_developer_start(const struct ph_render *render, int first, int count, struct ph_developer *developer);
-/* pictures[count], each with its value and its recipe: what a render of `step` steps gives. */
-ph_status ph_developer_run(struct ph_developer *developer, const float *parameters, int64_t step, ph_picture **pictures);
+/* pictures[count], each with its value and its recipe: what a render of `step` steps gives. `stopped`: more steps were meant,
+ * which a fact in the recipe says. */
+ph_status ph_developer_run(struct ph_developer *developer, const float *parameters, int64_t step, bool stopped,
+                           ph_picture **pictures);
 void ph_developer_finish(struct ph_developer *developer);
 
 #endif

@@ -1,0 +1,445 @@
+/* Renders of the embedded network: the objective goes where it should, the same recipe gives the same bytes whatever the
+ * threads and the neighbours, and what goes wrong is said. */
+#include "vis/vis.h"
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+static ph_context *context;
+static ph_model *model;
+
+static ph_recipe *recipe_of(const char *text) {
+    ph_recipe *recipe;
+    assert_int_equal(ph_recipe_create(context, &recipe), PH_OK);
+    if (ph_recipe_parse(recipe, text)) fail_msg("%s", ph_context_error(context));
+    return recipe;
+}
+
+static ph_picture *render(const char *recipe_text, const char *objective) {
+    ph_recipe *recipe = recipe_of(recipe_text);
+    ph_picture *picture;
+    if (ph_render(model, recipe, &objective, 1, NULL, &picture)) fail_msg("%s", ph_context_error(context));
+    ph_recipe_destroy(&recipe);
+    return picture;
+}
+
+static float value_of(const char *recipe_text, const char *objective) {
+    ph_picture *picture = render(recipe_text, objective);
+    float value = ph_picture_value(picture);
+    ph_picture_destroy(&picture);
+    return value;
+}
+
+static void assert_same(const ph_picture *a, const ph_picture *b) {
+    assert_int_equal(a->channels, b->channels);
+    assert_int_equal(a->height, b->height);
+    assert_int_equal(a->width, b->width);
+    assert_memory_equal(a->pixels, b->pixels, (size_t)(a->channels * a->height * a->width) * sizeof(float));
+    assert_string_equal(a->recipe, b->recipe);
+    assert_true(a->value == b->value);
+}
+
+/* ---- Where the objective goes ------------------------------------------------------------------------------------------ */
+
+static void objectives_rise(void **state) {
+    (void)state;
+    static const char *const objectives[] = {"conv2:7", "conv4a:11", "conv3b:5@4,4", "conv3a", "class:monarch",
+                                             "class:monarch - 2*tv()"};
+    for (int i = 0; i < PH_COUNT(objectives); i++) {
+        float start = value_of("size=48\nsteps=0", objectives[i]), end = value_of("size=48\nsteps=40", objectives[i]);
+        if (!(end > start + 0.5f * fabsf(start)) || !(end > start)) fail_msg("%s: %g, then %g", objectives[i], start, end);
+    }
+}
+
+static void a_minus_minimises(void **state) {
+    (void)state;
+    float start = value_of("size=48\nsteps=0", "class:monarch");
+    ph_picture *picture = render("size=48\nsteps=32", "-class:monarch");
+    assert_true(-ph_picture_value(picture) < start - 3);
+    ph_picture_destroy(&picture);
+}
+
+static void a_target_is_met(void **state) {
+    (void)state;
+    static const double targets[] = {5, -4};
+    for (int i = 0; i < PH_COUNT(targets); i++) {
+        char text[128];
+        snprintf(text, sizeof text, "size=48\nsteps=200\nlearning-rate=0.02\ntransforms=none\ntarget=%g", targets[i]);
+        assert_float_equal(value_of(text, "class:tabby"), targets[i], 0.5);
+    }
+}
+
+/* A unit that is silent on the start picture gets no gradient until it is woken. */
+static void silent_units_wake(void **state) {
+    (void)state;
+    float sleeping = value_of("size=48\nsteps=24\nredirect-steps=0\nspread=0", "conv5b:20@1,1");
+    float woken = value_of("size=48\nsteps=24\nspread=0", "conv5b:20@1,1");
+    assert_true(value_of("size=48\nsteps=0\nspread=0", "conv5b:20@1,1") == 0);
+    assert_true(sleeping == 0);
+    assert_true(woken > 0);
+}
+
+static void every_way_of_making_a_picture_works(void **state) {
+    (void)state;
+    static const struct { const char *recipe; int width, height; } cases[] = {
+        {"size=48x40\nsteps=6", 48, 40}, {"size=47x33\nsteps=6", 47, 33},
+        {"size=80\ninput-size=48\nsteps=6", 80, 80}, {"size=32x64\ninput-size=64x48\nsteps=6", 32, 64},
+        {"size=48\nsteps=6\nparameterisation=pixel", 48, 48}, {"size=48\nsteps=6\ndecorrelate=false", 48, 48},
+        {"size=48\nsteps=6\nborder=reflect", 48, 48}, {"size=48\nsteps=6\nborder=wrap", 48, 48},
+        {"size=48\nsteps=6\npreset=raw\nsteps=6", 48, 48}, {"size=48\nsteps=6\nscale=1.1,0.8\nrotate=90,", 48, 48},
+        {"size=48\nsteps=20\nband-limit=0.1\ndecay=1.5", 48, 48}, {"size=48\nsteps=0", 48, 48}};
+    for (int i = 0; i < PH_COUNT(cases); i++) {
+        ph_picture *picture = render(cases[i].recipe, "conv3a:11");
+        double sum = 0;
+        assert_int_equal(ph_picture_width(picture), cases[i].width);
+        assert_int_equal(ph_picture_height(picture), cases[i].height);
+        for (int p = 0; p < 3 * cases[i].width * cases[i].height; p++) {
+            assert_true(picture->pixels[p] >= 0 && picture->pixels[p] <= 1);
+            sum += fabs(picture->pixels[p] - 0.5);
+        }
+        assert_true(sum > 0 && isfinite(ph_picture_value(picture)));
+        ph_picture_destroy(&picture);
+    }
+}
+
+/* ---- The same bytes ---------------------------------------------------------------------------------------------------- */
+
+#define SHORT "size=48\nsteps=20\n" /* the steps that wake units, and some after them */
+
+static void threads_and_repeats_give_the_same_bytes(void **state) {
+    (void)state;
+    static const int threads[] = {1, 2, 3, 7, 1};
+    ph_picture *first = NULL;
+    for (int i = 0; i < PH_COUNT(threads); i++) {
+        assert_int_equal(ph_context_set_threads(context, threads[i]), PH_OK);
+        ph_picture *picture = render(SHORT, "conv4b:9");
+        if (first) assert_same(first, picture);
+        else first = picture;
+        if (first != picture) ph_picture_destroy(&picture);
+    }
+    ph_picture_destroy(&first);
+    assert_int_equal(ph_context_set_threads(context, 0), PH_OK);
+}
+
+static void neighbours_do_not_matter(void **state) {
+    (void)state;
+    static const char *const objectives[] = {"conv4b:1", "conv4b:2", "conv4b:9", "conv4b:30", "conv4b:31", "conv4a:9",
+                                             "class:tabby", "class:monarch"};
+    static const char *const batches[] = {"batch=0\n" SHORT, "batch=2\n" SHORT, "batch=1\n" SHORT, "batch=5\n" SHORT};
+    ph_picture *alone = render(SHORT, "conv4b:9"), *class_alone = render(SHORT, "class:monarch");
+    for (int i = 0; i < PH_COUNT(batches); i++) {
+        ph_recipe *recipe = recipe_of(batches[i]);
+        ph_picture *pictures[PH_COUNT(objectives)];
+        if (ph_render(model, recipe, objectives, PH_COUNT(objectives), NULL, pictures)) fail_msg("%s", ph_context_error(context));
+        assert_same(pictures[2], alone);
+        assert_same(pictures[7], class_alone);
+        for (int p = 0; p < PH_COUNT(objectives); p++) ph_picture_destroy(&pictures[p]);
+        ph_recipe_destroy(&recipe);
+    }
+    ph_picture_destroy(&alone);
+    ph_picture_destroy(&class_alone);
+}
+
+static void seeds_matter(void **state) {
+    (void)state;
+    ph_picture *a = render(SHORT, "conv4b:9"), *b = render(SHORT "seed=1", "conv4b:9");
+    assert_memory_not_equal(a->pixels, b->pixels, 3 * 48 * 48 * sizeof(float));
+    ph_picture_destroy(&a);
+    ph_picture_destroy(&b);
+}
+
+static void a_picture_carries_what_makes_it_again(void **state) {
+    (void)state;
+    ph_picture *first = render(SHORT "seed=3\nrotate=5\nlearning-rate=0.0301\nborder=wrap", "conv4a:3 - 0.5*tv()");
+    char objective[64], fact[128];
+    assert_true(ph_recipe_lookup(ph_picture_recipe(first), "#objective", objective, sizeof objective));
+    assert_string_equal(objective, "conv4a:3 - 0.5*tv()");
+    static const char *const facts[] = {"#phosphene", "#model", "#model-sha256", "#input", "#profile", "#value"};
+    for (int i = 0; i < PH_COUNT(facts); i++) assert_true(ph_recipe_lookup(ph_picture_recipe(first), facts[i], fact, sizeof fact));
+    assert_true(strtof(fact, NULL) == ph_picture_value(first));
+    ph_picture *again = render(ph_picture_recipe(first), objective);
+    assert_same(first, again);
+    ph_picture_destroy(&first);
+    ph_picture_destroy(&again);
+}
+
+/* ---- Callbacks ------------------------------------------------------------------------------------------------------- */
+
+struct watch {
+    int calls, last, stop_at, snapshots, finished;
+    ph_picture *kept;  /* of the snapshot after step 7 */
+    bool starve;       /* no memory between the first step and the last */
+};
+
+static bool watch_progress(void *user, const ph_progress *progress) {
+    struct watch *watch = user;
+    assert_int_equal(progress->step, watch->last + 1);
+    assert_in_range(progress->first, 0, 2);
+    for (int i = 0; i < progress->count; i++) assert_true(isfinite(progress->values[i]));
+    watch->last = progress->step == progress->steps ? 0 : progress->step;
+    watch->calls++;
+    if (watch->starve) ph_alloc_fail_after(progress->step == progress->steps ? -1 : 0);
+    return progress->step != watch->stop_at;
+}
+
+static void watch_snapshot(void *user, int item, int step, const ph_picture *picture) {
+    struct watch *watch = user;
+    watch->snapshots++;
+    if (step != 7 || item != 0) return;
+    assert_int_equal(ph_picture_create(context, 3, picture->height, picture->width, &watch->kept), PH_OK);
+    memcpy(watch->kept->pixels, picture->pixels, (size_t)(3 * picture->height * picture->width) * sizeof(float));
+    ph_free(watch->kept->recipe);
+    watch->kept->recipe = ph_strdup(picture->recipe);
+    watch->kept->value = picture->value;
+}
+
+static void watch_finished(void *user, int item, const ph_picture *picture) {
+    struct watch *watch = user;
+    assert_int_equal(item, watch->finished++);
+    assert_true(isfinite(ph_picture_value(picture)));
+}
+
+static const char *const two[] = {"conv3a:5", "conv3a:6"};
+
+static ph_status render_two(const char *recipe_text, struct watch *watch, ph_picture **pictures) {
+    ph_recipe *recipe = recipe_of(recipe_text);
+    ph_render_callbacks callbacks = {watch_progress, watch_snapshot, watch_finished, watch};
+    ph_status status = ph_render(model, recipe, two, 2, &callbacks, pictures);
+    ph_recipe_destroy(&recipe);
+    return status;
+}
+
+static void progress_and_snapshots_come_in_order(void **state) {
+    (void)state;
+    static const struct { const char *recipe; int calls; } cases[] = {
+        {"size=48\nsteps=20\nsnapshots=7,20", 20}, {"size=48\nsteps=20\nsnapshots=7,20\nbatch=1", 40}};
+    ph_picture *shorter = render("size=48\nsteps=7", two[0]);
+    for (int i = 0; i < PH_COUNT(cases); i++) {
+        struct watch watch = {0};
+        ph_picture *pictures[2];
+        assert_int_equal(render_two(cases[i].recipe, &watch, pictures), PH_OK);
+        assert_int_equal(watch.calls, cases[i].calls);
+        assert_int_equal(watch.snapshots, 4);
+        assert_int_equal(watch.finished, 2);
+        assert_same(watch.kept, shorter); /* a snapshot is what a render of so many steps gives, its recipe too */
+        for (int p = 0; p < 2; p++) ph_picture_destroy(&pictures[p]);
+        ph_picture_destroy(&watch.kept);
+    }
+    ph_picture_destroy(&shorter);
+}
+
+static void a_stopped_render_gives_what_it_has(void **state) {
+    (void)state;
+    struct watch watch = {.stop_at = 18};
+    ph_picture *pictures[2];
+    assert_int_equal(render_two("size=48\nsteps=100", &watch, pictures), PH_ERROR_CANCELLED);
+    assert_int_equal(watch.calls, 18);
+    assert_int_equal(watch.finished, 0);
+    for (int p = 0; p < 2; p++) {
+        char stopped[32];
+        assert_non_null(pictures[p]);
+        assert_true(ph_recipe_lookup(ph_picture_recipe(pictures[p]), "#stopped", stopped, sizeof stopped));
+        ph_picture_destroy(&pictures[p]);
+    }
+    /* In batches of one, what was not begun stays away. */
+    watch = (struct watch){.stop_at = 3};
+    assert_int_equal(render_two("size=48\nsteps=100\nbatch=1", &watch, pictures), PH_ERROR_CANCELLED);
+    assert_non_null(pictures[0]);
+    assert_null(pictures[1]);
+    ph_picture_destroy(&pictures[0]);
+}
+
+static void the_loop_allocates_nothing(void **state) {
+    (void)state;
+    static const char *const recipes[] = {"size=48\nsteps=5\nredirect-steps=0", "size=48\nsteps=5"};
+    for (int i = 0; i < PH_COUNT(recipes); i++) {
+        struct watch watch = {.starve = true};
+        ph_picture *pictures[2];
+        if (render_two(recipes[i], &watch, pictures)) fail_msg("%s", ph_context_error(context));
+        assert_int_equal(watch.calls, 5);
+        for (int p = 0; p < 2; p++) ph_picture_destroy(&pictures[p]);
+    }
+}
+
+/* ---- What goes wrong ------------------------------------------------------------------------------------------------- */
+
+static char logged[1024];
+
+static void keep_log(void *user, const char *text) {
+    (void)user;
+    snprintf(logged, sizeof logged, "%s", text);
+}
+
+static void a_lasting_silence_is_said(void **state) {
+    (void)state;
+    logged[0] = 0;
+    ph_context_set_log(context, keep_log, NULL);
+    ph_picture *picture = render("size=48\nsteps=30", "0*conv3a:5");
+    assert_non_null(strstr(logged, "0*conv3a:5"));
+    assert_non_null(strstr(logged, "silent"));
+    ph_picture_destroy(&picture);
+    logged[0] = 0;
+    picture = render("size=48\nsteps=30", "conv3a:5");
+    assert_string_equal(logged, "");
+    ph_picture_destroy(&picture);
+    ph_context_set_log(context, NULL, NULL);
+}
+
+static void numbers_that_overflow_are_an_error(void **state) {
+    (void)state;
+    ph_preprocessing proper = ph_model_preprocessing(model), wrong = proper;
+    wrong.scale = 1e38f;
+    assert_int_equal(ph_model_set_preprocessing(model, &wrong), PH_OK);
+    ph_recipe *recipe = recipe_of("size=48\nsteps=5");
+    ph_picture *pictures[2];
+    assert_int_equal(ph_render(model, recipe, two, 2, NULL, pictures), PH_ERROR_NUMERIC);
+    assert_non_null(strstr(ph_context_error(context), "conv3a:5"));
+    assert_non_null(strstr(ph_context_error(context), "step 1"));
+    assert_null(pictures[0]);
+    assert_null(pictures[1]);
+    ph_recipe_destroy(&recipe);
+    assert_int_equal(ph_model_set_preprocessing(model, &proper), PH_OK);
+}
+
+static void mistakes_are_found_before_work_begins(void **state) {
+    (void)state;
+    static const struct { const char *objective; ph_status status; const char *said; } cases[] = {
+        {"conv3:5", PH_ERROR_NOT_FOUND, "conv3a"}, {"conv3a:5 +", PH_ERROR_ARGUMENT, "character 11"},
+        {"conv3a:0-3", PH_ERROR_ARGUMENT, "several"}, {"conv3a:999", PH_ERROR_NOT_FOUND, "0 to 95"}};
+    ph_recipe *recipe = recipe_of("size=48\nsteps=5");
+    for (int i = 0; i < PH_COUNT(cases); i++) {
+        const char *objectives[] = {"conv3a:1", cases[i].objective};
+        struct watch watch = {0};
+        ph_render_callbacks callbacks = {watch_progress, watch_snapshot, watch_finished, &watch};
+        ph_picture *pictures[2];
+        assert_int_equal(ph_render(model, recipe, objectives, 2, &callbacks, pictures), cases[i].status);
+        if (!strstr(ph_context_error(context), cases[i].said)) fail_msg("%s", ph_context_error(context));
+        assert_int_equal(watch.calls, 0);
+    }
+    assert_int_equal(ph_render(NULL, recipe, two, 2, NULL, NULL), PH_ERROR_ARGUMENT);
+    assert_int_equal(ph_render(model, recipe, two, 0, NULL, NULL), PH_ERROR_ARGUMENT);
+    ph_recipe_destroy(&recipe);
+}
+
+static void failing_memory_leaves_nothing_behind(void **state) {
+    (void)state;
+    ph_recipe *recipe = recipe_of("size=32\nsteps=2\nredirect-steps=1\nsnapshots=1,");
+    for (long after = 0;; after += 1 + after / 8) {
+        struct watch watch = {0};
+        ph_render_callbacks callbacks = {watch_progress, watch_snapshot, watch_finished, &watch};
+        ph_picture *pictures[2];
+        ph_alloc_fail_after(after);
+        ph_status status = ph_render(model, recipe, two, 2, &callbacks, pictures);
+        ph_alloc_fail_after(-1);
+        for (int p = 0; p < 2; p++) ph_picture_destroy(&pictures[p]);
+        if (!status) break;
+        assert_int_equal(status, PH_ERROR_MEMORY);
+    }
+    ph_recipe_destroy(&recipe);
+}
+
+/* ---- The plan, the classes, the catalogues ------------------------------------------------------------------------------- */
+
+static void a_plan_has_a_line_for_each_step(void **state) {
+    (void)state;
+    ph_recipe *recipe = recipe_of("size=48");
+    char *text;
+    assert_int_equal(ph_plan_text(model, recipe, "conv3a:5", false, &text), PH_OK);
+    static const char *const said[] = {"irfft2", "affine_warp", "conv3a", "forward", "backward", "arena"};
+    for (int i = 0; i < PH_COUNT(said); i++) assert_non_null(strstr(text, said[i]));
+    assert_null(strstr(text, "conv4a")); /* nothing behind the last tap */
+    ph_string_destroy(&text);
+    assert_null(text);
+    assert_int_equal(ph_plan_text(model, recipe, "conv3:5", false, &text), PH_ERROR_NOT_FOUND);
+    assert_null(text);
+    ph_recipe_destroy(&recipe);
+}
+
+/* What was rendered for a class is classified as that class, and probabilities are those of the scores. */
+static void rendered_classes_are_recognised(void **state) {
+    (void)state;
+    enum { ALL = 100 };
+    static const char *const names[] = {"monarch", "king penguin", "school bus"};
+    for (int i = 0; i < PH_COUNT(names); i++) {
+        char objective[64];
+        snprintf(objective, sizeof objective, "class:%s", names[i]);
+        ph_picture *picture = render("size=64\nsteps=48", objective);
+        ph_class_score scores[ALL + 5];
+        int found = 0;
+        assert_int_equal(ph_classify(model, picture, "stretch", scores, ALL + 5, &found), PH_OK);
+        assert_int_equal(found, ALL);
+        double sum = 0, exponentials = 0;
+        for (int s = 0; s < ALL; s++) {
+            sum += scores[s].probability;
+            exponentials += exp((double)scores[s].logit - scores[0].logit);
+            if (s) assert_true(scores[s].logit <= scores[s - 1].logit);
+        }
+        assert_float_equal(sum, 1, 1e-4);
+        assert_float_equal(scores[0].probability, 1 / exponentials, 1e-4);
+        int index;
+        assert_int_equal(ph_model_find_class(model, names[i], &index), PH_OK);
+        assert_int_equal(scores[0].index, index);
+        assert_float_equal(scores[0].logit, ph_picture_value(picture), 0.05 * fabs(ph_picture_value(picture)));
+        ph_picture_destroy(&picture);
+    }
+}
+
+static void catalogues_are_complete(void **state) {
+    (void)state;
+    int kinds = 0;
+    for (; ph_catalogue_kind(kinds); kinds++) {
+        const char *kind = ph_catalogue_kind(kinds);
+        const ph_catalogue_entry *entry;
+        int count = 0;
+        for (; (entry = ph_catalogue(kind, count)); count++) assert_true(entry->name[0] && entry->help[0]);
+        if (!count) fail_msg("%s has no entries", kind);
+        assert_null(ph_catalogue(kind, -1));
+    }
+    assert_true(kinds >= 9);
+    assert_null(ph_catalogue("nothing", 0));
+    assert_null(ph_catalogue_kind(-1));
+}
+
+static int start(void **state) {
+    (void)state;
+    return ph_model_load(context, NULL, &model) != PH_OK;
+}
+
+static int finish(void **state) {
+    (void)state;
+    ph_model_destroy(&model);
+    return 0;
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(objectives_rise),
+        cmocka_unit_test(a_minus_minimises),
+        cmocka_unit_test(a_target_is_met),
+        cmocka_unit_test(silent_units_wake),
+        cmocka_unit_test(every_way_of_making_a_picture_works),
+        cmocka_unit_test(threads_and_repeats_give_the_same_bytes),
+        cmocka_unit_test(neighbours_do_not_matter),
+        cmocka_unit_test(seeds_matter),
+        cmocka_unit_test(a_picture_carries_what_makes_it_again),
+        cmocka_unit_test(progress_and_snapshots_come_in_order),
+        cmocka_unit_test(a_stopped_render_gives_what_it_has),
+        cmocka_unit_test(the_loop_allocates_nothing),
+        cmocka_unit_test(a_lasting_silence_is_said),
+        cmocka_unit_test(numbers_that_overflow_are_an_error),
+        cmocka_unit_test(mistakes_are_found_before_work_begins),
+        cmocka_unit_test(failing_memory_leaves_nothing_behind),
+        cmocka_unit_test(a_plan_has_a_line_for_each_step),
+        cmocka_unit_test(rendered_classes_are_recognised),
+        cmocka_unit_test(catalogues_are_complete),
+    };
+    context = ph_context_create();
+    int failed = cmocka_run_group_tests(tests, start, finish);
+    ph_context_destroy(&context);
+    return failed;
+}
