@@ -10,6 +10,10 @@
  * sanitizers' shadow memory does not fit, so the limit is left off under them. */
 #define MEMORY_LIMIT ((rlim_t)3 << 30)
 
+/* Under AddressSanitizer an allocation larger than it serves fails as malloc's would, instead of ending the program. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void) { return "allocator_may_return_null=1"; }
+
 static char folder[64];
 static char path[128];
 
