@@ -54,6 +54,7 @@ struct team {
     void *argument;
     _Alignas(64) _Atomic uint32_t bell; /* rung for sleepers */
     _Atomic int sleepers;
+    _Atomic int processor;          /* the caller's, lately */
     _Atomic bool finished;
 };
 
@@ -86,7 +87,11 @@ static void serve(struct team *team) {
             continue;
         }
         pause_briefly();
-        if (spins % 64 || ph_seconds() - idle_since < SPIN_SECONDS) continue;
+        if (spins % 64) continue;
+        /* Woken onto the caller's own processor, as happens when the others are busy, spinning would only keep it from
+         * the work that is waited for. */
+        bool in_the_way = sched_getcpu() == atomic_load_explicit(&team->processor, memory_order_relaxed);
+        if (!in_the_way && ph_seconds() - idle_since < SPIN_SECONDS) continue;
         uint32_t bell = atomic_load(&team->bell);
         atomic_fetch_add(&team->sleepers, 1);
         state = atomic_load(&team->state);
@@ -104,6 +109,7 @@ static void ring(struct team *team) {
 }
 
 static void team_loop(struct team *team, int64_t count, void (*body)(void *argument, int64_t index), void *argument) {
+    atomic_store_explicit(&team->processor, sched_getcpu(), memory_order_relaxed);
     team->count = count;
     team->body = body;
     team->argument = argument;
@@ -127,7 +133,7 @@ void ph_parallel_region(const ph_context *context, void (*body)(void *argument),
         mode_leave(saved);
         return;
     }
-    struct team team = {0};
+    struct team team = {.processor = sched_getcpu()};
 #pragma omp parallel num_threads(context->threads)
     {
         unsigned saved = mode_enter();

@@ -306,6 +306,19 @@ static ph_status objectives_check(const struct ph_render *render, int count) {
     return PH_OK;
 }
 
+struct call {
+    const struct ph_render *render;
+    int count;
+    const ph_render_callbacks *callbacks;
+    ph_picture **pictures;
+    ph_status status;
+};
+
+static void call_run(void *argument) {
+    struct call *call = argument;
+    call->status = objectives_run(call->render, call->count, call->callbacks, call->pictures);
+}
+
 ph_status ph_render(ph_model *model, const ph_recipe *recipe, const char *const *objectives, int count,
                     const ph_render_callbacks *callbacks, ph_picture **pictures) {
     if (!model) return PH_ERROR_ARGUMENT;
@@ -318,7 +331,12 @@ ph_status ph_render(ph_model *model, const ph_recipe *recipe, const char *const 
     ph_status status = objectives_parse(model->context, objectives, count, parsed);
     if (!status) status = ph_view_resolve(model, recipe, &render.view);
     if (!status) status = objectives_check(&render, count);
-    if (!status) status = objectives_run(&render, count, callbacks, pictures);
+    struct call call = {&render, count, callbacks, pictures, PH_OK};
+    /* One start of threads for the whole call. */
+    if (!status) {
+        ph_parallel_region(model->context, call_run, &call);
+        status = call.status;
+    }
     for (int i = 0; i < count; i++) ph_objective_finish(&parsed[i]);
     ph_free(parsed);
     return status;
