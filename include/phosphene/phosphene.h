@@ -113,14 +113,15 @@ typedef struct ph_picture ph_picture;
 /* PNG, JPEG, BMP, TGA, GIF (first frame), PNM. */
 PH_API ph_status ph_picture_load(ph_context *context, const char *path, ph_picture **picture);
 
-/* 8 bits a channel, rounded half up; the recipe, if any, goes into a text chunk. The file appears under its name only
- * when complete; an existing one is an error unless `overwrite`. */
+/* 8 bits a channel, rounded half up; the channels of a network that sees neither grey nor RGB lie side by side, each grey;
+ * the recipe, if any, goes into a text chunk. The file appears under its name only when complete; an existing one is an
+ * error unless `overwrite`. */
 PH_API ph_status ph_picture_save(const ph_picture *picture, const char *path, bool overwrite);
 PH_API void ph_picture_destroy(ph_picture **picture);
 
 PH_API int ph_picture_width(const ph_picture *picture);
 PH_API int ph_picture_height(const ph_picture *picture);
-PH_API int ph_picture_channels(const ph_picture *picture); /* 1, 3 or 4 */
+PH_API int ph_picture_channels(const ph_picture *picture); /* 1, 3, 4, or as many as the network's input has */
 
 /* Planar [C,H,W] in [0,1]; valid as long as the picture. */
 PH_API const float *ph_picture_pixels(const ph_picture *picture);

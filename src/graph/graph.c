@@ -102,8 +102,8 @@ static const char *name_unique(struct ph_graph *graph, const char *wanted, const
         stem = wanted;
     }
     char candidate[512];
-    for (int i = wanted && wanted[0] ? 2 : 1;; i++) {
-        snprintf(candidate, sizeof candidate, "%.480s#%d", stem, i);
+    for (;;) {
+        snprintf(candidate, sizeof candidate, "%.480s#%d", stem, ++graph->generated);
         if (ph_graph_find(graph, candidate) == PH_ABSENT) return ph_pool_strdup(&graph->pool, candidate);
     }
 }
@@ -252,9 +252,9 @@ static ph_status node_add(struct ph_graph *graph, const struct ph_operation *ope
     } else if (constant) {
         /* A few bytes of file can ask for any amount of constants (Expand, Tile). */
         for (int i = 0; i < output_count; i++)
-            if (ph_shape_size(&inference->shapes[i]) > FOLD_LIMIT)
-                return ph_fail(graph->context, PH_ERROR_UNSUPPORTED, "a constant of shape %s is too large; at most %d elements",
-                               ph_shape_text(&inference->shapes[i], text), FOLD_LIMIT);
+            if ((graph->folded += ph_shape_size(&inference->shapes[i])) > FOLD_LIMIT)
+                return ph_fail(graph->context, PH_ERROR_UNSUPPORTED, "a constant of shape %s is too large: at most %d elements "
+                               "of constants are computed", ph_shape_text(&inference->shapes[i], text), FOLD_LIMIT);
         PH_TRY(fold(graph, operation, inference, contents));
     } else {
         struct ph_node record = {.operation = operation, .input_count = input_count, .output_count = output_count};

@@ -5,10 +5,12 @@
 #include "base/base.h"
 
 #define PH_MAX_PIXELS (1 << 28)
+#define PH_MAX_CHANNELS 16
 
 struct ph_picture {
     ph_context *context;
-    int channels, height, width; /* channels 1, 3 or 4 */
+    int channels, height, width; /* channels 1 (grey), 3, 4 (with alpha), or up to 16 separate ones */
+    bool separate;               /* channels are not colours: a file shows them side by side, each grey */
     float *pixels;               /* [C,H,W] in [0,1] */
     char *recipe;                /* never NULL */
     float value;                 /* NAN when not rendered */

@@ -6,12 +6,13 @@
 
 ph_status ph_picture_create(ph_context *context, int channels, int height, int width, struct ph_picture **picture) {
     *picture = NULL;
-    if (channels < 1 || channels > 4 || height < 1 || width < 1 || (int64_t)height * width > PH_MAX_PIXELS)
-        return ph_fail(context, PH_ERROR_UNSUPPORTED, "a picture of %d x %d pixels and %d channels: 1 to %d pixels, 1 to 4 channels",
-                       width, height, channels, PH_MAX_PIXELS);
+    if (channels < 1 || channels > PH_MAX_CHANNELS || height < 1 || width < 1 || (int64_t)height * width > PH_MAX_PIXELS)
+        return ph_fail(context, PH_ERROR_UNSUPPORTED, "a picture of %d x %d pixels and %d channels: 1 to %d pixels, 1 to %d channels",
+                       width, height, channels, PH_MAX_PIXELS, PH_MAX_CHANNELS);
     struct ph_picture *made = ph_alloc(sizeof *made);
     if (!made) return ph_fail_memory(context);
-    *made = (struct ph_picture){.context = context, .channels = channels, .height = height, .width = width, .value = NAN};
+    *made = (struct ph_picture){.context = context, .channels = channels, .height = height, .width = width, .value = NAN,
+        .separate = channels > 4};
     made->pixels = ph_alloc_aligned((size_t)channels * (size_t)height * (size_t)width * sizeof *made->pixels);
     made->recipe = ph_strdup("");
     if (!made->pixels || !made->recipe) {

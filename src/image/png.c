@@ -111,7 +111,8 @@ static ph_status encode_into(ph_context *context, const struct ph_picture *pictu
     png_set_write_fn(e->png, writer, write_bytes, flush_nothing);
     png_set_compression_level(e->png, 6);
     png_set_filter(e->png, 0, PNG_ALL_FILTERS);
-    png_set_IHDR(e->png, e->info, (png_uint_32)picture->width, (png_uint_32)picture->height, 8, types[picture->channels],
+    int strip = picture->separate ? picture->channels : 1, channels = picture->separate ? 1 : picture->channels;
+    png_set_IHDR(e->png, e->info, (png_uint_32)(picture->width * strip), (png_uint_32)picture->height, 8, types[channels],
                  PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
     png_set_sRGB(e->png, e->info, PNG_sRGB_INTENT_PERCEPTUAL);
     png_text texts[] = {
@@ -123,7 +124,7 @@ static ph_status encode_into(ph_context *context, const struct ph_picture *pictu
     for (int y = 0; y < picture->height; y++) {
         for (int x = 0; x < picture->width; x++)
             for (int c = 0; c < picture->channels; c++)
-                e->row[x * picture->channels + c] =
+                e->row[picture->separate ? c * picture->width + x : x * picture->channels + c] =
                     ph_pixel_to_byte(picture->pixels[(size_t)c * plane + (size_t)y * (size_t)picture->width + (size_t)x]);
         png_write_row(e->png, e->row);
     }

@@ -1,5 +1,5 @@
-/* From parameters to finished pictures: the plain picture, the objective's value on it as its file will hold it, and the
- * recipe that makes it again. */
+/* From parameters to finished pictures: the plain picture, the objective's value on it as its file will hold it, and
+ * the recipe that makes it again. */
 #include "vis/vis.h"
 #include <stdio.h>
 #include <string.h>
@@ -10,7 +10,8 @@ static ph_status printer_create(struct ph_developer *d) {
     int planes;
     PH_TRY(ph_graph_create(render->model->context, &d->graph));
     PH_TRY(ph_graph_add_input(d->graph, NULL, PH_FLOAT, ph_render_parameters(render, d->count), &d->parameters));
-    PH_TRY(ph_parameterisations[recipe->parameterisation]->build(d->graph, recipe, &render->view, d->parameters, &planes));
+    PH_TRY(
+        ph_parameterisations[recipe->parameterisation]->build(d->graph, recipe, &render->view, d->parameters, &planes));
     PH_TRY(ph_colour_build(d->graph, recipe->decorrelate, planes, &d->picture));
     struct ph_program_request request = {.taps = &d->picture, .tap_count = 1, .loss = PH_ABSENT};
     return ph_program_create(d->graph, &request, &d->printer);
@@ -109,6 +110,7 @@ static ph_status recipe_write(const struct ph_developer *d, int item, float valu
 static ph_status picture_make(struct ph_developer *d, int item, ph_picture **picture) {
     const struct ph_view *view = &d->render->view;
     PH_TRY(ph_picture_create(d->render->model->context, view->channels, view->height, view->width, picture));
+    (*picture)->separate = view->channels != 1 && view->channels != 3;
     memcpy((*picture)->pixels, d->pixels + (size_t)item * item_size(d), item_size(d) * sizeof(float));
     return PH_OK;
 }
@@ -122,7 +124,8 @@ ph_status ph_developer_run(struct ph_developer *developer, const float *paramete
     snprintf(steps, sizeof steps, "%lld", (long long)step);
     ph_status status = ph_recipe_set(d->recipe, "steps", steps);
     if (!status) {
-        memcpy(ph_program_input(d->printer, d->parameters), parameters, (size_t)ph_shape_size(&shape) * sizeof *parameters);
+        memcpy(ph_program_input(d->printer, d->parameters), parameters,
+               (size_t)ph_shape_size(&shape) * sizeof *parameters);
         status = ph_program_forward(d->printer);
     }
     if (!status) ph_program_read(d->printer, d->picture, d->pixels);

@@ -8,17 +8,18 @@
 ph_status ph_view_resolve(const ph_model *model, const ph_recipe *recipe, struct ph_view *view) {
     const struct ph_shape *input = &model->default_input;
     if (input->rank != 4)
-        return ph_fail(model->context, PH_ERROR_UNSUPPORTED, "the network's input is not a picture [N,C,H,W]: it has rank %d",
-                       input->rank);
+        return ph_fail(model->context, PH_ERROR_UNSUPPORTED,
+                       "the network's input is not a picture [N,C,H,W]: it has rank %d", input->rank);
     if (model->preprocessing.channels != input->dims[1])
-        return ph_fail(model->context, PH_ERROR_ARGUMENT, "the preprocessing is for %d channels, the network's input has %lld",
+        return ph_fail(model->context, PH_ERROR_ARGUMENT,
+                       "the preprocessing is for %d channels, the network's input has %lld",
                        model->preprocessing.channels, (long long)input->dims[1]);
     *view = (struct ph_view){.channels = model->preprocessing.channels,
         .height = (int)recipe->size.height, .width = (int)recipe->size.width,
         .input_height = (int)recipe->input_size.height, .input_width = (int)recipe->input_size.width};
-    if (view->channels != 1 && view->channels != 3)
+    if (view->channels < 1 || view->channels > PH_MAX_CHANNELS)
         return ph_fail(model->context, PH_ERROR_UNSUPPORTED,
-                       "pictures have 1 or 3 channels, the network's input has %d", view->channels);
+                       "pictures have 1 to %d channels, the network's input has %d", PH_MAX_CHANNELS, view->channels);
     if (!view->width) {
         view->height = model->path ? (int)input->dims[2] : EMBEDDED_PICTURE_SIZE;
         view->width = model->path ? (int)input->dims[3] : EMBEDDED_PICTURE_SIZE;
