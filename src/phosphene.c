@@ -8,7 +8,7 @@ void ph_string_destroy(char **text) {
     *text = NULL;
 }
 
-/* ---- Catalogues: each reads row `index` of a table; false behind the last ------------------------------------------------ */
+/* ---- Catalogues: each reads row `index` of a table; false behind the last ---------------------------------------- */
 
 static bool entry(ph_catalogue_entry *out, const char *name, const char *help) {
     *out = (ph_catalogue_entry){name, help};
@@ -59,8 +59,8 @@ static const struct catalogue {
 } catalogues[] = {
     {"operations", operations_row}, {"objectives", objectives_row}, {"parameterisations", parameterisations_row},
     {"transforms", transforms_row}, {"optimisers", optimisers_row}, {"presets", presets_row},
-    {"preprocessing", preprocessing_row}, {"instruction-sets", instruction_sets_row}, {"model-formats", model_formats_row},
-    {"image-formats", image_formats_row},
+    {"preprocessing", preprocessing_row}, {"instruction-sets", instruction_sets_row},
+    {"model-formats", model_formats_row}, {"image-formats", image_formats_row},
 };
 
 const char *ph_catalogue_kind(int index) {

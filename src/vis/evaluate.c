@@ -51,7 +51,8 @@ static ph_status tensor_shape(const ph_model *model, const ph_tensor *input, str
 }
 
 /* The picture in the network's channels, size and preprocessing: [1,C,H,W]. */
-static ph_status picture_prepare(const ph_model *model, const ph_picture *picture, const char *fit, ph_tensor **tensor) {
+static ph_status picture_prepare(const ph_model *model, const ph_picture *picture, const char *fit,
+                                 ph_tensor **tensor) {
     const struct ph_shape *input = &model->default_input;
     const ph_preprocessing *preprocessing = &model->preprocessing;
     ph_picture *converted = NULL, *fitted = NULL;
@@ -63,16 +64,19 @@ static ph_status picture_prepare(const ph_model *model, const ph_picture *pictur
     if (!status)
         status = ph_picture_fit(converted, fit ? fit : "crop", (int)input->dims[2], (int)input->dims[3], &fitted);
     if (!status)
-        status = ph_tensor_create(model->context, 4, (int64_t[]){1, fitted->channels, fitted->height, fitted->width}, tensor);
+        status = ph_tensor_create(model->context, 4, (int64_t[]){1, fitted->channels, fitted->height, fitted->width},
+                                  tensor);
     if (!status) {
-        float weights[PH_COUNT(preprocessing->mean) * PH_COUNT(preprocessing->mean)], bias[PH_COUNT(preprocessing->mean)];
+        float weights[PH_COUNT(preprocessing->mean) * PH_COUNT(preprocessing->mean)];
+        float bias[PH_COUNT(preprocessing->mean)];
         int channels = preprocessing->channels;
         size_t plane = (size_t)fitted->height * (size_t)fitted->width;
         ph_preprocessing_matrix(preprocessing, weights, bias);
         for (int c = 0; c < channels; c++)
             for (size_t i = 0; i < plane; i++) {
                 float sum = bias[c];
-                for (int d = 0; d < channels; d++) sum += weights[c * channels + d] * fitted->pixels[(size_t)d * plane + i];
+                for (int d = 0; d < channels; d++)
+                    sum += weights[c * channels + d] * fitted->pixels[(size_t)d * plane + i];
                 (*tensor)->data[(size_t)c * plane + i] = sum;
             }
     }
@@ -81,7 +85,7 @@ static ph_status picture_prepare(const ph_model *model, const ph_picture *pictur
     return status;
 }
 
-/* ---- Activations --------------------------------------------------------------------------------------------------- */
+/* ---- Activations ------------------------------------------------------------------------------------------------- */
 
 static ph_status activations_run(const ph_model *model, const ph_tensor *input, const char *layer, struct run *run,
                                  ph_tensor **tensor) {
@@ -90,13 +94,15 @@ static ph_status activations_run(const ph_model *model, const ph_tensor *input, 
     PH_TRY(tensor_shape(model, input, &shape));
     PH_TRY(run_start(model, &shape, run));
     PH_TRY(ph_model_find_layer(model, run->graph, layer, &value));
-    PH_TRY(run_forward(run, &(struct ph_program_request){.taps = &value, .tap_count = 1, .loss = PH_ABSENT}, input->data));
+    struct ph_program_request request = {.taps = &value, .tap_count = 1, .loss = PH_ABSENT};
+    PH_TRY(run_forward(run, &request, input->data));
     return tensor_read(run, value, tensor);
 }
 
 ph_status ph_activations_tensor(ph_model *model, const ph_tensor *input, const char *layer, ph_tensor **tensor) {
     if (!model) return PH_ERROR_ARGUMENT;
-    if (!layer || !tensor) return ph_fail(model->context, PH_ERROR_ARGUMENT, "activations need a layer and room for a tensor");
+    if (!layer || !tensor)
+        return ph_fail(model->context, PH_ERROR_ARGUMENT, "activations need a layer and room for a tensor");
     struct run run = {0};
     *tensor = NULL;
     ph_status status = activations_run(model, input, layer, &run, tensor);
@@ -104,7 +110,8 @@ ph_status ph_activations_tensor(ph_model *model, const ph_tensor *input, const c
     return status;
 }
 
-ph_status ph_activations(ph_model *model, const ph_picture *picture, const char *fit, const char *layer, ph_tensor **tensor) {
+ph_status ph_activations(ph_model *model, const ph_picture *picture, const char *fit, const char *layer,
+                         ph_tensor **tensor) {
     if (!model) return PH_ERROR_ARGUMENT;
     ph_tensor *input = NULL;
     ph_status status = picture_prepare(model, picture, fit, &input);
@@ -113,7 +120,7 @@ ph_status ph_activations(ph_model *model, const ph_picture *picture, const char 
     return status;
 }
 
-/* ---- Gradient ------------------------------------------------------------------------------------------------------ */
+/* ---- Gradient ---------------------------------------------------------------------------------------------------- */
 
 static ph_status gradient_run(const ph_model *model, const ph_tensor *input, const struct ph_objective *objective,
                               struct run *run, float *value, ph_tensor **tensor) {
@@ -125,8 +132,8 @@ static ph_status gradient_run(const ph_model *model, const ph_tensor *input, con
         return ph_fail(model->context, PH_ERROR_SHAPE, "the gradient is of one input at a time, not of %lld",
                        (long long)shape.dims[0]);
     PH_TRY(run_start(model, &shape, run));
-    struct ph_objective_scope scope = {.model = model, .graph = run->graph, .picture = PH_ABSENT, .objectives = objective,
-        .count = 1};
+    struct ph_objective_scope scope = {
+        .model = model, .graph = run->graph, .picture = PH_ABSENT, .objectives = objective, .count = 1};
     PH_TRY(ph_objective_build(&scope, &loss));
     struct ph_program_request request = {.taps = &loss, .tap_count = 1, .loss = loss, .parameters = &run->input,
         .parameter_count = 1};
@@ -136,7 +143,8 @@ static ph_status gradient_run(const ph_model *model, const ph_tensor *input, con
     ph_program_read(run->program, loss, &reached);
     if (value) *value = reached;
     PH_TRY(ph_tensor_create(model->context, shape.rank, shape.dims, tensor));
-    memcpy((*tensor)->data, ph_program_gradient(run->program, run->input), (size_t)ph_shape_size(&shape) * sizeof(float));
+    memcpy((*tensor)->data, ph_program_gradient(run->program, run->input),
+           (size_t)ph_shape_size(&shape) * sizeof(float));
     return PH_OK;
 }
 
@@ -164,7 +172,7 @@ ph_status ph_gradient(ph_model *model, const ph_picture *picture, const char *fi
     return status;
 }
 
-/* ---- Classes ------------------------------------------------------------------------------------------------------- */
+/* ---- Classes ----------------------------------------------------------------------------------------------------- */
 
 static int score_compare(const void *a, const void *b) {
     const ph_class_score *x = a, *y = b;
@@ -214,8 +222,8 @@ static ph_status classify_run(const ph_model *model, const ph_tensor *input, str
     if (model->probabilities) PH_TRY(ph_model_find_layer(model, run->graph, model->probabilities, &taps[1]));
     int64_t classes = ph_shape_size(&run->graph->values[taps[0]].shape);
     if (classes > INT32_MAX || (taps[1] != PH_ABSENT && ph_shape_size(&run->graph->values[taps[1]].shape) != classes))
-        return ph_fail(model->context, PH_ERROR_SHAPE, "layers '%s' and '%s' are not of the same classes", model->logits,
-                       model->probabilities ? model->probabilities : "");
+        return ph_fail(model->context, PH_ERROR_SHAPE, "layers '%s' and '%s' are not of the same classes",
+                       model->logits, model->probabilities ? model->probabilities : "");
     struct ph_program_request request = {.taps = taps, .tap_count = taps[1] == PH_ABSENT ? 1 : 2, .loss = PH_ABSENT};
     PH_TRY(run_forward(run, &request, input->data));
     return scores_read(run, taps[0], taps[1], scores, count);
@@ -224,7 +232,8 @@ static ph_status classify_run(const ph_model *model, const ph_tensor *input, str
 ph_status ph_classify(ph_model *model, const ph_picture *picture, const char *fit, ph_class_score *scores, int count,
                       int *found) {
     if (!model) return PH_ERROR_ARGUMENT;
-    if (!scores || count < 1) return ph_fail(model->context, PH_ERROR_ARGUMENT, "classes need room for at least one score");
+    if (!scores || count < 1)
+        return ph_fail(model->context, PH_ERROR_ARGUMENT, "classes need room for at least one score");
     struct run run = {0};
     ph_tensor *input = NULL;
     ph_class_score *all = NULL;

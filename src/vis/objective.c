@@ -22,20 +22,21 @@ static ph_status layer_find(const struct ph_objective_scope *scope, const char *
     PH_TRY(ph_model_find_layer(scope->model, scope->graph, name, value));
     const struct ph_value *record = &scope->graph->values[*value];
     char text[128];
-    if (record->data || record->shape.rank < 1 || record->shape.dims[0] != scope->count || !ph_shape_size(&record->shape))
-        return ph_fail(scope->graph->context, PH_ERROR_SHAPE, "layer '%s' %s has no entry for each of %d pictures", name,
-                       ph_shape_text(&record->shape, text), scope->count);
+    if (record->data || record->shape.rank < 1 || record->shape.dims[0] != scope->count ||
+        !ph_shape_size(&record->shape))
+        return ph_fail(scope->graph->context, PH_ERROR_SHAPE, "layer '%s' %s has no entry for each of %d pictures",
+                       name, ph_shape_text(&record->shape, text), scope->count);
     return PH_OK;
 }
 
 static ph_status no_such(const struct ph_objective_scope *scope, const char *layer, const char *what, int64_t wanted,
                          int64_t count) {
-    return ph_fail(scope->graph->context, PH_ERROR_NOT_FOUND, "layer '%s' has %lld %ss, 0 to %lld; there is no %s %lld", layer,
-                   (long long)count, what, (long long)count - 1, what, (long long)wanted);
+    return ph_fail(scope->graph->context, PH_ERROR_NOT_FOUND, "layer '%s' has %lld %ss, 0 to %lld; there is no %s %lld",
+                   layer, (long long)count, what, (long long)count - 1, what, (long long)wanted);
 }
 
-/* Where every unit comes from the same part of a concatenation along the channels, the part alone is enough, and nothing
- * of the others is computed. */
+/* Where every unit comes from the same part of a concatenation along the channels, the part alone is enough, and
+ * nothing of the others is computed. */
 static int narrow(const struct ph_graph *graph, int value, int64_t *units, int count) {
     for (;;) {
         int made_by = graph->values[value].node, part = 0;
@@ -58,12 +59,13 @@ static ph_status pick(const struct ph_objective_scope *scope, const struct ph_te
     struct ph_pick_attributes attributes = {.position = position};
     char text[128];
     if (shape->rank < 2 || (position && shape->rank != 4))
-        return ph_fail(scope->graph->context, PH_ERROR_SHAPE, "layer '%s' %s has no %s", layer, ph_shape_text(shape, text),
-                       position ? "columns and rows" : "channels");
+        return ph_fail(scope->graph->context, PH_ERROR_SHAPE, "layer '%s' %s has no %s", layer,
+                       ph_shape_text(shape, text), position ? "columns and rows" : "channels");
     for (int n = 0; n < scope->count; n++) {
         if (units[n] >= shape->dims[1]) return no_such(scope, layer, "channel", units[n], shape->dims[1]);
         if (!position) continue;
-        if (terms[n]->column >= shape->dims[3]) return no_such(scope, layer, "column", terms[n]->column, shape->dims[3]);
+        if (terms[n]->column >= shape->dims[3])
+            return no_such(scope, layer, "column", terms[n]->column, shape->dims[3]);
         if (terms[n]->row >= shape->dims[2]) return no_such(scope, layer, "row", terms[n]->row, shape->dims[2]);
         attributes.columns[n] = (int32_t)terms[n]->column;
         attributes.rows[n] = (int32_t)terms[n]->row;
@@ -121,8 +123,8 @@ static const struct ph_term_type mean = {
 
 /* ---- Classes ----------------------------------------------------------------------------------------------------- */
 
-static ph_status class_pick(const struct ph_objective_scope *scope, const struct ph_term *const *terms, const char *layer,
-                            int value, int *out) {
+static ph_status class_pick(const struct ph_objective_scope *scope, const struct ph_term *const *terms,
+                            const char *layer, int value, int *out) {
     int64_t units[PH_MAX_BATCH];
     for (int n = 0; n < scope->count; n++) {
         int index;
@@ -147,7 +149,8 @@ const struct ph_term_type ph_term_class = {
     .help = "score of a class before the softmax",
 };
 
-static ph_status probability_build(const struct ph_objective_scope *scope, const struct ph_term *const *terms, int *out) {
+static ph_status probability_build(const struct ph_objective_scope *scope, const struct ph_term *const *terms,
+                                   int *out) {
     int value;
     const char *layer = scope->model->probabilities ? scope->model->probabilities : scope->model->logits;
     if (!layer)
@@ -166,13 +169,13 @@ const struct ph_term_type ph_term_probability = {
     .help = "share of a class after the softmax",
 };
 
-/* ---- The picture itself: regularisers, to be subtracted ---------------------------------------------------------------- */
+/* ---- The picture itself: regularisers, to be subtracted ---------------------------------------------------------- */
 
 static ph_status picture_find(const struct ph_objective_scope *scope, const struct ph_term *term, int *picture) {
     *picture = scope->picture;
     if (*picture != PH_ABSENT) return PH_OK;
-    return ph_fail(scope->graph->context, PH_ERROR_UNSUPPORTED, "%s is about a picture, and here there is only the network's input",
-                   term->type->form);
+    return ph_fail(scope->graph->context, PH_ERROR_UNSUPPORTED,
+                   "%s is about a picture, and here there is only the network's input", term->type->form);
 }
 
 /* Mean of |x[i + 1] - x[i]| along one axis; 0 where it has one element. */
@@ -260,7 +263,8 @@ bool ph_objective_alike(const struct ph_objective *a, const struct ph_objective 
     return true;
 }
 
-static ph_status add_constant(struct ph_graph *graph, const struct ph_operation *operation, int value, double number, int *out) {
+static ph_status add_constant(struct ph_graph *graph, const struct ph_operation *operation, int value, double number,
+                              int *out) {
     float rounded = (float)number;
     int constant;
     PH_TRY(ph_graph_add_constant_copy(graph, NULL, PH_FLOAT, PH_SCALAR, &rounded, &constant));
@@ -285,7 +289,8 @@ ph_status ph_objective_build(const struct ph_objective_scope *scope, int *value)
     for (int i = 0; i < first->term_count; i++) {
         ph_status status = term_build(scope, i, &sum);
         if (status) {
-            ph_fail_prefix(scope->graph->context, "objective '%s', character %d", first->text, first->terms[i].begin + 1);
+            ph_fail_prefix(scope->graph->context, "objective '%s', character %d", first->text,
+                           first->terms[i].begin + 1);
             return status;
         }
     }

@@ -26,8 +26,8 @@ struct parser {
 struct sum { double constant; int first; };
 
 static ph_status parse_fail(struct parser *p, const char *where, const char *message, const char *detail) {
-    return ph_fail(p->context, PH_ERROR_ARGUMENT, "objective '%s', character %d: %s%s", p->text, (int)(where - p->text) + 1,
-                   message, detail);
+    return ph_fail(p->context, PH_ERROR_ARGUMENT, "objective '%s', character %d: %s%s", p->text,
+                   (int)(where - p->text) + 1, message, detail);
 }
 
 static void skip_space(struct parser *p) {
@@ -43,7 +43,8 @@ static bool accept(struct parser *p, char c) {
 
 static bool is_name(char c) { return isalnum((unsigned char)c) || c == '_' || c == '.' || c == '/'; }
 
-/* Length of the decimal number at the start of `at`, 0 if there is none. No hexadecimal, no infinities: those are names. */
+/* Length of the decimal number at the start of `at`, 0 if there is none. No hexadecimal, no infinities: those are
+ * names. */
 static size_t number_length(const char *at) {
     size_t i = 0, digits = 0;
     while (isdigit((unsigned char)at[i])) i++, digits++;
@@ -110,8 +111,8 @@ static ph_status parse_name(struct parser *p, const char **name) {
     return p->at == start ? PH_OK : copy_name(p, start, (size_t)(p->at - start), name);
 }
 
-/* Class names hold spaces, and hyphens and quotes within words: what ends one is an operator, a hyphen that stands free,
- * or the end. */
+/* Class names hold spaces, and hyphens and quotes within words: what ends one is an operator, a hyphen that stands
+ * free, or the end. */
 static ph_status parse_class_name(struct parser *p, const char **name) {
     *name = NULL;
     skip_space(p);
@@ -135,8 +136,8 @@ static bool accept_units(struct parser *p, struct ph_term *term) {
     int64_t unit = 0;
     if (many) at++;
     else {
-        while (isdigit((unsigned char)*at) || ((*at == '-' || *at == ',') && at > start && isdigit((unsigned char)at[-1]) &&
-                                               isdigit((unsigned char)at[1])))
+        while (isdigit((unsigned char)*at) || ((*at == '-' || *at == ',') && at > start &&
+                                               isdigit((unsigned char)at[-1]) && isdigit((unsigned char)at[1])))
             many |= !isdigit((unsigned char)*at++);
         for (const char *digit = start; digit < at && !many; digit++)
             unit = unit > INT32_MAX ? unit : 10 * unit + (*digit - '0');
@@ -319,7 +320,7 @@ void ph_objective_finish(struct ph_objective *objective) {
     *objective = (struct ph_objective){0};
 }
 
-/* ---- Lists of units ------------------------------------------------------------------------------------------------ */
+/* ---- Lists of units ---------------------------------------------------------------------------------------------- */
 
 static const struct ph_term *list_term(const struct ph_objective *objective, int *count) {
     const struct ph_term *found = NULL;
@@ -335,8 +336,8 @@ static const struct ph_term *list_term(const struct ph_objective *objective, int
 ph_status ph_objective_check_single(ph_context *context, const struct ph_objective *objective) {
     int count;
     if (!list_term(objective, &count)) return PH_OK;
-    return ph_fail(context, PH_ERROR_ARGUMENT, "objective '%s' names several units: expand it to one objective for each first",
-                   objective->text);
+    return ph_fail(context, PH_ERROR_ARGUMENT,
+                   "objective '%s' names several units: expand it to one objective for each first", objective->text);
 }
 
 /* How many units the layer or the class list has. */
@@ -375,8 +376,8 @@ static bool range_next(const char **at, const char *end, int64_t *first, int64_t
     return true;
 }
 
-static ph_status expand_list(ph_model *model, const struct ph_objective *objective, const struct ph_term *term, char ***out,
-                             int *out_count) {
+static ph_status expand_list(ph_model *model, const struct ph_objective *objective, const struct ph_term *term,
+                             char ***out, int *out_count) {
     const char *begin = objective->text + term->units_begin, *end = objective->text + term->units_end, *at = begin;
     int64_t units = 0, first, last, count = 0;
     PH_TRY(unit_count(model, term, &units));
@@ -385,11 +386,13 @@ static ph_status expand_list(ph_model *model, const struct ph_objective *objecti
         if (first > last || last >= units)
             return ph_fail(model->context, PH_ERROR_NOT_FOUND,
                            "objective '%s', character %d: units %lld to %lld do not exist; there are 0 to %lld",
-                           objective->text, term->units_begin + 1, (long long)first, (long long)last, (long long)units - 1);
+                           objective->text, term->units_begin + 1, (long long)first, (long long)last,
+                           (long long)units - 1);
         count += last - first + 1;
     }
     if (count > 1 << 24 || count < 1)
-        return ph_fail(model->context, PH_ERROR_ARGUMENT, "objective '%s' names %lld units", objective->text, (long long)count);
+        return ph_fail(model->context, PH_ERROR_ARGUMENT, "objective '%s' names %lld units", objective->text,
+                       (long long)count);
 
     size_t length = strlen(objective->text) + 16; /* a unit has at most ten digits */
     char **list = ph_alloc_array((size_t)count, sizeof *list + length);

@@ -3,7 +3,7 @@
 #include "vis/vis.h"
 #include <math.h>
 
-/* ---- adam: Kingma and Ba 2014, algorithm 1, in PyTorch's form (epsilon is added to the corrected root) ---------------- */
+/* ---- adam: Kingma and Ba 2014, algorithm 1, in PyTorch's form (epsilon is added to the corrected root) ----------- */
 
 #define ADAM_BETA1 0.9
 #define ADAM_BETA2 0.999
@@ -16,7 +16,8 @@ static void adam_step(const struct ph_optimiser_state *state, float *parameters,
     double t = (double)state->steps;
     const float rate = (float)(state->learning_rate / (1 - pow(ADAM_BETA1, t)));
     const float root = (float)(1 / sqrt(1 - pow(ADAM_BETA2, t)));
-    const float b1 = (float)ADAM_BETA1, c1 = (float)(1 - ADAM_BETA1), b2 = (float)ADAM_BETA2, c2 = (float)(1 - ADAM_BETA2);
+    const float b1 = (float)ADAM_BETA1, c1 = (float)(1 - ADAM_BETA1);
+    const float b2 = (float)ADAM_BETA2, c2 = (float)(1 - ADAM_BETA2);
     const float epsilon = (float)ADAM_EPSILON;
     for (size_t i = begin; i < end; i++) {
         m[i] = b1 * m[i] + c1 * g[i];
@@ -35,8 +36,8 @@ static const struct ph_optimiser adam = {
 
 const struct ph_optimiser *const ph_optimisers[] = {&adam, NULL};
 
-ph_status ph_optimiser_start(ph_context *context, const struct ph_optimiser *optimiser, double learning_rate, size_t count,
-                             struct ph_optimiser_state *state) {
+ph_status ph_optimiser_start(ph_context *context, const struct ph_optimiser *optimiser, double learning_rate,
+                             size_t count, struct ph_optimiser_state *state) {
     *state = (struct ph_optimiser_state){.context = context, .optimiser = optimiser, .learning_rate = learning_rate,
         .count = count, .moments = ph_alloc_array(count, (size_t)optimiser->moments * sizeof *state->moments)};
     return state->moments ? PH_OK : ph_fail_memory(context);

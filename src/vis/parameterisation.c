@@ -25,8 +25,8 @@ static struct ph_shape fourier_shape(int64_t items, const struct ph_view *view) 
 /* lucid divides the planes by 4, which keeps a start of deviation 0.01 near grey; here the factor is in the scale. */
 #define LUCID_DIVISOR 4
 
-static ph_status fourier_build(struct ph_graph *graph, const ph_recipe *recipe, const struct ph_view *view, int parameters,
-                               int *out) {
+static ph_status fourier_build(struct ph_graph *graph, const ph_recipe *recipe, const struct ph_view *view,
+                               int parameters, int *out) {
     struct ph_shape shape = PH_SHAPE(1, 1, view->height, view->width / 2 + 1, 2);
     size_t count = (size_t)ph_shape_size(&shape) / 2;
     float *scale = ph_alloc_array(count, 3 * sizeof *scale);
@@ -56,8 +56,8 @@ static struct ph_shape pixel_shape(int64_t items, const struct ph_view *view) {
     return PH_SHAPE(items, view->channels, view->height, view->width);
 }
 
-static ph_status pixel_build(struct ph_graph *graph, const ph_recipe *recipe, const struct ph_view *view, int parameters,
-                             int *out) {
+static ph_status pixel_build(struct ph_graph *graph, const ph_recipe *recipe, const struct ph_view *view,
+                             int parameters, int *out) {
     (void)graph, (void)recipe, (void)view;
     *out = parameters;
     return PH_OK;

@@ -1,4 +1,5 @@
-/* Recipes: THE table of options. The command line, its help, the recipe inside a PNG and ph_recipe_set are made from it.
+/* Recipes: THE table of options, from which the command line, its help, the recipe inside a PNG and ph_recipe_set are
+ * made.
  *
  * An option is a row: its name, its default as text, what it is for, how its text is read (a kind) and where its value
  * lies in struct ph_recipe. Values are kept both ways, parsed for the builders and as canonical text for printing. */
@@ -8,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ---- Kinds: how a value is read, and printed so that reading it again gives the same -------------------------------- */
+/* ---- Kinds: how a value is read, and printed so that reading it again gives the same ----------------------------- */
 
 struct option;
 
@@ -79,7 +80,9 @@ static void number_print(const struct option *option, const void *value, struct 
     print_number(*(const double *)value, text);
 }
 
-static void number_describe(const struct option *option, struct ph_text *text) { describe_range(option, "a number", text); }
+static void number_describe(const struct option *option, struct ph_text *text) {
+    describe_range(option, "a number", text);
+}
 
 static bool optional_read(const struct option *option, const char *text, void *value) {
     if (strcmp(text, "none")) return number_read(option, text, value);
@@ -243,8 +246,10 @@ static const char *border_choice(int index) { /* in the order of enum ph_warp_bo
 struct preset { const char *name, *help, *settings; };
 
 static const struct preset presets[] = {
-    {"lucid", "Fourier spectrum, decorrelated colour, random transforms, Adam: the defaults of lucid (Olah et al. 2017)", ""},
-    {"article", "the stronger transforms of the article's appendix, 2560 steps (distill.pub/2017/feature-visualization)",
+    {"lucid",
+     "Fourier spectrum, decorrelated colour, random transforms, Adam: the defaults of lucid (Olah et al. 2017)", ""},
+    {"article",
+     "the stronger transforms of the article's appendix, 2560 steps (distill.pub/2017/feature-visualization)",
      "jitter=16\nscale=1,0.975,1.025,0.95,1.05\nrotate=-5,-4,-3,-2,-1,0,1,2,3,4,5\njitter-end=8\nsteps=2560\n"},
     {"raw", "plain gradient ascent on pixels, nothing against noise: what the other presets are to be compared with",
      "parameterisation=pixel\ndecorrelate=false\ntransforms=none\n"},
@@ -259,7 +264,8 @@ const char *ph_preset_help(int index) { return index < PH_COUNT(presets) ? prese
 #define FIELD(member) offsetof(struct ph_recipe, member)
 
 static const struct option options[] = {
-    {{"preset", "NAME", "lucid", "method", "set all options of the method, those below 'picture', at once; later ones override"},
+    {{"preset", "NAME", "lucid", "method",
+      "set all options of the method, those below 'picture', at once; later ones override"},
      RUN, &choice_kind, FIELD(preset), .choice = ph_preset_name},
 
     {{"size", "WxH", "auto", "picture", "pixels of the picture, one number for a square; auto: the network's own size"},
@@ -286,16 +292,20 @@ static const struct option options[] = {
      METHOD, &optional_kind, FIELD(band_limit), 0, 1},
     {{"spread", "DEVIATION", "0.01", "parameterisation", "standard deviation of the random start"},
      METHOD, &number_kind, FIELD(spread), 0, 10},
-    {{"decorrelate", NULL, "true", "parameterisation", "optimise colours along the directions that natural pictures have"},
+    {{"decorrelate", NULL, "true", "parameterisation",
+      "optimise colours along the directions that natural pictures have"},
      METHOD, &switch_kind, FIELD(decorrelate)},
 
-    {{"transforms", "NAME", "standard", "transforms", "standard: as the options of this group say; none: always the plain view"},
+    {{"transforms", "NAME", "standard", "transforms",
+      "standard: as the options of this group say; none: always the plain view"},
      METHOD, &choice_kind, FIELD(transforms), .choice = transforms_choice},
-    {{"border", "NAME", "grey", "transforms", "what lies beyond the picture's edge: grey, its reflection, or its other side (wrap)"},
+    {{"border", "NAME", "grey", "transforms",
+      "what lies beyond the picture's edge: grey, its reflection, or its other side (wrap)"},
      METHOD, &choice_kind, FIELD(border), .choice = border_choice},
     {{"jitter", "PIXELS", "8", "transforms", "random shift before scaling, for a view of 224 pixels; 0: off"},
      METHOD, &number_kind, FIELD(jitter), 0, 4096},
-    {{"scale", "RANGE|A,B,...", "0.1", "transforms", "random zoom: 1 - RANGE to 1 + RANGE in 11 steps, or one of a list; 0: off"},
+    {{"scale", "RANGE|A,B,...", "0.1", "transforms",
+      "random zoom: 1 - RANGE to 1 + RANGE in 11 steps, or one of a list; 0: off"},
      METHOD, &numbers_kind, FIELD(scale), 0, 8},
     {{"rotate", "RANGE|A,B,...", "10", "transforms",
       "random turn in degrees: -RANGE to RANGE in 21 steps with more weight on none, or one of a list; 0: off"},
@@ -307,9 +317,9 @@ static const struct option options[] = {
      METHOD, &choice_kind, FIELD(optimiser), .choice = optimiser_choice},
     {{"learning-rate", "RATE", "0.05", "optimiser", "size of a step"},
      METHOD, &number_kind, FIELD(learning_rate), 0, 1e6},
-    {{"steps", "N", "512", "optimiser", "optimisation steps"},
-     METHOD, &whole_kind, FIELD(steps), 0, 10000000},
-    {{"redirect-steps", "N", "16", "optimiser", "first steps in which silent units get a gradient that wakes them; 0: off"},
+    {{"steps", "N", "512", "optimiser", "optimisation steps"}, METHOD, &whole_kind, FIELD(steps), 0, 10000000},
+    {{"redirect-steps", "N", "16", "optimiser",
+      "first steps in which silent units get a gradient that wakes them; 0: off"},
      METHOD, &whole_kind, FIELD(redirect_steps), 0, 10000000},
 };
 

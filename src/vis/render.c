@@ -1,5 +1,5 @@
-/* The render loop: one picture for each objective, in batches of objectives that are alike. Everything is allocated before
- * the loop; a step is a draw of the view, a run of the program, and a step of the optimiser. */
+/* The render loop: one picture for each objective, in batches of objectives that are alike. Everything is allocated
+ * before the loop; a step is a draw of the view, a run of the program, and a step of the optimiser. */
 #include "vis/vis.h"
 #include <float.h>
 #include <math.h>
@@ -71,10 +71,13 @@ static void item_check(struct batch *b, int n, const float *gradient) {
         return;
     }
     if (item->silent_since < 0) item->silent_since = b->step;
-    if (item->warned || b->step < b->render->recipe->redirect_steps || b->step - item->silent_since + 1 < SILENT_STEPS) return;
+    if (item->warned || b->step < b->render->recipe->redirect_steps || b->step - item->silent_since + 1 < SILENT_STEPS)
+        return;
     item->warned = true;
-    ph_log(b->context, "objective '%s': the unit is silent, its gradient is zero since step %lld; try another seed, more "
-           "redirect-steps, or the layer before its activation", objective, (long long)item->silent_since + 1);
+    ph_log(b->context,
+           "objective '%s': the unit is silent, its gradient is zero since step %lld; try another seed, more "
+           "redirect-steps, or the layer before its activation",
+           objective, (long long)item->silent_since + 1);
 }
 
 static ph_status step_run(struct batch *b) {
@@ -111,11 +114,13 @@ static ph_status report(struct batch *b) {
         .values = b->values, .steps_per_second = b->rate,
         .seconds_left = b->rate > 0 ? ((double)(steps - b->step) + batches_left * (double)steps) / b->rate : -1};
     if (b->callbacks->progress(b->callbacks->user, &progress)) return PH_OK;
-    return ph_fail(b->context, PH_ERROR_CANCELLED, "stopped after step %lld of %lld", (long long)b->step, (long long)steps);
+    return ph_fail(b->context, PH_ERROR_CANCELLED, "stopped after step %lld of %lld", (long long)b->step,
+                   (long long)steps);
 }
 
 static void parameters_keep(struct batch *b) {
-    memcpy(b->parameters, ph_program_input(b->program, b->scene.parameters), (size_t)b->count * b->item_size * sizeof(float));
+    memcpy(b->parameters, ph_program_input(b->program, b->scene.parameters),
+           (size_t)b->count * b->item_size * sizeof(float));
 }
 
 static ph_status snapshot(struct batch *b) {
@@ -136,7 +141,8 @@ static ph_status program_create(struct batch *b) {
     struct ph_program_request request = {.taps = &b->scene.value, .tap_count = 1, .loss = b->scene.loss,
         .parameters = &b->scene.parameters, .parameter_count = 1};
     PH_TRY(ph_program_create(b->scene.graph, &request, &b->program));
-    memcpy(ph_program_input(b->program, b->scene.parameters), b->parameters, (size_t)b->count * b->item_size * sizeof(float));
+    memcpy(ph_program_input(b->program, b->scene.parameters), b->parameters,
+           (size_t)b->count * b->item_size * sizeof(float));
     return PH_OK;
 }
 
@@ -190,7 +196,8 @@ static ph_status batch_start(struct batch *b) {
         ph_parameterisation_start(recipe, b->parameters + (size_t)n * b->item_size, b->item_size);
         b->items[n].silent_since = -1;
     }
-    PH_TRY(ph_optimiser_start(b->context, ph_optimisers[recipe->optimiser], recipe->learning_rate, size, &b->optimiser));
+    const struct ph_optimiser *optimiser = ph_optimisers[recipe->optimiser];
+    PH_TRY(ph_optimiser_start(b->context, optimiser, recipe->learning_rate, size, &b->optimiser));
     return ph_developer_start(b->render, b->first, b->count, &b->developer);
 }
 
@@ -213,14 +220,15 @@ static ph_status batch_develop(struct batch *b, bool stopped, ph_picture **pictu
     return PH_OK;
 }
 
-/* The text for the first item whose numbers were not finite; its picture is missing, the others are as they should be. */
+/* The text for the first item whose numbers were not finite: its picture is missing, the others are as they should. */
 static bool batch_failed(const struct batch *b) {
     for (int n = 0; n < b->count; n++) {
         const struct item *item = &b->items[n];
         if (!item->failed) continue;
         ph_fail(b->context, PH_ERROR_NUMERIC,
-                "objective '%s': its %s is not finite at step %lld; a smaller learning rate or another preprocessing may help",
-                b->render->objectives[b->first + n].text, item->value_failed ? "value" : "gradient", (long long)item->failed_at);
+                "objective '%s': its %s is not finite at step %lld; try a smaller learning rate or other preprocessing",
+                b->render->objectives[b->first + n].text, item->value_failed ? "value" : "gradient",
+                (long long)item->failed_at);
         return true;
     }
     return false;
@@ -253,7 +261,8 @@ static double item_bytes(const struct ph_graph *graph) {
 static int alike_run(const struct ph_render *render, int first, int total, int limit) {
     const struct ph_objective *objectives = render->objectives;
     int run = 1;
-    while (run < limit && first + run < total && ph_objective_alike(&objectives[first], &objectives[first + run])) run++;
+    while (run < limit && first + run < total && ph_objective_alike(&objectives[first], &objectives[first + run]))
+        run++;
     return run;
 }
 
@@ -276,8 +285,8 @@ static ph_status objectives_run(const struct ph_render *render, int total, const
     for (int first = 0, count; first < total; first += count) {
         bool now = false;
         PH_TRY(batch_size(render, first, total, &count));
-        struct batch batch = {.render = render, .callbacks = callbacks, .context = render->model->context, .first = first,
-            .count = count, .total = total};
+        struct batch batch = {.render = render, .callbacks = callbacks, .context = render->model->context,
+            .first = first, .count = count, .total = total};
         ph_status status = batch_run(&batch, pictures, &now);
         if (now && !failed) memcpy(message, render->model->context->error, sizeof message);
         failed |= now;
@@ -287,7 +296,8 @@ static ph_status objectives_run(const struct ph_render *render, int total, const
 }
 
 /* Parses every objective before any work is done, so that a mistake in the last is not found after an hour. */
-static ph_status objectives_parse(ph_context *context, const char *const *texts, int count, struct ph_objective *objectives) {
+static ph_status objectives_parse(ph_context *context, const char *const *texts, int count,
+                                  struct ph_objective *objectives) {
     for (int i = 0; i < count; i++) {
         PH_TRY(ph_objective_parse(context, texts[i], &objectives[i]));
         PH_TRY(ph_objective_check_single(context, &objectives[i]));
@@ -323,7 +333,8 @@ ph_status ph_render(ph_model *model, const ph_recipe *recipe, const char *const 
                     const ph_render_callbacks *callbacks, ph_picture **pictures) {
     if (!model) return PH_ERROR_ARGUMENT;
     if (!recipe || !objectives || !pictures || count < 1)
-        return ph_fail(model->context, PH_ERROR_ARGUMENT, "a render needs a recipe, objectives and room for their pictures");
+        return ph_fail(model->context, PH_ERROR_ARGUMENT,
+                       "a render needs a recipe, objectives and room for their pictures");
     memset(pictures, 0, (size_t)count * sizeof *pictures);
     struct ph_objective *parsed = ph_alloc_array((size_t)count, sizeof *parsed);
     if (!parsed) return ph_fail_memory(model->context);
@@ -346,7 +357,8 @@ ph_status ph_render(ph_model *model, const ph_recipe *recipe, const char *const 
 
 ph_status ph_plan_text(ph_model *model, const ph_recipe *recipe, const char *objective, bool time, char **text) {
     if (!model) return PH_ERROR_ARGUMENT;
-    if (!recipe || !text) return ph_fail(model->context, PH_ERROR_ARGUMENT, "a plan needs a recipe and room for its text");
+    if (!recipe || !text)
+        return ph_fail(model->context, PH_ERROR_ARGUMENT, "a plan needs a recipe and room for its text");
     struct ph_objective parsed = {0};
     struct ph_render render = {.model = model, .recipe = recipe, .objectives = &parsed};
     struct batch batch = {.render = &render, .context = model->context, .count = 1};

@@ -1,10 +1,10 @@
 /* Random transforms: jitter, scale, rotate and jitter again become one affine map for each step and item, so that the
  * picture is sampled once.
  *
- * lucid (optvis/transform.py, standard_transforms) pads with grey, crops at random by `jitter`, resizes, rotates about the
- * centre, crops by `jitter-end`, and takes the middle of what is left. Cropping at random is a random shift, and padding
- * with what lies beyond the border anyway changes nothing, so what remains is, about the centre, with q in the picture and
- * u in the view:
+ * lucid (optvis/transform.py, standard_transforms) pads with grey, crops at random by `jitter`, resizes, rotates about
+ * the centre, crops by `jitter-end`, and takes the middle of what is left. Cropping at random is a random shift, and
+ * padding with what lies beyond the border anyway changes nothing, so what remains is, about the centre, with q in the
+ * picture and u in the view:
  *
  *     u = R k (q - s1) - s2        and so        q = R^-1 (u + s2) / k + s1
  *
@@ -14,7 +14,7 @@
 
 #define REFERENCE_SIZE 224.0 /* pixels of the view that lucid's shifts are meant for */
 
-/* Draws of one step: each has an index of its own, so that switching one transform off leaves the others as they were. */
+/* Draws of one step: each has an index of its own, so that switching one transform off leaves the others alone. */
 enum draw { DRAW_JITTER_X, DRAW_JITTER_Y, DRAW_SCALE, DRAW_ROTATE, DRAW_END_X, DRAW_END_Y };
 
 static int draw_below(struct ph_random_key key, enum draw draw, int count) {

@@ -55,10 +55,10 @@ const char *ph_preset_help(int index);
 /* What random numbers are drawn for: no two uses share a stream. */
 enum ph_random_use { PH_USE_START, PH_USE_TRANSFORM };
 
-/* ---- view.c: how the network sees the picture ---------------------------------------------------------------------- */
+/* ---- view.c: how the network sees the picture -------------------------------------------------------------------- */
 
-/* A picture is scaled to fit into the network's input and lies in its middle; what lies beside it is border. Pictures of
- * the input's own size are seen pixel by pixel. */
+/* A picture is scaled to fit into the network's input and lies in its middle; what lies beside it is border. Pictures
+ * of the input's own size are seen pixel by pixel. */
 struct ph_view {
     int channels, height, width;       /* the picture */
     int input_height, input_width;     /* of the network */
@@ -76,18 +76,19 @@ ph_status ph_preprocessing_build(const ph_model *model, struct ph_graph *graph, 
 /* The same numbers as a matrix: input[c] = sum over d of weights[c * channels + d] picture[d] + bias[c]. */
 void ph_preprocessing_matrix(const ph_preprocessing *preprocessing, float *weights, float *bias);
 
-/* ---- transform.c: random changes of view --------------------------------------------------------------------------- */
+/* ---- transform.c: random changes of view ------------------------------------------------------------------------- */
 
 /* The matrix of affine_warp for one item at one step. */
 void ph_transform_draw(const ph_recipe *recipe, const struct ph_view *view, uint32_t step, float matrix[6]);
 
-/* ---- parameterisation.c -------------------------------------------------------------------------------------------- */
+/* ---- parameterisation.c ------------------------------------------------------------------------------------------ */
 
 struct ph_parameterisation {
     const char *name, *help;
     struct ph_shape (*shape)(int64_t items, const struct ph_view *view); /* of the parameters */
     /* From parameters to planes [N,C,H,W], before colour. */
-    ph_status (*build)(struct ph_graph *graph, const ph_recipe *recipe, const struct ph_view *view, int parameters, int *out);
+    ph_status (*build)(struct ph_graph *graph, const ph_recipe *recipe, const struct ph_view *view, int parameters,
+                       int *out);
 };
 extern const struct ph_parameterisation *const ph_parameterisations[]; /* NULL-terminated */
 /* Start values of one item: normal deviates of the recipe's spread, drawn with its seed. */
@@ -95,7 +96,7 @@ void ph_parameterisation_start(const ph_recipe *recipe, float *values, size_t co
 /* Factors of a height x (width/2 + 1) half spectrum, row-major. */
 void ph_fourier_scale(int height, int width, double decay, double band_limit, float *scale);
 
-/* ---- colour.c -------------------------------------------------------------------------------------------------------- */
+/* ---- colour.c ---------------------------------------------------------------------------------------------------- */
 
 /* Planes [N,C,H,W] to a picture in (0,1): for three channels the decorrelating matrix when wanted, then the sigmoid. */
 ph_status ph_colour_build(struct ph_graph *graph, bool decorrelate, int planes, int *picture);
@@ -104,7 +105,7 @@ void ph_colour_matrix(float weights[9]);
 /* Appends out[o] = sum over c of weights[o * in + c] x[c] + bias[o] at every pixel. bias may be NULL. */
 ph_status ph_colour_mix(struct ph_graph *graph, int x, const float *weights, const float *bias, int *out);
 
-/* ---- objective.c, objective_parse.c ------------------------------------------------------------------------------------ */
+/* ---- objective.c, objective_parse.c ------------------------------------------------------------------------------ */
 
 struct ph_term;
 struct ph_objective_scope;
@@ -158,7 +159,7 @@ struct ph_objective_scope {
 /* Appends the value [N] of `count` objectives that are alike, one for each batch item. */
 ph_status ph_objective_build(const struct ph_objective_scope *scope, int *value);
 
-/* ---- optimiser.c ------------------------------------------------------------------------------------------------------- */
+/* ---- optimiser.c ------------------------------------------------------------------------------------------------- */
 
 struct ph_optimiser_state {
     const ph_context *context;
@@ -173,16 +174,17 @@ struct ph_optimiser {
     const char *name, *help;
     int moments;
     /* Moves parameters[begin, end) against the gradient; state->steps counts this step already. */
-    void (*step)(const struct ph_optimiser_state *state, float *parameters, const float *gradient, size_t begin, size_t end);
+    void (*step)(const struct ph_optimiser_state *state, float *parameters, const float *gradient, size_t begin,
+                 size_t end);
 };
 extern const struct ph_optimiser *const ph_optimisers[]; /* NULL-terminated */
 
-ph_status ph_optimiser_start(ph_context *context, const struct ph_optimiser *optimiser, double learning_rate, size_t count,
-                             struct ph_optimiser_state *state);
+ph_status ph_optimiser_start(ph_context *context, const struct ph_optimiser *optimiser, double learning_rate,
+                             size_t count, struct ph_optimiser_state *state);
 void ph_optimiser_step(struct ph_optimiser_state *state, float *parameters, const float *gradient);
 void ph_optimiser_finish(struct ph_optimiser_state *state);
 
-/* ---- scene.c: the graphs of a render ------------------------------------------------------------------------------------- */
+/* ---- scene.c: the graphs of a render ----------------------------------------------------------------------------- */
 
 struct ph_render {
     ph_model *model;
@@ -209,7 +211,7 @@ ph_status ph_scene_evaluate(const struct ph_render *render, int first, int count
 void ph_scene_finish(struct ph_scene *scene);
 struct ph_shape ph_render_parameters(const struct ph_render *render, int64_t items);
 
-/* ---- develop.c: from parameters to finished pictures ------------------------------------------------------------------- */
+/* ---- develop.c: from parameters to finished pictures ------------------------------------------------------------- */
 
 struct ph_developer {
     const struct ph_render *render;
@@ -223,8 +225,8 @@ struct ph_developer {
 };
 
 ph_status ph_developer_start(const struct ph_render *render, int first, int count, struct ph_developer *developer);
-/* pictures[count], each with its value and its recipe: what a render of `step` steps gives. `stopped`: more steps were meant,
- * which a fact in the recipe says. */
+/* pictures[count], each with its value and its recipe: what a render of `step` steps gives. `stopped`: more steps were
+ * meant, which a fact in the recipe says. */
 ph_status ph_developer_run(struct ph_developer *developer, const float *parameters, int64_t step, bool stopped,
                            ph_picture **pictures);
 void ph_developer_finish(struct ph_developer *developer);

@@ -13,7 +13,7 @@
 static ph_context *context;
 static ph_model *model; /* the embedded network */
 
-/* ---- The grammar ------------------------------------------------------------------------------------------------------- */
+/* ---- The grammar ------------------------------------------------------------------------------------------------- */
 
 /* The sum as text: "2 channel conv1:3; ...; + 0.5". */
 static void print(const struct ph_objective *objective, char *out, size_t size) {
@@ -92,7 +92,8 @@ static void mistakes_are_placed_and_explained(void **state) {
 /* Every start of a long expression, every single byte in its middle, and deep nesting: an answer, never a crash. */
 static void hostile_texts_are_answered(void **state) {
     (void)state;
-    static const char text[] = "-2e-1*(a/b.c:11@7,8 - 0.5*mean('x''y')) + class:big cat, small - probability:0-3,5*tv() + l:*";
+    static const char text[] =
+        "-2e-1*(a/b.c:11@7,8 - 0.5*mean('x''y')) + class:big cat, small - probability:0-3,5*tv() + l:*";
     struct ph_objective objective;
     char changed[sizeof text];
     for (size_t length = 0; length < sizeof text; length++) {
@@ -149,7 +150,7 @@ static void likeness_is_that_of_programs(void **state) {
     }
 }
 
-/* ---- Lists --------------------------------------------------------------------------------------------------------- */
+/* ---- Lists ------------------------------------------------------------------------------------------------------- */
 
 static void lists_expand(void **state) {
     (void)state;
@@ -187,7 +188,7 @@ static void impossible_lists_are_refused(void **state) {
     ph_objective_finish(&objective);
 }
 
-/* ---- Values -------------------------------------------------------------------------------------------------------- */
+/* ---- Values ------------------------------------------------------------------------------------------------------ */
 
 enum { ITEMS = 2, CHANNELS = 3, HEIGHT = 2, WIDTH = 3, SIZE = CHANNELS * HEIGHT * WIDTH };
 
@@ -219,7 +220,8 @@ static void terms_are_as_defined(void **state) {
         int input, value;
         float values[ITEMS];
         assert_int_equal(ph_graph_create(context, &graph), PH_OK);
-        assert_int_equal(ph_graph_add_input(graph, NULL, PH_FLOAT, PH_SHAPE(ITEMS, CHANNELS, HEIGHT, WIDTH), &input), PH_OK);
+        assert_int_equal(ph_graph_add_input(graph, NULL, PH_FLOAT, PH_SHAPE(ITEMS, CHANNELS, HEIGHT, WIDTH), &input),
+                         PH_OK);
         struct ph_objective_scope scope = {model, graph, input, objectives, ITEMS};
         if (ph_objective_build(&scope, &value)) fail_msg("%s", ph_context_error(context));
         assert_true(ph_shape_equal(&graph->values[value].shape, &PH_SHAPE(ITEMS)));
@@ -261,7 +263,8 @@ static void layer_terms_are_as_defined(void **state) {
         {"logits:5", logits->data[5]}, {"class:5 - 2*conv3a:7", logits->data[5] - 2 * channel}};
     for (int i = 0; i < PH_COUNT(cases); i++) {
         float value;
-        if (ph_gradient_tensor(model, input, cases[i].text, &value, &gradient)) fail_msg("%s", ph_context_error(context));
+        if (ph_gradient_tensor(model, input, cases[i].text, &value, &gradient))
+            fail_msg("%s", ph_context_error(context));
         assert_float_equal(value, cases[i].value, 1e-4 * fmax(1, fabs(cases[i].value)));
         assert_int_equal(gradient->rank, 4);
         assert_memory_equal(gradient->dims, input->dims, 4 * sizeof *input->dims);
@@ -311,7 +314,8 @@ static void wrong_names_are_answered_with_near_ones(void **state) {
     for (int i = 0; i < PH_COUNT(cases); i++) {
         assert_true(ph_gradient_tensor(model, input, cases[i].text, NULL, &gradient) != PH_OK);
         assert_null(gradient);
-        if (!strstr(ph_context_error(context), cases[i].said)) fail_msg("%s: %s", cases[i].text, ph_context_error(context));
+        if (!strstr(ph_context_error(context), cases[i].said))
+            fail_msg("%s: %s", cases[i].text, ph_context_error(context));
     }
     ph_tensor_destroy(&input);
 }

@@ -33,7 +33,7 @@ static float *run(struct ph_graph *graph, const char *backend, int fed, const fl
     return out;
 }
 
-/* ---- Parameterisation and colour ------------------------------------------------------------------------------------- */
+/* ---- Parameterisation and colour --------------------------------------------------------------------------------- */
 
 static void fourier_pictures_are_those_of_numpy(void **state) {
     (void)state;
@@ -124,11 +124,12 @@ static void colour_matrix_is_lucids(void **state) {
     for (int i = 0; i < 9; i++) assert_float_equal(weights[i], expected[i], 1e-7);
 }
 
-/* ---- Preprocessing --------------------------------------------------------------------------------------------------- */
+/* ---- Preprocessing ----------------------------------------------------------------------------------------------- */
 
 static void preprocessing_orders_scales_and_shifts(void **state) {
     (void)state;
-    ph_preprocessing caffe = {.scale = 255, .channels = 3, .mean = {104, 117, 123}, .deviation = {1, 1, 2}, .bgr = true};
+    ph_preprocessing caffe = {
+        .scale = 255, .channels = 3, .mean = {104, 117, 123}, .deviation = {1, 1, 2}, .bgr = true};
     float weights[9], bias[3];
     ph_preprocessing_matrix(&caffe, weights, bias);
     static const float picture[3] = {0.2f, 0.4f, 0.6f}; /* red, green, blue */
@@ -140,7 +141,7 @@ static void preprocessing_orders_scales_and_shifts(void **state) {
     }
 }
 
-/* ---- Transforms ------------------------------------------------------------------------------------------------------ */
+/* ---- Transforms -------------------------------------------------------------------------------------------------- */
 
 static struct ph_view view_of(int size) {
     return (struct ph_view){3, size, size, size, size, size, size};
@@ -196,7 +197,7 @@ static void turn_and_zoom_are_about_the_centre(void **state) {
     ph_transform_draw(recipe, &view, 0, m);
     assert_float_equal(m[0] * 50 + m[1] * 50 + m[2], 50, 1e-4);
     assert_float_equal(m[3] * 50 + m[4] * 50 + m[5], 50, 1e-4);
-    /* What lies 25 pixels right of the view's centre lay 20 pixels away from the picture's, turned back by 30 degrees. */
+    /* What lies 25 pixels right of the view's centre lay 20 pixels from the picture's, turned back by 30 degrees. */
     const double angle = 30 * 3.14159265358979323846 / 180;
     assert_float_equal(m[0] * 75 + m[1] * 50 + m[2], 50 + 20 * cos(angle), 1e-4);
     assert_float_equal(m[3] * 75 + m[4] * 50 + m[5], 50 + 20 * sin(angle), 1e-4);
@@ -254,7 +255,8 @@ static void view_fits_the_picture_into_the_input(void **state) {
     int picture, out;
     assert_int_equal(ph_graph_create(context, &graph), PH_OK);
     assert_int_equal(ph_graph_add_input(graph, NULL, PH_FLOAT, PH_SHAPE(1, 1, 2, 4), &picture), PH_OK);
-    if (ph_view_build(graph, &view, PH_BORDER_CONSTANT, picture, PH_ABSENT, &out)) fail_msg("%s", ph_context_error(context));
+    if (ph_view_build(graph, &view, PH_BORDER_CONSTANT, picture, PH_ABSENT, &out))
+        fail_msg("%s", ph_context_error(context));
     static const float ones[8] = {1, 1, 1, 1, 1, 1, 1, 1};
     float *seen = run(graph, "cpu", picture, ones, out);
     for (int i = 0; i < 36; i++) assert_float_equal(seen[i], i / 6 >= 1 && i / 6 < 4 ? 1 : 0.5, 1e-6);
@@ -262,9 +264,9 @@ static void view_fits_the_picture_into_the_input(void **state) {
     ph_graph_destroy(&graph);
 }
 
-/* ---- Optimiser ------------------------------------------------------------------------------------------------------- */
+/* ---- Optimiser --------------------------------------------------------------------------------------------------- */
 
-/* Under a constant gradient the corrected moments are the gradient and its square, so every step is the learning rate. */
+/* Under a constant gradient the corrected moments are it and its square, so every step is the learning rate. */
 static void adam_walks_at_its_learning_rate(void **state) {
     (void)state;
     enum { COUNT = 5 };

@@ -142,7 +142,8 @@ static void presets_set_the_method_and_nothing_else(void **state) {
     set(recipe, "size", "64");
     for (int i = 0; ph_preset_name(i); i++) set(recipe, "preset", ph_preset_name(i)); /* each can be applied */
     set(recipe, "preset", "article");
-    assert_true(recipe->jitter == 16 && recipe->steps == 2560 && recipe->scale.count == 5 && recipe->rotate.count == 11);
+    assert_true(recipe->jitter == 16 && recipe->steps == 2560 && recipe->scale.count == 5 &&
+                recipe->rotate.count == 11);
     set(recipe, "jitter", "3");
     assert_true(recipe->jitter == 3);
     set(recipe, "preset", "lucid");

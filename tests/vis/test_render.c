@@ -1,5 +1,5 @@
-/* Renders of the embedded network: the objective goes where it should, the same recipe gives the same bytes whatever the
- * threads and the neighbours, and what goes wrong is said. */
+/* Renders of the embedded network: the objective goes where it should, the same recipe gives the same bytes whatever
+ * the threads and the neighbours, and what goes wrong is said. */
 #include "vis/vis.h"
 #include <math.h>
 #include <setjmp.h>
@@ -44,7 +44,7 @@ static void assert_same(const ph_picture *a, const ph_picture *b) {
     assert_true(a->value == b->value);
 }
 
-/* ---- Where the objective goes ------------------------------------------------------------------------------------------ */
+/* ---- Where the objective goes ------------------------------------------------------------------------------------ */
 
 static void objectives_rise(void **state) {
     (void)state;
@@ -52,7 +52,8 @@ static void objectives_rise(void **state) {
                                              "class:monarch - 2*tv()"};
     for (int i = 0; i < PH_COUNT(objectives); i++) {
         float start = value_of("size=48\nsteps=0", objectives[i]), end = value_of("size=48\nsteps=40", objectives[i]);
-        if (!(end > start + 0.5f * fabsf(start)) || !(end > start)) fail_msg("%s: %g, then %g", objectives[i], start, end);
+        if (!(end > start + 0.5f * fabsf(start)) || !(end > start))
+            fail_msg("%s: %g, then %g", objectives[i], start, end);
     }
 }
 
@@ -107,7 +108,7 @@ static void every_way_of_making_a_picture_works(void **state) {
     }
 }
 
-/* ---- The same bytes ---------------------------------------------------------------------------------------------------- */
+/* ---- The same bytes ---------------------------------------------------------------------------------------------- */
 
 #define SHORT "size=48\nsteps=20\n" /* the steps that wake units, and some after them */
 
@@ -135,7 +136,8 @@ static void neighbours_do_not_matter(void **state) {
     for (int i = 0; i < PH_COUNT(batches); i++) {
         ph_recipe *recipe = recipe_of(batches[i]);
         ph_picture *pictures[PH_COUNT(objectives)];
-        if (ph_render(model, recipe, objectives, PH_COUNT(objectives), NULL, pictures)) fail_msg("%s", ph_context_error(context));
+        if (ph_render(model, recipe, objectives, PH_COUNT(objectives), NULL, pictures))
+            fail_msg("%s", ph_context_error(context));
         assert_same(pictures[2], alone);
         assert_same(pictures[7], class_alone);
         for (int p = 0; p < PH_COUNT(objectives); p++) ph_picture_destroy(&pictures[p]);
@@ -160,7 +162,8 @@ static void a_picture_carries_what_makes_it_again(void **state) {
     assert_true(ph_recipe_lookup(ph_picture_recipe(first), "#objective", objective, sizeof objective));
     assert_string_equal(objective, "conv4a:3 - 0.5*tv()");
     static const char *const facts[] = {"#phosphene", "#model", "#model-sha256", "#input", "#profile", "#value"};
-    for (int i = 0; i < PH_COUNT(facts); i++) assert_true(ph_recipe_lookup(ph_picture_recipe(first), facts[i], fact, sizeof fact));
+    for (int i = 0; i < PH_COUNT(facts); i++)
+        assert_true(ph_recipe_lookup(ph_picture_recipe(first), facts[i], fact, sizeof fact));
     assert_true(strtof(fact, NULL) == ph_picture_value(first));
     ph_picture *again = render(ph_picture_recipe(first), objective);
     assert_same(first, again);
@@ -168,7 +171,7 @@ static void a_picture_carries_what_makes_it_again(void **state) {
     ph_picture_destroy(&again);
 }
 
-/* ---- Callbacks ------------------------------------------------------------------------------------------------------- */
+/* ---- Callbacks --------------------------------------------------------------------------------------------------- */
 
 struct watch {
     int calls, last, stop_at, snapshots, finished;
@@ -266,7 +269,7 @@ static void the_loop_allocates_nothing(void **state) {
     }
 }
 
-/* ---- What goes wrong ------------------------------------------------------------------------------------------------- */
+/* ---- What goes wrong --------------------------------------------------------------------------------------------- */
 
 static char logged[1024];
 
@@ -343,7 +346,7 @@ static void failing_memory_leaves_nothing_behind(void **state) {
     ph_recipe_destroy(&recipe);
 }
 
-/* ---- The plan, the classes, the catalogues ------------------------------------------------------------------------------- */
+/* ---- The plan, the classes, the catalogues ----------------------------------------------------------------------- */
 
 static void a_plan_has_a_line_for_each_step(void **state) {
     (void)state;
