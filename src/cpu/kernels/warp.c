@@ -21,14 +21,20 @@ struct samples {
     int64_t first, last;             /* the stretch with all four corners inside */
 };
 
+/* Held within integers, NaN too; comparisons, since fmin would be a call. */
+PH_INLINE double within(double x) {
+    double above = x > -0x1p30 ? x : -0x1p30;
+    return above < 0x1p30 ? above : 0x1p30;
+}
+
 static void locate(const struct warp *w, const float *matrix, int64_t row, struct samples *s) {
     double m[6];
     for (int i = 0; i < 6; i++) m[i] = matrix[i];
     double x_start = m[1] * (double)row + m[2], y_start = m[4] * (double)row + m[5];
     double x_end = (double)(w->in_width - 1), y_end = (double)(w->in_height - 1);
     for (int64_t j = 0; j < w->a->width; j++) {
-        s->x[j] = fmin(fmax(m[0] * (double)j + x_start, -0x1p30), 0x1p30);
-        s->y[j] = fmin(fmax(m[3] * (double)j + y_start, -0x1p30), 0x1p30);
+        s->x[j] = within(m[0] * (double)j + x_start);
+        s->y[j] = within(m[3] * (double)j + y_start);
     }
     int64_t first = 0, last = w->a->width;
     while (first < last && !(s->x[first] >= 0 && s->x[first] < x_end && s->y[first] >= 0 && s->y[first] < y_end)) first++;
