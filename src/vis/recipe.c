@@ -271,7 +271,7 @@ static const struct option options[] = {
     {{"size", "WxH", "auto", "picture", "pixels of the picture, one number for a square; auto: the network's own size"},
      PICTURE, &size_kind, FIELD(size), 8, 16384},
     {{"input-size", "WxH", "auto", "picture",
-      "pixels the network sees; auto: the picture's where the network allows it, else the network's own"},
+      "pixels the network sees; auto: the picture's where network and layer allow it, else the network's own"},
      PICTURE, &size_kind, FIELD(input_size), 1, 16384},
     {{"seed", "N", "0", "picture", "start value of the random numbers: the same seed gives the same bytes"},
      PICTURE, &whole_kind, FIELD(seed), 0, 9007199254740992.0},

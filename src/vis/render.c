@@ -278,12 +278,13 @@ static ph_status batch_size(const struct ph_render *render, int first, int total
     return PH_OK;
 }
 
-static ph_status objectives_run(const struct ph_render *render, int total, const ph_render_callbacks *callbacks,
+static ph_status objectives_run(struct ph_render *render, int total, const ph_render_callbacks *callbacks,
                                 ph_picture **pictures) {
     bool failed = false;
     char message[sizeof render->model->context->error];
     for (int first = 0, count; first < total; first += count) {
         bool now = false;
+        PH_TRY(ph_render_choose_view(render, first));
         PH_TRY(batch_size(render, first, total, &count));
         struct batch batch = {.render = render, .callbacks = callbacks, .context = render->model->context,
             .first = first, .count = count, .total = total};
@@ -306,18 +307,23 @@ static ph_status objectives_parse(ph_context *context, const char *const *texts,
 }
 
 /* Builds the graph of every objective once, for the same reason. */
-static ph_status objectives_check(const struct ph_render *render, int count) {
+static ph_status objectives_check(struct ph_render *render, int count) {
     for (int first = 0, run; first < count; first += run) {
         struct ph_scene scene;
+        const struct ph_view *view = &render->view;
         run = alike_run(render, first, count, PH_MAX_BATCH);
+        PH_TRY(ph_render_choose_view(render, first));
         PH_TRY(ph_scene_evaluate(render, first, run, &scene));
         ph_scene_finish(&scene);
+        if (view->fitted_width != view->width || view->fitted_height != view->height)
+            ph_log(render->model->context, "objective '%s': the network sees the picture of %dx%d scaled to %dx%d",
+                   render->objectives[first].text, view->width, view->height, view->fitted_width, view->fitted_height);
     }
     return PH_OK;
 }
 
 struct call {
-    const struct ph_render *render;
+    struct ph_render *render;
     int count;
     const ph_render_callbacks *callbacks;
     ph_picture **pictures;
@@ -340,7 +346,6 @@ ph_status ph_render(ph_model *model, const ph_recipe *recipe, const char *const 
     if (!parsed) return ph_fail_memory(model->context);
     struct ph_render render = {.model = model, .recipe = recipe, .objectives = parsed};
     ph_status status = objectives_parse(model->context, objectives, count, parsed);
-    if (!status) status = ph_view_resolve(model, recipe, &render.view);
     if (!status) status = objectives_check(&render, count);
     struct call call = {&render, count, callbacks, pictures, PH_OK};
     /* One start of threads for the whole call. */
@@ -364,7 +369,7 @@ ph_status ph_plan_text(ph_model *model, const ph_recipe *recipe, const char *obj
     struct batch batch = {.render = &render, .context = model->context, .count = 1};
     struct ph_text out = {0};
     ph_status status = objectives_parse(model->context, &objective, 1, &parsed);
-    if (!status) status = ph_view_resolve(model, recipe, &render.view);
+    if (!status) status = ph_render_choose_view(&render, 0);
     if (!status) status = batch_start(&batch);
     if (!status) status = ph_scene_optimise(&render, 0, 1, false, NULL, &batch.scene);
     if (!status) status = program_create(&batch);

@@ -79,4 +79,18 @@ ph_status ph_scene_evaluate(const struct ph_render *render, int first, int count
     return status;
 }
 
+ph_status ph_render_choose_view(struct ph_render *render, int first) {
+    const ph_model *model = render->model;
+    PH_TRY(ph_view_resolve(model, render->recipe, false, &render->view));
+    bool own = render->view.input_height == model->default_input.dims[2] &&
+               render->view.input_width == model->default_input.dims[3];
+    if (own || render->recipe->input_size.width) return PH_OK;
+    struct ph_scene scene;
+    ph_status status = ph_scene_evaluate(render, first, 1, &scene);
+    if (!status) ph_scene_finish(&scene);
+    if (!status || status == PH_ERROR_MEMORY) return status;
+    /* Whatever else is wrong will be found again at the network's own size. */
+    return ph_view_resolve(model, render->recipe, true, &render->view);
+}
+
 void ph_scene_finish(struct ph_scene *scene) { ph_graph_destroy(&scene->graph); }

@@ -5,7 +5,7 @@
 /* The embedded network sees classes at the 64 pixels it was trained at, but has room for its details at twice that. */
 #define EMBEDDED_PICTURE_SIZE 128
 
-ph_status ph_view_resolve(const ph_model *model, const ph_recipe *recipe, struct ph_view *view) {
+ph_status ph_view_resolve(const ph_model *model, const ph_recipe *recipe, bool own_input, struct ph_view *view) {
     const struct ph_shape *input = &model->default_input;
     if (input->rank != 4)
         return ph_fail(model->context, PH_ERROR_UNSUPPORTED,
@@ -25,8 +25,9 @@ ph_status ph_view_resolve(const ph_model *model, const ph_recipe *recipe, struct
         view->width = model->path ? (int)input->dims[3] : EMBEDDED_PICTURE_SIZE;
     }
     if (!view->input_width) {
-        view->input_height = model->size_is_free ? view->height : (int)input->dims[2];
-        view->input_width = model->size_is_free ? view->width : (int)input->dims[3];
+        bool as_picture = model->size_is_free && !own_input;
+        view->input_height = as_picture ? view->height : (int)input->dims[2];
+        view->input_width = as_picture ? view->width : (int)input->dims[3];
     }
     double fit = fmin((double)view->input_width / view->width, (double)view->input_height / view->height);
     view->fitted_width = PH_MAX(1, (int)floor(view->width * fit + 0.5));

@@ -65,8 +65,9 @@ struct ph_view {
     int fitted_height, fitted_width;   /* the picture, scaled to fit */
 };
 
-/* Sizes from the recipe, where it leaves them free from the model. */
-ph_status ph_view_resolve(const ph_model *model, const ph_recipe *recipe, struct ph_view *view);
+/* Sizes from the recipe, where it leaves them free from the model. The network's input is then as large as the picture,
+ * where the model allows it and unless `own_input` asks for the size it was made for. */
+ph_status ph_view_resolve(const ph_model *model, const ph_recipe *recipe, bool own_input, struct ph_view *view);
 /* Appends what turns `picture` [N,C,H,W] into the network's view of it, before preprocessing. `matrices` [N,2,3] as
  * ph_transform_draw writes them; PH_ABSENT: the picture as it lies. */
 ph_status ph_view_build(struct ph_graph *graph, const struct ph_view *view, enum ph_warp_border border, int picture,
@@ -189,8 +190,8 @@ void ph_optimiser_finish(struct ph_optimiser_state *state);
 struct ph_render {
     ph_model *model;
     const ph_recipe *recipe;
-    struct ph_view view;
     const struct ph_objective *objectives;
+    struct ph_view view; /* of the objectives in work */
 };
 
 struct ph_scene {
@@ -202,6 +203,9 @@ struct ph_scene {
     int loss;        /* [N] what is minimised; PH_ABSENT in an evaluation */
 };
 
+/* Chooses the view for objective `first` and those like it: a network whose size is free up to some layer sees the picture
+ * at the picture's size for objectives before that layer, at its own for others. */
+ph_status ph_render_choose_view(struct ph_render *render, int first);
 /* From parameters to the loss of objectives [first, first + count). With `redirect`, silent units get a gradient; then
  * *redirected tells whether the network has any unit that can be silent. */
 ph_status ph_scene_optimise(const struct ph_render *render, int first, int count, bool redirect, bool *redirected,

@@ -108,6 +108,39 @@ static void every_way_of_making_a_picture_works(void **state) {
     }
 }
 
+/* GoogLeNet's classifier fixes the size of its input, its layers before do not: one call serves both. */
+static void fixed_layers_see_the_picture_scaled(void **state) {
+    (void)state;
+    const char *extras = getenv("PHOSPHENE_EXTRAS");
+    char path[1024];
+    snprintf(path, sizeof path, "%s/weights/bvlc_googlenet.onnx", extras ? extras : "../shared");
+    if (!ph_file_exists(path)) {
+        print_message("skipped: there is no %s\n", path);
+        skip();
+    }
+    static const char *const objectives[] = {"class:1", "conv1/7x7_s2:9"};
+    ph_model *googlenet;
+    ph_picture *pictures[2];
+    assert_int_equal(ph_model_load(context, path, &googlenet), PH_OK);
+    ph_recipe *recipe = recipe_of("size=240x120\nsteps=1\nredirect-steps=0");
+    if (ph_render(googlenet, recipe, objectives, 2, NULL, pictures)) fail_msg("%s", ph_context_error(context));
+    for (int p = 0; p < 2; p++) {
+        assert_int_equal(ph_picture_width(pictures[p]), 240);
+        assert_int_equal(ph_picture_height(pictures[p]), 120);
+        ph_picture_destroy(&pictures[p]);
+    }
+    struct ph_objective parsed[2];
+    struct ph_render call = {.model = googlenet, .recipe = recipe, .objectives = parsed};
+    for (int i = 0; i < 2; i++) assert_int_equal(ph_objective_parse(context, objectives[i], &parsed[i]), PH_OK);
+    assert_int_equal(ph_render_choose_view(&call, 0), PH_OK);
+    assert_true(call.view.input_width == 224 && call.view.fitted_width == 224 && call.view.fitted_height == 112);
+    assert_int_equal(ph_render_choose_view(&call, 1), PH_OK);
+    assert_true(call.view.input_width == 240 && call.view.input_height == 120 && call.view.fitted_height == 120);
+    for (int i = 0; i < 2; i++) ph_objective_finish(&parsed[i]);
+    ph_recipe_destroy(&recipe);
+    ph_model_destroy(&googlenet);
+}
+
 /* ---- The same bytes ---------------------------------------------------------------------------------------------- */
 
 #define SHORT "size=48\nsteps=20\n" /* the steps that wake units, and some after them */
@@ -426,6 +459,7 @@ int main(void) {
         cmocka_unit_test(a_target_is_met),
         cmocka_unit_test(silent_units_wake),
         cmocka_unit_test(every_way_of_making_a_picture_works),
+        cmocka_unit_test(fixed_layers_see_the_picture_scaled),
         cmocka_unit_test(threads_and_repeats_give_the_same_bytes),
         cmocka_unit_test(neighbours_do_not_matter),
         cmocka_unit_test(seeds_matter),
