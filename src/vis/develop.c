@@ -10,8 +10,8 @@ static ph_status printer_create(struct ph_developer *d) {
     int planes;
     PH_TRY(ph_graph_create(render->model->context, &d->graph));
     PH_TRY(ph_graph_add_input(d->graph, NULL, PH_FLOAT, ph_render_parameters(render, d->count), &d->parameters));
-    PH_TRY(
-        ph_parameterisations[recipe->parameterisation]->build(d->graph, recipe, &render->view, d->parameters, &planes));
+    const struct ph_parameterisation *parameterisation = ph_parameterisations[recipe->parameterisation];
+    PH_TRY(parameterisation->build(d->graph, recipe, &render->view, d->parameters, &planes));
     PH_TRY(ph_colour_build(d->graph, recipe->decorrelate, planes, &d->picture));
     struct ph_program_request request = {.taps = &d->picture, .tap_count = 1, .loss = PH_ABSENT};
     return ph_program_create(d->graph, &request, &d->printer);

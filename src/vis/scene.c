@@ -1,6 +1,6 @@
 /* The graphs of a render: the picture's side, the network and the objective put together. */
 #include "vis/vis.h"
-#include <string.h>
+#include <math.h>
 
 struct ph_shape ph_render_parameters(const struct ph_render *render, int64_t items) {
     return ph_parameterisations[render->recipe->parameterisation]->shape(items, &render->view);
@@ -20,7 +20,7 @@ static ph_status behind_picture(const struct ph_render *render, int first, int c
 
 /* The loss is minimised: the objective's negative, or the square of its distance from a target. */
 static ph_status loss_build(const ph_recipe *recipe, struct ph_scene *scene) {
-    if (recipe->target != recipe->target) /* NAN: no target */
+    if (isnan(recipe->target))
         return ph_graph_add(scene->graph, &ph_operation_neg, NULL, NULL, &scene->value, 1, &scene->loss);
     float target = (float)recipe->target;
     int inputs[2] = {scene->value, PH_ABSENT}, off;
