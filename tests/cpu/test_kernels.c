@@ -223,6 +223,25 @@ static void test_networks(void **state) {
     }
 }
 
+/* A silent item beside a live one, and both silent: bias far below what the input can reach, or not. */
+static void test_redirected(void **state) {
+    for (int i = 0; i < 12; i++) {
+        struct network net;
+        network_start(&net, *state, PH_SHAPE(2, 3, 9, 11));
+        int outputs = draw(3, 40);
+        net.last = convolution(&net, net.input, outputs, 3, 3, 1, 1, 1, false);
+        int shift = constant(&net, PH_SHAPE(2, outputs, 1, 1), 0), sum[2] = {net.last, shift};
+        float *silent = net.constants[net.constant_count - 1];
+        for (int c = 0; c < outputs; c++) silent[c] = i % 3 ? -1e3f : 0, silent[outputs + c] = i % 3 == 2 ? -1e3f : 0;
+        net.last = node(&net, &ph_operation_add, NULL, sum, 2);
+        struct ph_activation_attributes clip = {.low = 0, .high = 6};
+        net.last = i % 2 ? node(&net, &ph_operation_redirected_relu, NULL, &net.last, 1)
+                         : node(&net, &ph_operation_redirected_clip, &clip, &net.last, 1);
+        net.last = convolution(&net, net.last, 5, 1, 1, 1, 1, 1, false);
+        check(&net, "redirected", 1e-5);
+    }
+}
+
 /* Every operation's own cases, one input at a time fed and the rest constant. */
 static void test_operation_cases(void **state) {
     int cases = 0;
@@ -274,7 +293,7 @@ static void test_fourier(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_convolutions), cmocka_unit_test(test_first_layers),
-        cmocka_unit_test(test_networks), cmocka_unit_test(test_operation_cases), cmocka_unit_test(test_fourier)};
+        cmocka_unit_test(test_networks), cmocka_unit_test(test_redirected), cmocka_unit_test(test_operation_cases), cmocka_unit_test(test_fourier)};
     ph_context *context = ph_context_create();
     for (int level = ph_instruction_set_detect() + 1; level < PH_COUNT(ph_instruction_set_names); level++)
         printf("this processor has no %s: its kernels are compiled but not run\n", ph_instruction_set_names[level]);
