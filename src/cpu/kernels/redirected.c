@@ -25,7 +25,7 @@ static void forward_block(void *argument, int64_t index) {
     float *to = block_of_task(out, index);
     for (int64_t y = 0; y < in->shape->dims[2]; y++)
         for (int64_t x = 0; x < in->shape->dims[3] * PH_LANES; x += PH_LANES) {
-            vector value = maximum(load(from + y * in->layout.row + x), splat(r->low));
+            vector value = maximum(splat(r->low), load(from + y * in->layout.row + x));
             store(to + y * out->layout.row + x, where(value > splat(r->high), splat(r->high), value));
         }
 }

@@ -179,7 +179,7 @@ static void transform_output(void *argument, int64_t index) {
             float *pixel = out + y * job->out->layout.row + x * PH_LANES;
             vector sum = r[x] + bias;
             if (job->accumulate) sum += load(pixel);
-            store(pixel, job->relu ? maximum(sum, (vector){0}) : sum);
+            store(pixel, job->relu ? maximum((vector){0}, sum) : sum);
         }
     }
 }
