@@ -10,7 +10,8 @@ ph_status ph_tensor_create(ph_context *context, int rank, const int64_t *dims, p
     size_t size = 1;
     for (int i = 0; i < rank; i++)
         if (dims[i] < 0 || __builtin_mul_overflow(size, (size_t)dims[i], &size) || size > (size_t)1 << 40)
-            return ph_fail(context, PH_ERROR_SHAPE, "tensor: dimension %d is %lld: negative, or too much in all", i, (long long)dims[i]);
+            return ph_fail(context, PH_ERROR_SHAPE, "tensor: dimension %d is %lld: negative, or too much in all", i,
+                           (long long)dims[i]);
     ph_tensor *made = ph_alloc(sizeof *made);
     if (!made || !(made->data = ph_alloc_array(size, sizeof *made->data))) {
         ph_free(made);
@@ -35,7 +36,7 @@ static size_t tensor_size(const ph_tensor *tensor) {
     return size;
 }
 
-/* ---- The header: a Python dictionary literal of three known keys ------------------------------------------------------ */
+/* ---- The header: a Python dictionary literal of three known keys ------------------------------------------------- */
 
 struct header { char kind; int bytes; bool swap, fortran; int rank; int64_t dims[PH_MAX_RANK]; };
 
@@ -99,7 +100,7 @@ static bool parse_header(const char *at, struct header *header) {
     return descr && order && shape;
 }
 
-/* ---- Elements ----------------------------------------------------------------------------------------------------- */
+/* ---- Elements ---------------------------------------------------------------------------------------------------- */
 
 static float element(const struct header *header, const uint8_t *from) {
     uint8_t bytes[8] = {0};
@@ -145,23 +146,28 @@ static ph_status read_npy(ph_context *context, const char *path, const struct ph
     if (file->size < 12 || memcmp(data, "\x93NUMPY", 6) || data[6] < 1 || data[6] > 3)
         return ph_fail(context, PH_ERROR_FORMAT, "%s: not a NumPy array (.npy, version 1 to 3)", path);
     size_t start = data[6] == 1 ? 10 : 12;
-    size_t length = data[6] == 1 ? (size_t)data[8] | (size_t)data[9] << 8
-                                 : (size_t)data[8] | (size_t)data[9] << 8 | (size_t)data[10] << 16 | (size_t)data[11] << 24;
-    if (length > file->size - start) return ph_fail(context, PH_ERROR_FORMAT, "%s: the file ends inside its header", path);
+    size_t length = data[6] == 1
+                        ? (size_t)data[8] | (size_t)data[9] << 8
+                        : (size_t)data[8] | (size_t)data[9] << 8 | (size_t)data[10] << 16 | (size_t)data[11] << 24;
+    if (length > file->size - start)
+        return ph_fail(context, PH_ERROR_FORMAT, "%s: the file ends inside its header", path);
     char *text = ph_strndup((const char *)data + start, length);
     if (!text) return ph_fail_memory(context);
     struct header header = {0};
     bool parsed = parse_header(text, &header);
     ph_free(text);
     if (!parsed)
-        return ph_fail(context, PH_ERROR_UNSUPPORTED, "%s: an array of numbers of at most %d axes is expected (float16, float32, "
-                       "float64, integers or bool)", path, PH_MAX_RANK);
+        return ph_fail(context, PH_ERROR_UNSUPPORTED,
+                       "%s: an array of numbers of at most %d axes is expected (float16, float32, "
+                       "float64, integers or bool)",
+                       path, PH_MAX_RANK);
     /* A size beyond the file is refused before it is reserved. */
     size_t elements = 1, present = (file->size - start - length) / (size_t)header.bytes;
     for (int i = 0; i < header.rank; i++)
         if (__builtin_mul_overflow(elements, (size_t)header.dims[i], &elements)) elements = SIZE_MAX, i = header.rank;
     if (elements > present)
-        return ph_fail(context, PH_ERROR_FORMAT, "%s: the file holds %zu of the elements its shape asks for", path, present);
+        return ph_fail(context, PH_ERROR_FORMAT, "%s: the file holds %zu of the elements its shape asks for", path,
+                       present);
     PH_TRY(ph_tensor_create(context, header.rank, header.dims, tensor));
     read_elements(&header, data + start + length, *tensor);
     return PH_OK;

@@ -20,8 +20,10 @@ ph_status ph_picture_load(ph_context *context, const char *path, ph_picture **pi
     if (codec) status = codec->decode(context, path, file.data, file.size, picture);
     else {
         struct ph_text names = {0};
-        for (int i = 0; ph_image_codecs[i]; i++) ph_text_append(&names, "%s%s", i ? ", " : "", ph_image_codecs[i]->name);
-        status = ph_fail(context, PH_ERROR_FORMAT, "%s: not a picture phosphene reads (%s)", path, names.data ? names.data : "");
+        for (int i = 0; ph_image_codecs[i]; i++)
+            ph_text_append(&names, "%s%s", i ? ", " : "", ph_image_codecs[i]->name);
+        status = ph_fail(context, PH_ERROR_FORMAT, "%s: not a picture phosphene reads (%s)", path,
+                         names.data ? names.data : "");
         ph_text_finish(&names);
     }
     ph_file_close(&file);
@@ -45,7 +47,8 @@ ph_status ph_picture_save(const ph_picture *picture, const char *path, bool over
     ph_context *context = picture->context;
     const struct ph_image_codec *codec = NULL;
     for (int i = 0; ph_image_codecs[i] && !codec; i++)
-        if (ph_image_codecs[i]->encode && has_extension(path, ph_image_codecs[i]->extensions)) codec = ph_image_codecs[i];
+        if (ph_image_codecs[i]->encode && has_extension(path, ph_image_codecs[i]->extensions))
+            codec = ph_image_codecs[i];
     if (!codec) return ph_fail(context, PH_ERROR_ARGUMENT, "%s: pictures are written as .png", path);
     if (!overwrite && ph_file_exists(path)) return ph_fail(context, PH_ERROR_FILE, "%s: exists already", path);
     uint8_t *bytes;

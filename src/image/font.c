@@ -1,4 +1,4 @@
-/* A fixed 5x7 font for captions. Each glyph is five columns from left to right, the lowest bit of each its top pixel. */
+/* A fixed 5x7 font for captions. Each glyph is five columns, left to right, the lowest bit of each its top pixel. */
 #include "image/image.h"
 
 enum { FIRST = 32, COLUMNS = 5, ROWS = 7, ADVANCE = 6 };

@@ -6,13 +6,15 @@
 
 ph_status ph_picture_create(ph_context *context, int channels, int height, int width, struct ph_picture **picture) {
     *picture = NULL;
-    if (channels < 1 || channels > PH_MAX_CHANNELS || height < 1 || width < 1 || (int64_t)height * width > PH_MAX_PIXELS)
-        return ph_fail(context, PH_ERROR_UNSUPPORTED, "a picture of %d x %d pixels and %d channels: 1 to %d pixels, 1 to %d channels",
-                       width, height, channels, PH_MAX_PIXELS, PH_MAX_CHANNELS);
+    if (channels < 1 || channels > PH_MAX_CHANNELS || height < 1 || width < 1 ||
+        (int64_t)height * width > PH_MAX_PIXELS)
+        return ph_fail(context, PH_ERROR_UNSUPPORTED,
+                       "a picture of %d x %d pixels and %d channels: 1 to %d pixels, 1 to %d channels", width, height,
+                       channels, PH_MAX_PIXELS, PH_MAX_CHANNELS);
     struct ph_picture *made = ph_alloc(sizeof *made);
     if (!made) return ph_fail_memory(context);
-    *made = (struct ph_picture){.context = context, .channels = channels, .height = height, .width = width, .value = NAN,
-        .separate = channels > 4};
+    *made = (struct ph_picture){.context = context, .channels = channels, .height = height, .width = width,
+                                .value = NAN, .separate = channels > 4};
     made->pixels = ph_alloc_aligned((size_t)channels * (size_t)height * (size_t)width * sizeof *made->pixels);
     made->recipe = ph_strdup("");
     if (!made->pixels || !made->recipe) {
@@ -48,25 +50,29 @@ void ph_picture_quantise(struct ph_picture *picture) {
     for (size_t i = 0; i < size; i++) picture->pixels[i] = (float)ph_pixel_to_byte(picture->pixels[i]) / 255;
 }
 
-ph_status ph_picture_crop(const struct ph_picture *picture, int top, int left, int height, int width, struct ph_picture **out) {
-    if (top < 0 || left < 0 || height < 1 || width < 1 || top > picture->height - height || left > picture->width - width)
-        return ph_fail(picture->context, PH_ERROR_ARGUMENT, "crop %d x %d at (%d, %d) leaves the picture of %d x %d", width, height,
-                       left, top, picture->width, picture->height);
+ph_status ph_picture_crop(const struct ph_picture *picture, int top, int left, int height, int width,
+                          struct ph_picture **out) {
+    if (top < 0 || left < 0 || height < 1 || width < 1 || top > picture->height - height ||
+        left > picture->width - width)
+        return ph_fail(picture->context, PH_ERROR_ARGUMENT, "crop %d x %d at (%d, %d) leaves the picture of %d x %d",
+                       width, height, left, top, picture->width, picture->height);
     PH_TRY(ph_picture_create(picture->context, picture->channels, height, width, out));
     for (int c = 0; c < picture->channels; c++)
         for (int y = 0; y < height; y++)
             memcpy((*out)->pixels + ((size_t)c * (size_t)height + (size_t)y) * (size_t)width,
-                   picture->pixels + ((size_t)c * (size_t)picture->height + (size_t)(top + y)) * (size_t)picture->width + left,
+                   picture->pixels +
+                       ((size_t)c * (size_t)picture->height + (size_t)(top + y)) * (size_t)picture->width + left,
                    (size_t)width * sizeof(float));
     return PH_OK;
 }
 
 ph_status ph_picture_convert(const struct ph_picture *picture, int channels, struct ph_picture **out) {
     if (channels != 1 && channels != 3)
-        return ph_fail(picture->context, PH_ERROR_ARGUMENT, "pictures are converted to 1 or 3 channels, not %d", channels);
+        return ph_fail(picture->context, PH_ERROR_ARGUMENT, "pictures are converted to 1 or 3 channels, not %d",
+                       channels);
     PH_TRY(ph_picture_create(picture->context, channels, picture->height, picture->width, out));
     size_t plane = (size_t)picture->height * (size_t)picture->width;
-    bool has_alpha = picture->channels == 2 || picture->channels == 4;
+    bool has_alpha = !picture->separate && (picture->channels == 2 || picture->channels == 4);
     int colours = picture->channels < 3 ? 1 : 3;
     const float *in = picture->pixels, *alpha = in + (size_t)colours * plane;
     for (size_t i = 0; i < plane; i++) {
@@ -85,20 +91,25 @@ ph_status ph_picture_convert(const struct ph_picture *picture, int channels, str
     return PH_OK;
 }
 
-ph_status ph_picture_fit(const struct ph_picture *picture, const char *fit, int height, int width, struct ph_picture **out) {
+/* Half up; sizes beyond every picture stay beyond. */
+static int rounded(double size) { return (int)lround(PH_MIN(size, (double)INT32_MAX)); }
+
+ph_status ph_picture_fit(const struct ph_picture *picture, const char *fit, int height, int width,
+                         struct ph_picture **out) {
     if (!fit) fit = "crop";
     if (!strcmp(fit, "none")) return ph_picture_crop(picture, 0, 0, picture->height, picture->width, out);
     if (!strcmp(fit, "stretch")) return ph_picture_resize(picture, height, width, out);
     if (strcmp(fit, "crop"))
         return ph_fail(picture->context, PH_ERROR_ARGUMENT, "fit: '%s' is not crop, stretch or none", fit);
-    /* The customary preparation leaves a margin of an eighth: 256 for 224 pixels. 227-pixel networks are shown 256 too. */
-    int wanted = PH_MAX(height, width), shorter = wanted == 227 ? 256 : (int)lround(wanted * 256.0 / 224.0);
+    /* The customary preparation leaves a margin of an eighth: 256 for 224 pixels. 227-pixel networks see 256 too. */
+    int wanted = PH_MAX(height, width), shorter = wanted == 227 ? 256 : rounded(wanted * 256.0 / 224.0);
     double scale = (double)shorter / PH_MIN(picture->height, picture->width);
-    int scaled_height = PH_MAX(shorter, (int)lround(picture->height * scale));
-    int scaled_width = PH_MAX(shorter, (int)lround(picture->width * scale));
+    int scaled_height = PH_MAX(shorter, rounded(picture->height * scale));
+    int scaled_width = PH_MAX(shorter, rounded(picture->width * scale));
     struct ph_picture *scaled;
     PH_TRY(ph_picture_resize(picture, scaled_height, scaled_width, &scaled));
-    ph_status status = ph_picture_crop(scaled, (scaled_height - height) / 2, (scaled_width - width) / 2, height, width, out);
+    ph_status status =
+        ph_picture_crop(scaled, (scaled_height - height) / 2, (scaled_width - width) / 2, height, width, out);
     ph_picture_destroy(&scaled);
     return status;
 }

@@ -39,15 +39,19 @@ struct decoding { png_structp png; png_infop info; uint8_t *bytes; uint8_t **row
 static ph_status decode_into(ph_context *context, const char *path, struct reader *reader, struct decoding *d) {
     if (setjmp(png_jmpbuf(d->png))) return ph_fail(context, PH_ERROR_FORMAT, "%s: %s", path, reader->message);
     png_set_read_fn(d->png, reader, read_bytes);
-    png_set_chunk_malloc_max(d->png, 64u << 20);
+    /* Chunks that unpack to more than they should: at most 512 MiB of them in all. */
+    png_set_chunk_malloc_max(d->png, 8u << 20);
+    png_set_chunk_cache_max(d->png, 64);
     png_read_info(d->png, d->info);
     png_uint_32 width = png_get_image_width(d->png, d->info), height = png_get_image_height(d->png, d->info);
     if ((uint64_t)width * height > PH_MAX_PIXELS)
-        return ph_fail(context, PH_ERROR_UNSUPPORTED, "%s: %u x %u pixels; at most %d", path, width, height, PH_MAX_PIXELS);
+        return ph_fail(context, PH_ERROR_UNSUPPORTED, "%s: %u x %u pixels; at most %d", path, width, height,
+                       PH_MAX_PIXELS);
     png_set_expand(d->png);
     bool wide = png_get_bit_depth(d->png, d->info) == 16;
-    bool grey_alpha = png_get_color_type(d->png, d->info) == PNG_COLOR_TYPE_GRAY_ALPHA ||
-                      (png_get_color_type(d->png, d->info) == PNG_COLOR_TYPE_GRAY && png_get_valid(d->png, d->info, PNG_INFO_tRNS));
+    bool grey_alpha =
+        png_get_color_type(d->png, d->info) == PNG_COLOR_TYPE_GRAY_ALPHA ||
+        (png_get_color_type(d->png, d->info) == PNG_COLOR_TYPE_GRAY && png_get_valid(d->png, d->info, PNG_INFO_tRNS));
     if (grey_alpha) png_set_gray_to_rgb(d->png);
     png_set_interlace_handling(d->png);
     png_read_update_info(d->png, d->info);
@@ -79,9 +83,11 @@ static ph_status decode_into(ph_context *context, const char *path, struct reade
     return PH_OK;
 }
 
-static ph_status decode(ph_context *context, const char *path, const uint8_t *data, size_t size, struct ph_picture **picture) {
+static ph_status decode(ph_context *context, const char *path, const uint8_t *data, size_t size,
+                        struct ph_picture **picture) {
     struct reader reader = {.data = data, .size = size};
-    struct decoding d = {.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &reader, keep_read_error, ignore_warning)};
+    struct decoding d = {0};
+    d.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &reader, keep_read_error, ignore_warning);
     *picture = NULL;
     if (d.png) d.info = png_create_info_struct(d.png);
     ph_status status = d.info ? decode_into(context, path, &reader, &d) : ph_fail_memory(context);
@@ -105,27 +111,29 @@ static void flush_nothing(png_structp png) { (void)png; }
 
 struct encoding { png_structp png; png_infop info; uint8_t *row; };
 
-static ph_status encode_into(ph_context *context, const struct ph_picture *picture, struct writer *writer, struct encoding *e) {
+static ph_status encode_into(ph_context *context, const struct ph_picture *picture, struct writer *writer,
+                             struct encoding *e) {
     static const int types[] = {0, PNG_COLOR_TYPE_GRAY, 0, PNG_COLOR_TYPE_RGB, PNG_COLOR_TYPE_RGB_ALPHA};
     if (setjmp(png_jmpbuf(e->png))) return ph_fail(context, PH_ERROR_MEMORY, "PNG: %s", writer->message);
     png_set_write_fn(e->png, writer, write_bytes, flush_nothing);
     png_set_compression_level(e->png, 6);
     png_set_filter(e->png, 0, PNG_ALL_FILTERS);
     int strip = picture->separate ? picture->channels : 1, channels = picture->separate ? 1 : picture->channels;
-    png_set_IHDR(e->png, e->info, (png_uint_32)(picture->width * strip), (png_uint_32)picture->height, 8, types[channels],
-                 PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
+    png_set_IHDR(e->png, e->info, (png_uint_32)(picture->width * strip), (png_uint_32)picture->height, 8,
+                 types[channels], PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
     png_set_sRGB(e->png, e->info, PNG_sRGB_INTENT_PERCEPTUAL);
     png_text texts[] = {
         {.compression = PNG_TEXT_COMPRESSION_NONE, .key = "Software", .text = "phosphene " PH_VERSION},
-        {.compression = PNG_ITXT_COMPRESSION_NONE, .key = RECIPE_KEYWORD, .text = picture->recipe, .lang = "", .lang_key = ""}};
+        {.compression = PNG_ITXT_COMPRESSION_NONE, .key = RECIPE_KEYWORD, .text = picture->recipe,
+         .lang = "", .lang_key = ""}};
     png_set_text(e->png, e->info, texts, picture->recipe[0] ? 2 : 1);
     png_write_info(e->png, e->info);
     size_t plane = (size_t)picture->height * (size_t)picture->width;
     for (int y = 0; y < picture->height; y++) {
         for (int x = 0; x < picture->width; x++)
             for (int c = 0; c < picture->channels; c++)
-                e->row[picture->separate ? c * picture->width + x : x * picture->channels + c] =
-                    ph_pixel_to_byte(picture->pixels[(size_t)c * plane + (size_t)y * (size_t)picture->width + (size_t)x]);
+                e->row[picture->separate ? c * picture->width + x : x * picture->channels + c] = ph_pixel_to_byte(
+                    picture->pixels[(size_t)c * plane + (size_t)y * (size_t)picture->width + (size_t)x]);
         png_write_row(e->png, e->row);
     }
     png_write_end(e->png, e->info);
@@ -133,6 +141,10 @@ static ph_status encode_into(ph_context *context, const struct ph_picture *pictu
 }
 
 static ph_status encode(ph_context *context, const struct ph_picture *picture, uint8_t **out, size_t *size) {
+    int64_t width = (int64_t)picture->width * (picture->separate ? picture->channels : 1);
+    if (width > PNG_USER_WIDTH_MAX || picture->height > PNG_USER_HEIGHT_MAX)
+        return ph_fail(context, PH_ERROR_UNSUPPORTED, "PNG: %lld x %d pixels; at most %d each way", (long long)width,
+                       picture->height, PNG_USER_WIDTH_MAX);
     struct writer writer = {0};
     struct encoding e = {.row = ph_alloc_array((size_t)picture->width, (size_t)picture->channels),
         .png = png_create_write_struct(PNG_LIBPNG_VER_STRING, &writer, keep_write_error, ignore_warning)};
@@ -146,4 +158,5 @@ static ph_status encode(ph_context *context, const struct ph_picture *picture, u
     return status;
 }
 
-const struct ph_image_codec ph_image_codec_png = {"PNG", ".png", "read and written; the recipe is inside", is_png, decode, encode};
+const struct ph_image_codec ph_image_codec_png = {"PNG",  ".png", "read and written; the recipe is inside",
+                                                  is_png, decode, encode};

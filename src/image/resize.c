@@ -1,5 +1,5 @@
-/* Resampling with a triangle filter whose support grows with the reduction, so that shrinking is antialiased: what Pillow's
- * BILINEAR does, without its rounding to 8 bits between the passes. */
+/* Resampling with a triangle filter whose support grows with the reduction, so that shrinking is antialiased: what
+ * Pillow's BILINEAR does, without its rounding to 8 bits between the passes. */
 #include "image/image.h"
 #include <math.h>
 #include <string.h>
@@ -35,10 +35,12 @@ static bool weights_make(struct axis_weights *w, int in, int out) {
     return true;
 }
 
-static void resize_rows(const struct axis_weights *w, const float *in, int rows, int in_width, float *out, int out_width) {
+static void resize_rows(const struct axis_weights *w, const float *in, int rows, int in_width, float *out,
+                        int out_width) {
     for (int y = 0; y < rows; y++)
         for (int x = 0; x < out_width; x++) {
-            const float *weights = w->weights + (size_t)x * (size_t)w->most, *from = in + (size_t)y * (size_t)in_width + w->first[x];
+            const float *weights = w->weights + (size_t)x * (size_t)w->most,
+                        *from = in + (size_t)y * (size_t)in_width + w->first[x];
             double sum = 0;
             for (int i = 0; i < w->count[x]; i++) sum += (double)weights[i] * from[i];
             out[(size_t)y * (size_t)out_width + (size_t)x] = (float)sum;
