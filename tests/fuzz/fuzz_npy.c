@@ -1,9 +1,9 @@
-/* The .npy reader on arbitrary bytes, through a file, as it has no other door.
+/* The .npy reader on arbitrary bytes, through a file in memory, as it has no other door.
  *
  *     mkdir -p build-fuzz/corpus-npy
- *     printf '\223NUMPY\1\0\107\0%-70s\n\0\0\0\0' "{'descr': '<f4', 'fortran_order': False, 'shape': (1,), }" >
-build-fuzz/corpus-npy/one
- *  x
+ *     printf '\223NUMPY\1\0\107\0%-70s\n\0\0\0\0' \
+ *         "{'descr': '<f4', 'fortran_order': False, 'shape': (1,), }" > build-fuzz/corpus-npy/one
+ *     build-fuzz/tests/fuzz/fuzz-npy -max_len=512 -max_total_time=120 build-fuzz/corpus-npy */
 #include "base/base.h"
 #include <stdio.h>
 #include <sys/mman.h>
