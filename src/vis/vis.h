@@ -13,7 +13,7 @@
 #include "image/image.h"
 #include "model/model.h"
 
-/* ---- recipe.c ---------------------------------------------------------------------------------------------------- */
+/* ---- recipe.c, options.c, preset.c -------------------------------------------------------------------------------- */
 
 #define PH_MAX_NUMBERS 64
 
@@ -51,6 +51,7 @@ bool ph_recipe_snapshot_due(const ph_recipe *recipe, int64_t step);
 /* The table of presets; NULL behind the last. */
 const char *ph_preset_name(int index);
 const char *ph_preset_help(int index);
+const char *ph_preset_settings(int index); /* `option=value` lines */
 
 /* What random numbers are drawn for: no two uses share a stream. */
 enum ph_random_use { PH_USE_START, PH_USE_TRANSFORM };
