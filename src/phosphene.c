@@ -1,4 +1,5 @@
 /* Public entry points that belong to no layer: the catalogues over every table. */
+#include "solve/solve.h"
 #include "vis/vis.h"
 #include <string.h>
 
@@ -43,6 +44,8 @@ static bool preprocessing_row(int index, ph_catalogue_entry *out) {
     return entry(out, ph_presets[index].name, ph_presets[index].help);
 }
 
+static bool methods_row(int index, ph_catalogue_entry *out) { return ROW(ph_methods); }
+
 static bool instruction_sets_row(int index, ph_catalogue_entry *out) {
     if (index >= PH_COUNT(ph_instruction_set_names)) return false;
     return entry(out, ph_instruction_set_names[index],
@@ -59,7 +62,7 @@ static const struct catalogue {
 } catalogues[] = {
     {"operations", operations_row}, {"objectives", objectives_row}, {"parameterisations", parameterisations_row},
     {"transforms", transforms_row}, {"optimisers", optimisers_row}, {"presets", presets_row},
-    {"preprocessing", preprocessing_row}, {"instruction-sets", instruction_sets_row},
+    {"preprocessing", preprocessing_row}, {"methods", methods_row}, {"instruction-sets", instruction_sets_row},
     {"model-formats", model_formats_row}, {"image-formats", image_formats_row},
 };
 

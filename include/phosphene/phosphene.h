@@ -298,6 +298,83 @@ PH_API ph_status ph_classify(ph_model *model, const ph_picture *picture, const c
 PH_API ph_status ph_plan_text(ph_model *model, const ph_recipe *recipe, const char *objective, bool time, char **text);
 PH_API void ph_string_destroy(char **text);
 
+/* ---- Solving ----------------------------------------------------------------------------------------------------- */
+
+/* Which inputs of a network make an objective as large, as small or as close to a value as asked? Any network, any shapes.
+ * The variables are the elements of all its inputs, in the file's order, each input row-major. */
+typedef struct ph_problem ph_problem;
+
+typedef struct ph_problem_input {
+    const char *name;
+    int rank;
+    int64_t dims[PH_MAX_RANK]; /* free sizes are 1, those of a picture the network's own */
+    int64_t first, count;      /* its variables are [first, first + count) */
+} ph_problem_input;
+
+enum ph_relation { PH_AT_MOST, PH_EQUAL, PH_AT_LEAST };
+enum ph_norm { PH_NORM_2, PH_NORM_INFINITY };
+
+/* All variables start at 0, are free and unbounded. The model must outlive the problem. */
+PH_API ph_status ph_problem_create(ph_model *model, ph_problem **problem);
+PH_API void ph_problem_destroy(ph_problem **problem);
+PH_API int ph_problem_input_count(const ph_problem *problem);
+PH_API ph_problem_input ph_problem_describe_input(const ph_problem *problem, int index);
+
+/* What follows is about the variables [first, first + count). Start values must be finite. */
+PH_API ph_status ph_problem_set_start(ph_problem *problem, int64_t first, int64_t count, const double *values);
+/* They keep their start values, or are free again. */
+PH_API ph_status ph_problem_fix(ph_problem *problem, int64_t first, int64_t count, bool fixed);
+/* -INFINITY and INFINITY: unbounded on that side. */
+PH_API ph_status ph_problem_bound(ph_problem *problem, int64_t first, int64_t count, double low, double high);
+/* They take whole numbers: the optimum without this is rounded, the others optimised again, and each moved up and down by
+ * one as long as that helps. Not a proof that no better one exists. */
+PH_API ph_status ph_problem_make_whole(ph_problem *problem, int64_t first, int64_t count);
+
+/* sum of coefficients[i] * x[variables[i]], related to `right`. Both arrays are copied. */
+PH_API ph_status ph_problem_add_linear(ph_problem *problem, int count, const int64_t *variables,
+                                       const double *coefficients, enum ph_relation relation, double right);
+/* Free variables stay within this distance of their start values. */
+PH_API ph_status ph_problem_set_ball(ph_problem *problem, enum ph_norm norm, double radius);
+
+typedef struct ph_solve_options {
+    bool minimise;         /* default false: as large as it gets */
+    double target;         /* drive the objective to this value; NAN (default): to its extreme */
+    const char *method;    /* "auto" (default) or one of the catalogue "methods" */
+    const char *precision; /* "auto" (default): double for small networks, else float; "double", "float" */
+    int restarts;          /* starting points, the first being the start values; default 16 */
+    int evaluations;       /* at most, for each start; default 2000 */
+    int top;               /* distinct solutions wanted; default 1 */
+    double distinct;       /* solutions nearer than this in every variable, as a share of its range, are one; default 1e-3 */
+    double spread;         /* deviation of the starts in unbounded variables; default 1 */
+    uint64_t seed;         /* default 0 */
+    bool (*progress)(void *user, int starts_done, int starts, double best); /* false stops; may be NULL */
+    void *user;
+} ph_solve_options;
+
+PH_API ph_solve_options ph_solve_defaults(void);
+
+typedef struct ph_solution {
+    double value;      /* of the objective there */
+    double excess;     /* by how much the worst constraint is broken; about 0 */
+    double *variables; /* all of them */
+    int reached;       /* how many starts led here */
+} ph_solution;
+
+/* What was tried; the solutions, best first. */
+typedef struct ph_solutions {
+    int count;
+    ph_solution *list;
+    int starts, failed;      /* made; without a solution that keeps the constraints */
+    int64_t evaluations;
+    const char *method, *precision; /* those used */
+} ph_solutions;
+
+/* Deterministic in the problem, the options and the instruction set. PH_ERROR_NUMERIC when no start gave a finite value,
+ * PH_ERROR_CANCELLED with what was found so far when `progress` stopped it. Free with ph_solutions_destroy. */
+PH_API ph_status ph_solve(ph_problem *problem, const char *objective, const ph_solve_options *options,
+                          ph_solutions **solutions);
+PH_API void ph_solutions_destroy(ph_solutions **solutions);
+
 /* ---- Catalogues -------------------------------------------------------------------------------------------------- */
 
 typedef struct ph_catalogue_entry {
@@ -306,7 +383,7 @@ typedef struct ph_catalogue_entry {
 } ph_catalogue_entry;
 
 /* Kinds: "operations", "objectives", "parameterisations", "transforms", "optimisers", "presets", "instruction-sets",
- * "model-formats", "image-formats". ph_catalogue_kind gives their names; NULL behind the last. */
+ * "methods" (of ph_solve), "model-formats", "image-formats". ph_catalogue_kind gives their names; NULL behind the last. */
 PH_API const char *ph_catalogue_kind(int index);
 PH_API const ph_catalogue_entry *ph_catalogue(const char *kind, int index);
 

@@ -175,14 +175,10 @@ static int64_t real_to_integer(double value) {
     return (int64_t)value;
 }
 
-/* A constant's contents as doubles, in a block of its own. */
-static double *constant_as_double(const struct ph_value *value) {
+void ph_constant_to_double(const struct ph_value *value, double *out) {
     int64_t size = ph_shape_size(&value->shape);
-    double *copy = ph_alloc_array((size_t)size, sizeof *copy);
-    if (!copy) return NULL;
     for (int64_t i = 0; i < size; i++)
-        copy[i] = value->type == PH_FLOAT ? ((const float *)value->data)[i] : integer_to_real(((const int64_t *)value->data)[i]);
-    return copy;
+        out[i] = value->type == PH_FLOAT ? ((const float *)value->data)[i] : integer_to_real(((const int64_t *)value->data)[i]);
 }
 
 /* Computes a node of constants with the double twin of its operation; contents[] receives pooled data for each output. */
@@ -200,8 +196,9 @@ static ph_status fold(struct ph_graph *graph, const struct ph_operation *operati
         if (!value) continue;
         shapes[i] = &value->shape;
         types[i] = value->type;
-        in[i] = constant_as_double(value);
-        if (!in[i]) status = ph_fail_memory(graph->context);
+        in[i] = ph_alloc_array((size_t)ph_shape_size(&value->shape), sizeof **in);
+        if (in[i]) ph_constant_to_double(value, in[i]);
+        else status = ph_fail_memory(graph->context);
     }
     for (int i = 0; i < outputs && !status; i++) {
         out[i] = ph_alloc_array((size_t)ph_shape_size(&inference->shapes[i]), sizeof **out);

@@ -84,6 +84,9 @@ ph_status ph_graph_constant_ints(const struct ph_graph *graph, int value, const 
 ph_status ph_graph_constant_floats(const struct ph_graph *graph, int value, const char *what, double *out, int capacity,
                                    int *count);
 
+/* Contents of a constant, out[product of its dims]. */
+void ph_constant_to_double(const struct ph_value *value, double *out);
+
 int64_t ph_shape_size(const struct ph_shape *shape);              /* product of dims; 1 for rank 0 */
 bool ph_shape_equal(const struct ph_shape *a, const struct ph_shape *b);
 /* Checked product: false when a dim is negative or the number of elements exceeds 2^40. */
