@@ -71,6 +71,8 @@ void ph_pool_finish(struct ph_pool *pool);
 
 struct ph_text { char *data; size_t length, capacity; bool failed; }; /* zeroed: empty; data NULL until first append */
 void ph_text_append(struct ph_text *text, const char *format, ...) PH_PRINTF(2, 3); /* failure is remembered */
+/* The shortest text that reads as the same number, with a decimal point in every locale. */
+void ph_text_append_number(struct ph_text *text, double value);
 void ph_text_finish(struct ph_text *text);
 
 /* Appends ", did you mean a, b or c?" with the nearest of `count` names (edit distance, substring), nothing if none is

@@ -29,6 +29,18 @@ void ph_text_append(struct ph_text *text, const char *format, ...) {
     va_end(arguments);
 }
 
+void ph_text_append_number(struct ph_text *text, double value) {
+    char shortest[40];
+    double again;
+    for (int digits = 6; digits <= 17; digits++) {
+        snprintf(shortest, sizeof shortest, "%.*g", digits, value);
+        for (char *c = shortest; *c; c++)
+            if (*c == ',') *c = '.'; /* the process's locale may have a decimal comma */
+        if (ph_parse_double(shortest, &again) && again == value) break;
+    }
+    ph_text_append(text, "%s", shortest);
+}
+
 void ph_text_finish(struct ph_text *text) {
     ph_free(text->data);
     *text = (struct ph_text){0};

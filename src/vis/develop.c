@@ -52,22 +52,30 @@ void ph_developer_finish(struct ph_developer *developer) {
     *developer = (struct ph_developer){0};
 }
 
-/* Quantised as the file will be, so that the value printed for a file is that of the file. */
-static ph_status evaluate(struct ph_developer *d, ph_picture *const *pictures) {
-    const struct ph_view *view = &d->render->view;
+/* d->values of the pictures in d->pixels, quantised as the file will be, so that the value printed for a file is that of
+ * the file. */
+static ph_status evaluate(struct ph_developer *d) {
     if (!d->evaluator) PH_TRY(evaluator_create(d));
-    ph_picture *quantised;
-    PH_TRY(ph_picture_create(d->render->model->context, view->channels, view->height, view->width, &quantised));
     float *input = ph_program_input(d->evaluator, d->evaluation.picture);
-    for (int n = 0; n < d->count; n++) {
-        memcpy(quantised->pixels, pictures[n]->pixels, item_size(d) * sizeof(float));
-        ph_picture_quantise(quantised);
-        if (input) memcpy(input + (size_t)n * item_size(d), quantised->pixels, item_size(d) * sizeof(float));
-    }
-    ph_picture_destroy(&quantised);
+    for (size_t i = 0; i < (size_t)d->count * item_size(d) && input; i++)
+        input[i] = (float)ph_pixel_to_byte(d->pixels[i]) / 255;
     PH_TRY(ph_program_forward(d->evaluator));
     ph_program_read(d->evaluator, d->evaluation.value, d->values);
-    for (int n = 0; n < d->count; n++) pictures[n]->value = d->values[n];
+    return PH_OK;
+}
+
+/* Fills d->pixels and d->values. */
+static ph_status print(struct ph_developer *d, const float *parameters) {
+    struct ph_shape shape = ph_render_parameters(d->render, d->count);
+    memcpy(ph_program_input(d->printer, d->parameters), parameters, (size_t)ph_shape_size(&shape) * sizeof *parameters);
+    PH_TRY(ph_program_forward(d->printer));
+    ph_program_read(d->printer, d->picture, d->pixels);
+    return evaluate(d);
+}
+
+ph_status ph_developer_values(struct ph_developer *developer, const float *parameters, float *values) {
+    PH_TRY(print(developer, parameters));
+    memcpy(values, developer->values, (size_t)developer->count * sizeof *values);
     return PH_OK;
 }
 
@@ -118,21 +126,15 @@ static ph_status picture_make(struct ph_developer *d, int item, ph_picture **pic
 ph_status ph_developer_run(struct ph_developer *developer, const float *parameters, int64_t step, bool stopped,
                            ph_picture **pictures) {
     struct ph_developer *d = developer;
-    struct ph_shape shape = ph_render_parameters(d->render, d->count);
     char steps[32];
     for (int n = 0; n < d->count; n++) pictures[n] = NULL;
     snprintf(steps, sizeof steps, "%lld", (long long)step);
     ph_status status = ph_recipe_set(d->recipe, "steps", steps);
-    if (!status) {
-        memcpy(ph_program_input(d->printer, d->parameters), parameters,
-               (size_t)ph_shape_size(&shape) * sizeof *parameters);
-        status = ph_program_forward(d->printer);
-    }
-    if (!status) ph_program_read(d->printer, d->picture, d->pixels);
+    if (!status) status = print(d, parameters);
     for (int n = 0; n < d->count && !status; n++) status = picture_make(d, n, &pictures[n]);
-    if (!status) status = evaluate(d, pictures);
     for (int n = 0; n < d->count && !status; n++) {
         char *recipe;
+        pictures[n]->value = d->values[n];
         status = recipe_write(d, n, pictures[n]->value, stopped, &recipe);
         if (status) break;
         ph_free(pictures[n]->recipe);

@@ -10,25 +10,13 @@
 
 /* ---- Kinds ------------------------------------------------------------------------------------------------------- */
 
-static void print_number(double value, struct ph_text *text) {
-    char shortest[40];
-    double again;
-    for (int digits = 6; digits <= 17; digits++) {
-        snprintf(shortest, sizeof shortest, "%.*g", digits, value);
-        for (char *c = shortest; *c; c++)
-            if (*c == ',') *c = '.'; /* the process's locale may have a decimal comma */
-        if (ph_parse_double(shortest, &again) && again == value) break;
-    }
-    ph_text_append(text, "%s", shortest);
-}
-
 static bool within(const struct ph_option *option, double value) { return value >= option->low && value <= option->high; }
 
 static void describe_range(const struct ph_option *option, const char *what, struct ph_text *text) {
     ph_text_append(text, "%s from ", what);
-    print_number(option->low, text);
+    ph_text_append_number(text, option->low);
     ph_text_append(text, " to ");
-    print_number(option->high, text);
+    ph_text_append_number(text, option->high);
 }
 
 static bool whole_read(const struct ph_option *option, const char *text, void *value) {
@@ -56,7 +44,7 @@ static bool number_read(const struct ph_option *option, const char *text, void *
 
 static void number_print(const struct ph_option *option, const void *value, struct ph_text *text) {
     (void)option;
-    print_number(*(const double *)value, text);
+    ph_text_append_number(text, *(const double *)value);
 }
 
 static void number_describe(const struct ph_option *option, struct ph_text *text) {
@@ -166,7 +154,7 @@ static void numbers_print(const struct ph_option *option, const void *value, str
     (void)option;
     for (int i = 0; i < numbers->count; i++) {
         if (i) ph_text_append(text, ",");
-        print_number(numbers->values[i], text);
+        ph_text_append_number(text, numbers->values[i]);
     }
     if (numbers->list && numbers->count == 1) ph_text_append(text, ",");
 }
@@ -192,6 +180,22 @@ static void steps_describe(const struct ph_option *option, struct ph_text *text)
     ph_text_append(text, " and whole");
 }
 
+static bool schedule_read(const struct ph_option *option, const char *text, void *value) {
+    (void)option;
+    return ph_schedule_read(text, value);
+}
+
+static void schedule_print(const struct ph_option *option, const void *value, struct ph_text *text) {
+    (void)option;
+    ph_schedule_print(value, text);
+}
+
+static void schedule_describe(const struct ph_option *option, struct ph_text *text) {
+    (void)option;
+    ph_text_append(text, "constant, linear, cosine, or up to %d pairs SHARE:FACTOR with commas, shares rising in (0,1)",
+                   PH_SCHEDULE_ENTRIES);
+}
+
 #define KIND(name, printer) static const struct ph_option_kind name##_kind = {name##_read, printer##_print, name##_describe}
 KIND(whole, whole);
 KIND(number, number);
@@ -201,6 +205,7 @@ KIND(choice, choice);
 KIND(size, size);
 KIND(numbers, numbers);
 KIND(steps, numbers);
+KIND(schedule, schedule);
 
 /* ---- Choices ----------------------------------------------------------------------------------------------------- */
 
@@ -209,6 +214,11 @@ static const char *parameterisation_choice(int index) {
 }
 
 static const char *optimiser_choice(int index) { return ph_optimisers[index] ? ph_optimisers[index]->name : NULL; }
+
+static const char *normalise_choice(int index) { /* in the order of enum ph_normalisation */
+    static const char *const names[] = {"none", "mean", "rms", "l2", "progress", NULL};
+    return names[index];
+}
 
 static const char *transforms_choice(int index) {
     static const char *const names[] = {"standard", "none", NULL};
@@ -277,11 +287,56 @@ const struct ph_option ph_options[] = {
     {{"optimiser", "NAME", "adam", "optimiser", "how a gradient becomes a step"},
      PH_METHOD, &choice_kind, FIELD(optimiser), .choice = optimiser_choice},
     {{"learning-rate", "RATE", "0.05", "optimiser", "size of a step"},
-     PH_METHOD, &number_kind, FIELD(learning_rate), 0, 1e6},
+     PH_METHOD, &number_kind, FIELD(learning_rate), 0, 1e9},
+    {{"rate-limit", "RATE", "none", "optimiser", "with normalise=progress: no larger share of the gradient than this"},
+     PH_METHOD, &optional_kind, FIELD(rate_limit), 0, 1e9},
+    {{"momentum", "SHARE", "0", "optimiser", "sgd, normalised: how much of the last step goes on into the next"},
+     PH_METHOD, &number_kind, FIELD(momentum), 0, 0.9999},
+    {{"smoothing", "SHARE", "0.99", "optimiser", "rmsprop: how much of the running mean square is kept each step"},
+     PH_METHOD, &number_kind, FIELD(smoothing), 0, 0.9999},
+    {{"schedule", "FORM", "constant", "optimiser",
+      "the learning rate over the steps: constant, linear, cosine, or SHARE:FACTOR,... from that share of them on"},
+     PH_METHOD, &schedule_kind, FIELD(schedule)},
+    {{"warm-up", "N", "0", "optimiser", "steps in which the learning rate rises to its value"},
+     PH_METHOD, &whole_kind, FIELD(warm_up), 0, 10000000},
+    {{"normalise", "NAME", "none", "optimiser",
+      "what the gradient is divided by first: its mean size, rms, l2 norm, or its square (progress: a step should "
+      "raise the objective by the learning rate)"},
+     PH_METHOD, &choice_kind, FIELD(normalise), .choice = normalise_choice},
+    {{"gradient-blur", "PIXELS|A,B", "0", "optimiser",
+      "pixel: Gaussian blur of the gradient, deviation A at the first step to B at the last; 0: off"},
+     PH_METHOD, &numbers_kind, FIELD(gradient_blur), 0, 256},
+    {{"gradient-bands", "N", "0", "optimiser",
+      "pixel: bands of an octave that the gradient is split into, each of which moves alike; 0: off"},
+     PH_METHOD, &whole_kind, FIELD(gradient_bands), 0, 10},
     {{"steps", "N", "512", "optimiser", "optimisation steps"}, PH_METHOD, &whole_kind, FIELD(steps), 0, 10000000},
     {{"redirect-steps", "N", "16", "optimiser",
       "first steps in which silent units get a gradient that wakes them; 0: off"},
      PH_METHOD, &whole_kind, FIELD(redirect_steps), 0, 10000000},
+
+    {{"pixel-decay", "SHARE", "0", "step regularisers", "after each step: how much nearer to grey everything goes"},
+     PH_METHOD, &number_kind, FIELD(pixel_decay), 0, 1},
+    {{"blur", "PIXELS", "0", "step regularisers", "pixel: deviation of a Gaussian blur after every 'blur-every' steps"},
+     PH_METHOD, &number_kind, FIELD(blur), 0, 256},
+    {{"blur-every", "N", "4", "step regularisers", "steps from blur to blur"},
+     PH_METHOD, &whole_kind, FIELD(blur_every), 1, 10000000},
+    {{"clip-norm", "PERCENT", "0", "step regularisers",
+      "pixel: after each step, this share of the pixels, those nearest to grey, become grey"},
+     PH_METHOD, &number_kind, FIELD(clip_norm), 0, 100},
+    {{"clip-contribution", "PERCENT", "0", "step regularisers",
+      "pixel: after each step, this share of the pixels, those which matter least to the objective, become grey"},
+     PH_METHOD, &number_kind, FIELD(clip_contribution), 0, 100},
+
+    {{"stop-value", "VALUE", "none", "stopping",
+      "a picture rests once its objective has reached this, or with 'target' is this near to it"},
+     PH_PICTURE, &optional_kind, FIELD(stop_value), -1e30, 1e30},
+    {{"plateau", "N", "0", "stopping",
+      "a picture rests once N steps brought its objective nothing (a thousandth, smoothed); 0: never"},
+     PH_PICTURE, &whole_kind, FIELD(plateau), 0, 10000000},
+    {{"keep-best", "N", "0", "stopping", "look at the plain picture every N steps and give the best; 0: the last"},
+     PH_PICTURE, &whole_kind, FIELD(keep_best), 0, 10000000},
+    {{"attempts", "N", "1", "stopping", "pictures from this seed and those after it, of which the best is given"},
+     PH_PICTURE, &whole_kind, FIELD(attempts), 1, 1000},
 };
 
 const int ph_option_count = PH_COUNT(ph_options);

@@ -7,15 +7,7 @@
 
 #define AUTOMATIC_BATCH 8
 #define AUTOMATIC_BYTES (1e9) /* of activations and gradients in one batch */
-#define SILENT_STEPS 8        /* without any gradient before a warning */
-
-struct item {
-    bool failed;           /* a value or gradient stopped being finite ... */
-    bool value_failed;     /* ... which of them ... */
-    int64_t failed_at;     /* ... and at which step */
-    bool warned;
-    int64_t silent_since;  /* step at which the gradient became zero, -1 when it is not */
-};
+#define LBFGS_STRETCH 10      /* steps of an optimiser that runs itself under one view */
 
 struct batch {
     const struct ph_render *render;
@@ -26,8 +18,13 @@ struct batch {
     size_t item_size;          /* parameters of one item */
     float *parameters;         /* between programs, and for pictures on the way */
     float *values;             /* [count] objective on the transformed picture */
-    struct item items[PH_MAX_BATCH];
+    struct ph_watch items[PH_MAX_BATCH];
     struct ph_optimiser_state optimiser;
+    struct ph_refiner refiner;
+    float *best, *best_values; /* of the plain pictures looked at, with keep-best */
+    float *looked;             /* [count] values of a look */
+    bool alive;                /* some item still moves */
+    int attempt;
     struct ph_developer developer;
     struct ph_scene scene;
     struct ph_program *program;
@@ -43,57 +40,58 @@ static void draw_views(struct batch *b) {
         ph_transform_draw(b->render->recipe, &b->render->view, (uint32_t)b->step, matrices + 6 * n);
 }
 
-/* Largest size of a gradient; infinity or NAN where it is not finite. */
-static float gradient_size(const float *gradient, size_t count) {
-    float largest = 0;
-    for (size_t i = 0; i < count; i++) {
-        float size = fabsf(gradient[i]);
-        if (!(size <= largest)) largest = size;
-        if (!(size <= FLT_MAX)) return size;
-    }
-    return largest;
-}
-
-/* Notices what would otherwise end as a grey picture without a word. */
-static void item_check(struct batch *b, int n, const float *gradient) {
-    struct item *item = &b->items[n];
-    const char *objective = b->render->objectives[b->first + n].text;
-    float size = gradient_size(gradient, b->item_size), value = b->values[n];
-    if (item->failed) return;
-    if (!(fabsf(value) <= FLT_MAX) || !(size <= FLT_MAX)) {
-        item->failed = true;
-        item->value_failed = !(fabsf(value) <= FLT_MAX);
-        item->failed_at = b->step + 1;
-        return;
-    }
-    if (size > 0 || value == (float)b->render->recipe->target) {
-        item->silent_since = -1;
-        return;
-    }
-    if (item->silent_since < 0) item->silent_since = b->step;
-    if (item->warned || b->step < b->render->recipe->redirect_steps || b->step - item->silent_since + 1 < SILENT_STEPS)
-        return;
-    item->warned = true;
-    ph_log(b->context,
-           "objective '%s': the unit is silent, its gradient is zero since step %lld; try another seed, more "
-           "redirect-steps, or the layer before its activation",
-           objective, (long long)item->silent_since + 1);
-}
-
-static ph_status step_run(struct batch *b) {
-    draw_views(b);
+/* Forward, backward, and a look at what came out; *alive tells whether any item still moves. */
+static ph_status evaluate(struct batch *b, const float **gradient, bool *alive) {
     PH_TRY(ph_program_forward(b->program));
     PH_TRY(ph_program_backward(b->program));
     ph_program_read(b->program, b->scene.value, b->values);
-    const float *gradient = ph_program_gradient(b->program, b->scene.parameters);
-    bool alive = false;
+    *gradient = ph_program_gradient(b->program, b->scene.parameters);
+    bool intact = false;
+    *alive = false;
     for (int n = 0; n < b->count; n++) {
-        item_check(b, n, gradient + (size_t)n * b->item_size);
-        alive |= !b->items[n].failed;
+        struct ph_watch *item = &b->items[n];
+        ph_watch_step(item, b->render, b->first + n, n, &b->scene, b->program, b->step, b->values[n],
+                      *gradient + (size_t)n * b->item_size, b->item_size);
+        b->optimiser.resting[n] = item->rests;
+        intact |= !item->failed;
+        *alive |= !item->failed && !item->rests;
     }
-    if (!alive) return PH_ERROR_NUMERIC;
-    ph_optimiser_step(&b->optimiser, ph_program_input(b->program, b->scene.parameters), gradient);
+    return intact ? PH_OK : PH_ERROR_NUMERIC;
+}
+
+static ph_status step_run(struct batch *b, bool *alive) {
+    const ph_recipe *recipe = b->render->recipe;
+    float *parameters = ph_program_input(b->program, b->scene.parameters);
+    const float *gradient;
+    draw_views(b);
+    PH_TRY(evaluate(b, &gradient, alive));
+    if (!*alive) return PH_OK;
+    double rate = recipe->learning_rate *
+                  ph_schedule_factor(&recipe->schedule, recipe->warm_up, b->step, recipe->steps);
+    const float *prepared = ph_refiner_gradient(&b->refiner, b->step, gradient);
+    ph_optimiser_step(&b->optimiser, rate, parameters, prepared);
+    ph_refiner_parameters(&b->refiner, b->step, b->optimiser.resting, parameters, gradient);
     b->step++;
+    return PH_OK;
+}
+
+/* ---- The best so far --------------------------------------------------------------------------------------------- */
+
+static bool better(const ph_recipe *recipe, float value, float than) {
+    if (!(fabsf(value) <= FLT_MAX)) return false;
+    if (!(fabsf(than) <= FLT_MAX) || isnan(recipe->target)) return !(value <= than);
+    return fabs(value - recipe->target) < fabs(than - recipe->target);
+}
+
+/* Looks at the plain pictures of b->parameters and keeps those that are better than any before. */
+static ph_status best_look(struct batch *b) {
+    PH_TRY(ph_developer_values(&b->developer, b->parameters, b->looked));
+    for (int n = 0; n < b->count; n++) {
+        if (b->items[n].failed || !better(b->render->recipe, b->looked[n], b->best_values[n])) continue;
+        b->best_values[n] = b->looked[n];
+        memcpy(b->best + (size_t)n * b->item_size, b->parameters + (size_t)n * b->item_size,
+               b->item_size * sizeof *b->best);
+    }
     return PH_OK;
 }
 
@@ -108,13 +106,14 @@ static ph_status report(struct batch *b) {
         b->mark_step = b->step;
     }
     if (!b->callbacks || !b->callbacks->progress) return PH_OK;
-    int64_t steps = render->recipe->steps;
+    int64_t steps = render->recipe->steps * render->recipe->attempts;
+    int64_t step = render->recipe->steps * b->attempt + b->step;
     double batches_left = (double)(b->total - b->first - b->count) / b->count;
-    struct ph_progress progress = {.step = (int)b->step, .steps = (int)steps, .first = b->first, .count = b->count,
+    struct ph_progress progress = {.step = (int)step, .steps = (int)steps, .first = b->first, .count = b->count,
         .values = b->values, .steps_per_second = b->rate,
-        .seconds_left = b->rate > 0 ? ((double)(steps - b->step) + batches_left * (double)steps) / b->rate : -1};
+        .seconds_left = b->rate > 0 ? ((double)(steps - step) + batches_left * (double)steps) / b->rate : -1};
     if (b->callbacks->progress(b->callbacks->user, &progress)) return PH_OK;
-    return ph_fail(b->context, PH_ERROR_CANCELLED, "stopped after step %lld of %lld", (long long)b->step,
+    return ph_fail(b->context, PH_ERROR_CANCELLED, "stopped after step %lld of %lld", (long long)step,
                    (long long)steps);
 }
 
@@ -138,7 +137,8 @@ static ph_status snapshot(struct batch *b) {
 /* ---- A batch ----------------------------------------------------------------------------------------------------- */
 
 static ph_status program_create(struct batch *b) {
-    struct ph_program_request request = {.taps = &b->scene.value, .tap_count = 1, .loss = b->scene.loss,
+    int taps[] = {b->scene.value, b->scene.loss};
+    struct ph_program_request request = {.taps = taps, .tap_count = 2, .loss = b->scene.loss,
         .parameters = &b->scene.parameters, .parameter_count = 1};
     PH_TRY(ph_program_create(b->scene.graph, &request, &b->program));
     memcpy(ph_program_input(b->program, b->scene.parameters), b->parameters,
@@ -151,16 +151,56 @@ static void program_finish(struct batch *b) {
     ph_scene_finish(&b->scene);
 }
 
-/* Steps up to `end` with one program. */
+/* After each step: pictures on the way, the best so far, and the report. */
+static ph_status step_finish(struct batch *b) {
+    const ph_recipe *recipe = b->render->recipe;
+    PH_TRY(snapshot(b));
+    if (recipe->keep_best && b->step % recipe->keep_best == 0) {
+        parameters_keep(b);
+        PH_TRY(best_look(b));
+    }
+    return report(b);
+}
+
+static ph_status descent_evaluate(void *user, double *loss, const float **gradient) {
+    struct batch *b = user;
+    float value;
+    PH_TRY(evaluate(b, gradient, &b->alive));
+    ph_program_read(b->program, b->scene.loss, &value);
+    *loss = value;
+    return PH_OK;
+}
+
+/* A batch at rest ends the stretch as if it were stopped; the caller knows the difference by b->alive. */
+static ph_status descent_stepped(void *user) {
+    struct batch *b = user;
+    b->step++;
+    PH_TRY(step_finish(b));
+    return b->alive ? PH_OK : PH_ERROR_CANCELLED;
+}
+
+static void descent_restart(void *user) { draw_views(user); }
+
+static ph_status descent_run(struct batch *b, int64_t end) {
+    struct ph_descent descent = {.context = b->context, .count = b->item_size,
+        .parameters = ph_program_input(b->program, b->scene.parameters), .steps = end - b->step,
+        .stretch = LBFGS_STRETCH, .restart = descent_restart, .evaluate = descent_evaluate, .stepped = descent_stepped,
+        .user = b};
+    ph_status status = b->optimiser.optimiser->minimise(&descent);
+    return status == PH_ERROR_CANCELLED && !b->alive ? PH_OK : status;
+}
+
+/* Steps up to `end` with one program; fewer when every item has come to rest. */
 static ph_status stretch_run(struct batch *b, int64_t end) {
     ph_status status = program_create(b);
     b->mark_time = ph_seconds();
     b->mark_step = b->step;
-    while (!status && b->step < end) {
-        status = step_run(b);
-        if (!status) status = snapshot(b);
-        if (!status) status = report(b);
-    }
+    if (!status && b->optimiser.optimiser->minimise) status = descent_run(b, end);
+    else
+        while (!status && b->step < end && b->alive) {
+            status = step_run(b, &b->alive);
+            if (!status && b->alive) status = step_finish(b);
+        }
     if (b->program) parameters_keep(b);
     return status;
 }
@@ -175,7 +215,7 @@ static ph_status steps_run(struct batch *b) {
         if (!status) status = stretch_run(b, redirected ? first_steps : steps);
         program_finish(b);
     }
-    if (!status && b->step < steps) {
+    if (!status && b->alive && b->step < steps) {
         status = ph_scene_optimise(b->render, b->first, b->count, false, NULL, &b->scene);
         if (!status) status = stretch_run(b, steps);
         program_finish(b);
@@ -192,12 +232,23 @@ static ph_status batch_start(struct batch *b) {
     b->parameters = ph_alloc_array(size, sizeof *b->parameters);
     b->values = ph_alloc_array((size_t)b->count, sizeof *b->values);
     if (!b->parameters || !b->values) return ph_fail_memory(b->context);
+    if (recipe->keep_best) {
+        b->best = ph_alloc_array(size, sizeof *b->best);
+        b->best_values = ph_alloc_array(2 * (size_t)b->count, sizeof *b->best_values);
+        if (!b->best || !b->best_values) return ph_fail_memory(b->context);
+        b->looked = b->best_values + b->count;
+    }
+    b->alive = true;
     for (int n = 0; n < b->count; n++) {
         ph_parameterisation_start(recipe, b->parameters + (size_t)n * b->item_size, b->item_size);
         b->items[n].silent_since = -1;
+        if (recipe->keep_best) b->best_values[n] = NAN;
     }
     const struct ph_optimiser *optimiser = ph_optimisers[recipe->optimiser];
-    PH_TRY(ph_optimiser_start(b->context, optimiser, recipe->learning_rate, size, &b->optimiser));
+    PH_TRY(ph_optimiser_start(b->context, optimiser, b->count, b->item_size, &b->optimiser));
+    b->optimiser.momentum = recipe->momentum;
+    b->optimiser.smoothing = recipe->smoothing;
+    PH_TRY(ph_refiner_start(b->context, recipe, &b->render->view, b->count, b->item_size, &b->refiner));
     return ph_developer_start(b->render, b->first, b->count, &b->developer);
 }
 
@@ -205,30 +256,37 @@ static void batch_finish(struct batch *b) {
     program_finish(b);
     ph_developer_finish(&b->developer);
     ph_optimiser_finish(&b->optimiser);
+    ph_refiner_finish(&b->refiner);
+    ph_free(b->best);
+    ph_free(b->best_values);
     ph_free(b->parameters);
     ph_free(b->values);
 }
 
-/* Pictures of the items that did not fail, also when the call was stopped: then as they are now. */
+/* Pictures of the items that did not fail, also when the call was stopped: then as they are now, or as they were best. */
 static ph_status batch_develop(struct batch *b, bool stopped, ph_picture **pictures) {
-    PH_TRY(ph_developer_run(&b->developer, b->parameters, b->step, stopped, pictures));
-    for (int n = 0; n < b->count; n++) {
-        if (b->items[n].failed) ph_picture_destroy(&pictures[n]);
-        else if (!stopped && b->callbacks && b->callbacks->finished)
-            b->callbacks->finished(b->callbacks->user, b->first + n, pictures[n]);
+    const float *parameters = b->parameters;
+    if (b->best) {
+        PH_TRY(best_look(b));
+        parameters = b->best;
     }
+    PH_TRY(ph_developer_run(&b->developer, parameters, stopped ? b->step : b->render->recipe->steps, stopped, pictures));
+    for (int n = 0; n < b->count; n++)
+        if (b->items[n].failed) ph_picture_destroy(&pictures[n]);
     return PH_OK;
 }
 
 /* The text for the first item whose numbers were not finite: its picture is missing, the others are as they should. */
 static bool batch_failed(const struct batch *b) {
     for (int n = 0; n < b->count; n++) {
-        const struct item *item = &b->items[n];
+        const struct ph_watch *item = &b->items[n];
         if (!item->failed) continue;
         ph_fail(b->context, PH_ERROR_NUMERIC,
-                "objective '%s': its %s is not finite at step %lld; try a smaller learning rate or other preprocessing",
+                "objective '%s': its %s is not finite at step %lld%s%s%s; try a smaller learning rate or other "
+                "preprocessing",
                 b->render->objectives[b->first + n].text, item->value_failed ? "value" : "gradient",
-                (long long)item->failed_at);
+                (long long)item->failed_at, *item->culprit ? " (first in layer '" : "", item->culprit,
+                *item->culprit ? "')" : "");
         return true;
     }
     return false;
@@ -239,11 +297,54 @@ static ph_status batch_run(struct batch *b, ph_picture **pictures, bool *failed)
     if (!status) status = steps_run(b);
     bool stopped = status == PH_ERROR_CANCELLED;
     if (!status || stopped) {
-        ph_status developed = batch_develop(b, stopped, pictures + b->first);
+        ph_status developed = batch_develop(b, stopped, pictures);
         if (developed) status = developed;
     }
     *failed = (!status || status == PH_ERROR_NUMERIC) && batch_failed(b);
     batch_finish(b);
+    return status;
+}
+
+/* Puts the pictures of an attempt in the places of those that are not as good. */
+static void attempt_compare(const struct batch *b, const ph_recipe *recipe, int64_t *seeds, ph_picture **best,
+                            ph_picture **pictures) {
+    for (int n = 0; n < b->count; n++) {
+        if (pictures[n] && (!best[n] || better(recipe, pictures[n]->value, best[n]->value))) {
+            ph_picture_destroy(&best[n]);
+            best[n] = pictures[n];
+            seeds[n] = recipe->seed;
+        } else ph_picture_destroy(&pictures[n]);
+    }
+}
+
+/* As many renders as attempts were asked for, under seeds that follow each other; a picture is named finished when it is
+ * known to be the best. */
+static ph_status attempts_run(struct batch *b, struct ph_render *render, ph_picture **pictures, bool *failed) {
+    const ph_recipe *given = render->recipe;
+    ph_recipe recipe = *given; /* it borrows the texts, which name the seed that was given */
+    int64_t seeds[PH_MAX_BATCH];
+    ph_status status = PH_OK;
+    *failed = false;
+    render->recipe = &recipe;
+    for (int64_t i = 0; i < given->attempts && !status; i++, recipe.seed++) {
+        ph_picture *made[PH_MAX_BATCH] = {0};
+        struct batch attempt = *b;
+        bool now = false;
+        attempt.attempt = (int)i;
+        status = batch_run(&attempt, made, &now);
+        *failed |= now;
+        if (status == PH_ERROR_NUMERIC && i + 1 < given->attempts) status = PH_OK;
+        attempt_compare(b, &recipe, seeds, pictures + b->first, made);
+    }
+    render->recipe = given;
+    for (int n = 0; n < b->count && !status; n++) {
+        ph_picture *picture = pictures[b->first + n];
+        if (picture && given->attempts > 1)
+            ph_log(b->context, "objective '%s': the best of %lld attempts has seed %lld",
+                   render->objectives[b->first + n].text, (long long)given->attempts, (long long)seeds[n]);
+        if (picture && b->callbacks && b->callbacks->finished)
+            b->callbacks->finished(b->callbacks->user, b->first + n, picture);
+    }
     return status;
 }
 
@@ -268,6 +369,7 @@ static int alike_run(const struct ph_render *render, int first, int total, int l
 
 static ph_status batch_size(const struct ph_render *render, int first, int total, int *count) {
     int64_t limit = render->recipe->batch ? render->recipe->batch : AUTOMATIC_BATCH;
+    if (ph_optimisers[render->recipe->optimiser]->minimise) limit = 1; /* each finds its own step */
     *count = alike_run(render, first, total, (int)limit);
     if (render->recipe->batch || *count == 1) return PH_OK;
     struct ph_scene scene;
@@ -288,7 +390,7 @@ static ph_status objectives_run(struct ph_render *render, int total, const ph_re
         PH_TRY(batch_size(render, first, total, &count));
         struct batch batch = {.render = render, .callbacks = callbacks, .context = render->model->context,
             .first = first, .count = count, .total = total};
-        ph_status status = batch_run(&batch, pictures, &now);
+        ph_status status = attempts_run(&batch, render, pictures, &now);
         if (now && !failed) memcpy(message, render->model->context->error, sizeof message);
         failed |= now;
         if (status && status != PH_ERROR_NUMERIC) return status;

@@ -3,7 +3,7 @@
 #include <math.h>
 
 struct ph_shape ph_render_parameters(const struct ph_render *render, int64_t items) {
-    return ph_parameterisations[render->recipe->parameterisation]->shape(items, &render->view);
+    return ph_parameterisations[render->recipe->parameterisation]->shape(items, render->recipe, &render->view);
 }
 
 /* Everything behind the picture. */

@@ -12,6 +12,7 @@
 #include "graph/operations.h"
 #include "image/image.h"
 #include "model/model.h"
+#include "vis/optimiser.h"
 
 /* ---- recipe.c, options.c, preset.c -------------------------------------------------------------------------------- */
 
@@ -39,8 +40,21 @@ struct ph_recipe {
     double jitter, jitter_end;   /* pixels of a picture 224 wide */
     struct ph_numbers scale, rotate; /* one number: half the range */
     int64_t optimiser;           /* index in ph_optimisers */
-    double learning_rate;
+    double learning_rate, rate_limit; /* rate_limit NAN: none */
+    double momentum, smoothing;
+    struct ph_schedule schedule;
+    int64_t warm_up;
+    int64_t normalise;           /* enum ph_normalisation */
+    struct ph_numbers gradient_blur; /* deviation in pixels, or its first and last value */
+    int64_t gradient_bands;
     int64_t steps, redirect_steps;
+    int64_t plateau;             /* steps; 0: never */
+    double stop_value;           /* NAN: none */
+    int64_t keep_best;           /* steps between looks; 0: the last is kept */
+    int64_t attempts;
+    double pixel_decay, blur;
+    int64_t blur_every;
+    double clip_norm, clip_contribution; /* percentiles */
 };
 
 /* `option=value` lines of every option that shapes the picture and is not at its default. */
@@ -83,15 +97,16 @@ void ph_preprocessing_matrix(const ph_preprocessing *preprocessing, float *weigh
 /* The matrix of affine_warp for one item at one step. */
 void ph_transform_draw(const ph_recipe *recipe, const struct ph_view *view, uint32_t step, float matrix[6]);
 
-/* ---- parameterisation.c ------------------------------------------------------------------------------------------ */
+/* ---- parameterisation.c, parameterisations/ ------------------------------------------------------------------------ */
 
 struct ph_parameterisation {
     const char *name, *help;
-    struct ph_shape (*shape)(int64_t items, const struct ph_view *view); /* of the parameters */
+    struct ph_shape (*shape)(int64_t items, const ph_recipe *recipe, const struct ph_view *view); /* of the parameters */
     /* From parameters to planes [N,C,H,W], before colour. */
     ph_status (*build)(struct ph_graph *graph, const ph_recipe *recipe, const struct ph_view *view, int parameters,
                        int *out);
 };
+extern const struct ph_parameterisation ph_parameterisation_fourier, ph_parameterisation_pixel;
 extern const struct ph_parameterisation *const ph_parameterisations[]; /* NULL-terminated */
 /* Start values of one item: normal deviates of the recipe's spread, drawn with its seed. */
 void ph_parameterisation_start(const ph_recipe *recipe, float *values, size_t count);
@@ -161,30 +176,61 @@ struct ph_objective_scope {
 /* Appends the value [N] of `count` objectives that are alike, one for each batch item. */
 ph_status ph_objective_build(const struct ph_objective_scope *scope, int *value);
 
-/* ---- optimiser.c ------------------------------------------------------------------------------------------------- */
+/* ---- gradient.c, refiner.c: around the optimiser's step ------------------------------------------------- */
 
-struct ph_optimiser_state {
-    const ph_context *context;
-    const struct ph_optimiser *optimiser;
-    double learning_rate;
-    int64_t steps;   /* made so far */
-    size_t count;
-    float *moments;  /* optimiser->moments arrays of `count`, zero at the start */
+/* What the recipe asks to be done with the gradient before a step, and with the parameters after it. */
+struct ph_refiner {
+    ph_context *context;
+    const ph_recipe *recipe;
+    struct ph_view view;
+    enum ph_normalisation normalisation;
+    int items;
+    size_t item_size;
+    float *gradient;         /* [items * item_size], NULL when it is left as it is */
+    float *scratch;          /* [items * item_size * 3], likewise */
 };
 
-struct ph_optimiser {
-    const char *name, *help;
-    int moments;
-    /* Moves parameters[begin, end) against the gradient; state->steps counts this step already. */
-    void (*step)(const struct ph_optimiser_state *state, float *parameters, const float *gradient, size_t begin,
-                 size_t end);
-};
-extern const struct ph_optimiser *const ph_optimisers[]; /* NULL-terminated */
+/* Fails when the recipe asks for what only pixels have and the parameters are none. */
+ph_status ph_refiner_start(ph_context *context, const ph_recipe *recipe, const struct ph_view *view, int items,
+                           size_t item_size, struct ph_refiner *refiner);
+/* The gradient to step along. */
+const float *ph_refiner_gradient(struct ph_refiner *refiner, int64_t step, const float *gradient);
+/* After step `step`, counted from 0, along `gradient`; resting items stay as they are. */
+void ph_refiner_parameters(struct ph_refiner *refiner, int64_t step, const bool *resting, float *parameters,
+                           const float *gradient);
+void ph_refiner_finish(struct ph_refiner *refiner);
 
-ph_status ph_optimiser_start(ph_context *context, const struct ph_optimiser *optimiser, double learning_rate,
-                             size_t count, struct ph_optimiser_state *state);
-void ph_optimiser_step(struct ph_optimiser_state *state, float *parameters, const float *gradient);
-void ph_optimiser_finish(struct ph_optimiser_state *state);
+/* Divides by what `normalisation` names; a gradient of zeros stays as it is. */
+void ph_gradient_normalise(enum ph_normalisation normalisation, float *gradient, size_t count);
+/* Splits `planes` planes into `bands` of about an octave and divides each band by its root mean square. scratch[3 *
+ * planes * height * width]. */
+void ph_gradient_normalise_bands(float *gradient, int planes, int height, int width, int bands, float *scratch);
+/* Gaussian blur of each plane, in place; the border is reflected. scratch[height * width]. */
+void ph_planes_blur(float *data, int planes, int height, int width, double deviation, float *scratch);
+
+/* ---- watch.c: noticing what would otherwise end as a grey picture without a word --------------------------------- */
+
+struct ph_render;
+struct ph_scene;
+
+struct ph_watch {
+    bool failed;             /* a value or gradient stopped being finite ... */
+    bool value_failed;       /* ... which of them ... */
+    int64_t failed_at;       /* ... and at which step */
+    char culprit[128];       /* the first layer with a value that is not finite, "" when not known */
+    bool warned;
+    int64_t silent_since;    /* step at which the gradient vanished, -1 when it has not */
+    float first_size;        /* of the first gradient that was not zero */
+    float first_value;       /* of the objective */
+    bool rests;              /* has reached its value or a plateau and stays as it is */
+    double smooth, best;     /* running mean of the value, and its best */
+    int64_t best_at;
+};
+
+/* Takes notice of one item's value and gradient at step `step`, counted from 0. `program` is what just ran. */
+void ph_watch_step(struct ph_watch *watch, const struct ph_render *render, int objective, int item,
+                   const struct ph_scene *scene, struct ph_program *program, int64_t step, float value,
+                   const float *gradient, size_t count);
 
 /* ---- scene.c: the graphs of a render ----------------------------------------------------------------------------- */
 
@@ -234,6 +280,8 @@ ph_status ph_developer_start(const struct ph_render *render, int first, int coun
  * meant, which a fact in the recipe says. */
 ph_status ph_developer_run(struct ph_developer *developer, const float *parameters, int64_t step, bool stopped,
                            ph_picture **pictures);
+/* The objectives' values alone; values[count]. */
+ph_status ph_developer_values(struct ph_developer *developer, const float *parameters, float *values);
 void ph_developer_finish(struct ph_developer *developer);
 
 #endif

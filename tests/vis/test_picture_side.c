@@ -46,7 +46,7 @@ static void fourier_pictures_are_those_of_numpy(void **state) {
         assert_string_equal(fourier->name, "fourier");
         struct ph_graph *graph;
         int parameters, planes, picture;
-        struct ph_shape shape = fourier->shape(1, &view);
+        struct ph_shape shape = fourier->shape(1, recipe, &view);
         assert_int_equal(ph_graph_create(context, &graph), PH_OK);
         assert_int_equal(ph_graph_add_input(graph, NULL, PH_FLOAT, shape, &parameters), PH_OK);
         assert_int_equal(fourier->build(graph, recipe, &view, parameters, &planes), PH_OK);
@@ -92,7 +92,7 @@ static void start_has_the_expected_spread(void **state) {
     struct ph_view view = {.channels = 3, .height = 64, .width = 64};
     ph_recipe *recipe = recipe_of("");
     const struct ph_parameterisation *fourier = ph_parameterisations[recipe->parameterisation];
-    struct ph_shape shape = fourier->shape(1, &view);
+    struct ph_shape shape = fourier->shape(1, recipe, &view);
     int64_t count = ph_shape_size(&shape);
     float *spectrum = malloc((size_t)count * sizeof *spectrum);
     double sum = 0;
@@ -273,9 +273,9 @@ static void adam_walks_at_its_learning_rate(void **state) {
     static const float gradient[COUNT] = {1, -1, 1e-3f, -250, 0};
     float x[COUNT] = {0};
     struct ph_optimiser_state adam;
-    assert_int_equal(ph_optimiser_start(context, ph_optimisers[0], 0.05, COUNT, &adam), PH_OK);
+    assert_int_equal(ph_optimiser_start(context, ph_optimisers[0], 1, COUNT, &adam), PH_OK);
     for (int step = 1; step <= 100; step++) {
-        ph_optimiser_step(&adam, x, gradient);
+        ph_optimiser_step(&adam, 0.05, x, gradient);
         for (int i = 0; i < COUNT; i++) {
             double sign = gradient[i] > 0 ? 1 : gradient[i] < 0 ? -1 : 0;
             assert_float_equal(x[i], -0.05 * step * sign, 1e-5 * step);
@@ -290,10 +290,10 @@ static void adam_follows_its_definition(void **state) {
     enum { COUNT = 40000, STEPS = 20 };
     float *x = calloc(COUNT, sizeof *x), *gradient = calloc(COUNT, sizeof *gradient);
     struct ph_optimiser_state adam;
-    assert_int_equal(ph_optimiser_start(context, ph_optimisers[0], 0.05, COUNT, &adam), PH_OK);
+    assert_int_equal(ph_optimiser_start(context, ph_optimisers[0], 1, COUNT, &adam), PH_OK);
     for (int step = 1; step <= STEPS; step++) {
         for (int i = 0; i < COUNT; i++) gradient[i] = (float)sin(i + 0.7 * step * step);
-        ph_optimiser_step(&adam, x, gradient);
+        ph_optimiser_step(&adam, 0.05, x, gradient);
     }
     for (int i = 0; i < COUNT; i += 37) {
         double y = 0, m = 0, v = 0;

@@ -68,7 +68,7 @@ static void bad_values_are_refused_with_what_would_be_valid(void **state) {
         {"decorrelate", "yes", "true or false"}, {"parameterisation", "pixels", "fourier or pixel"},
         {"border", "gray", "grey, reflect or wrap"}, {"scale", "", "number"}, {"scale", ",", "number"},
         {"scale", "1,,2", "number"}, {"scale", "9", "8"}, {"snapshots", "1,0", "whole"}, {"snapshots", "1.5", "whole"},
-        {"batch", "65", "64"}, {"optimiser", "sgd", "adam"}, {"preset", "lucids", "lucid"}};
+        {"batch", "65", "64"}, {"optimiser", "sgdm", "adam, nadam"}, {"preset", "lucids", "lucid"}};
     ph_recipe *recipe = recipe_make();
     for (int i = 0; i < PH_COUNT(cases); i++) {
         assert_int_equal(ph_recipe_set(recipe, cases[i].name, cases[i].value), PH_ERROR_ARGUMENT);

@@ -1,0 +1,90 @@
+/* What a gradient goes through before a step: blur, bands made equal, normalisation. Sums are taken in order and in
+ * double, so a result depends on the gradient alone. */
+#include "vis/vis.h"
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+/* ---- Gaussian blur ----------------------------------------------------------------------------------------------- */
+
+#define MOST_TAPS 1024 /* on each side */
+
+/* Position `i` of `n`, reflected about the border's edge as often as it takes (scipy.ndimage's "reflect"). */
+static int reflected(int i, int n) {
+    int period = 2 * n, at = i % period;
+    if (at < 0) at += period;
+    return at < n ? at : period - 1 - at;
+}
+
+/* Weights of 0 and on; *taps beyond it, cut off at four deviations. */
+static void gaussian(double deviation, float *weights, int *taps) {
+    double sum = 0, exact[MOST_TAPS + 1];
+    *taps = PH_MIN((int)(4 * deviation + 0.5), MOST_TAPS);
+    for (int i = 0; i <= *taps; i++) {
+        exact[i] = exp(-0.5 * i * i / (deviation * deviation));
+        sum += (i ? 2 : 1) * exact[i];
+    }
+    for (int i = 0; i <= *taps; i++) weights[i] = (float)(exact[i] / sum);
+}
+
+/* One line of `n` elements that are `step` apart. */
+static void line_blur(const float *from, float *to, int n, size_t step, const float *weights, int taps) {
+    for (int i = 0; i < n; i++) {
+        float sum = weights[0] * from[(size_t)i * step];
+        bool inside = i >= taps && i + taps < n;
+        for (int t = 1; t <= taps; t++) {
+            int before = inside ? i - t : reflected(i - t, n), after = inside ? i + t : reflected(i + t, n);
+            sum += weights[t] * (from[(size_t)before * step] + from[(size_t)after * step]);
+        }
+        to[(size_t)i * step] = sum;
+    }
+}
+
+void ph_planes_blur(float *data, int planes, int height, int width, double deviation, float *scratch) {
+    float weights[MOST_TAPS + 1];
+    int taps;
+    if (!(deviation > 0)) return;
+    gaussian(deviation, weights, &taps);
+    for (int p = 0; p < planes; p++, data += (size_t)height * (size_t)width) {
+        for (int y = 0; y < height; y++)
+            line_blur(data + (size_t)y * (size_t)width, scratch + (size_t)y * (size_t)width, width, 1, weights, taps);
+        for (int x = 0; x < width; x++) line_blur(scratch + x, data + x, height, (size_t)width, weights, taps);
+    }
+}
+
+/* ---- Size -------------------------------------------------------------------------------------------------------- */
+
+void ph_gradient_normalise(enum ph_normalisation normalisation, float *gradient, size_t count) {
+    double absolute = 0, squares = 0;
+    if (normalisation == PH_NORMALISE_NONE) return;
+    for (size_t i = 0; i < count; i++) {
+        absolute += fabs((double)gradient[i]);
+        squares += (double)gradient[i] * gradient[i];
+    }
+    double size = normalisation == PH_NORMALISE_MEAN ? absolute / (double)count
+                  : normalisation == PH_NORMALISE_RMS ? sqrt(squares / (double)count)
+                  : normalisation == PH_NORMALISE_L2  ? sqrt(squares)
+                                                      : squares;
+    if (!(size > 0) || !(size <= DBL_MAX)) return;
+    for (size_t i = 0; i < count; i++) gradient[i] = (float)(gradient[i] / size);
+}
+
+/* Differences of Gaussians whose deviations double; what is left is the last band. The idea is that of the Laplacian
+ * pyramid gradient of TensorFlow's DeepDream tutorial (lap_normalize), without its decimation. */
+void ph_gradient_normalise_bands(float *gradient, int planes, int height, int width, int bands, float *scratch) {
+    size_t count = (size_t)planes * (size_t)height * (size_t)width;
+    float *coarse = scratch, *band = scratch + count, *line = scratch + 2 * count;
+    double deviation = 1;
+    memcpy(coarse, gradient, count * sizeof *coarse);
+    memset(gradient, 0, count * sizeof *gradient);
+    /* `coarse` holds what is not in a band yet. */
+    for (int b = 0; b < bands; b++, deviation *= 2) {
+        memcpy(band, coarse, count * sizeof *band);
+        if (b < bands - 1) {
+            ph_planes_blur(coarse, planes, height, width, deviation, line);
+            for (size_t i = 0; i < count; i++) band[i] -= coarse[i];
+        }
+        ph_gradient_normalise(PH_NORMALISE_RMS, band, count);
+        for (size_t i = 0; i < count; i++) gradient[i] += band[i];
+    }
+}

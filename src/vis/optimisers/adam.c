@@ -1,0 +1,66 @@
+/* Adam and NAdam. */
+#include "vis/optimiser.h"
+#include <math.h>
+
+#define BETA1 0.9
+#define BETA2 0.999
+#define EPSILON 1e-8
+
+/* ---- adam: Kingma and Ba 2014, algorithm 1, in PyTorch's form (epsilon is added to the corrected root) ----------- */
+
+static void adam_step(const struct ph_optimiser_state *state, float *parameters, const float *gradient, size_t begin,
+                      size_t end) {
+    float *restrict x = parameters, *restrict m = state->moments, *restrict v = state->moments + state->count;
+    const float *restrict g = gradient;
+    double t = (double)state->steps;
+    const float rate = (float)(state->rate / (1 - pow(BETA1, t)));
+    const float root = (float)(1 / sqrt(1 - pow(BETA2, t)));
+    const float b1 = (float)BETA1, c1 = (float)(1 - BETA1);
+    const float b2 = (float)BETA2, c2 = (float)(1 - BETA2);
+    const float epsilon = (float)EPSILON;
+    for (size_t i = begin; i < end; i++) {
+        m[i] = b1 * m[i] + c1 * g[i];
+        v[i] = b2 * v[i] + c2 * (g[i] * g[i]);
+        x[i] -= rate * m[i] / (sqrtf(v[i]) * root + epsilon);
+    }
+}
+
+const struct ph_optimiser ph_optimiser_adam = {
+    .name = "adam",
+    .help = "steps of about the learning rate along the running mean of the gradient (Kingma and Ba 2014)",
+    .moments = 2, .step = adam_step,
+};
+
+/* ---- nadam: Dozat 2016, "Incorporating Nesterov momentum into Adam", as in PyTorch and Keras --------------------- */
+
+#define DECAY 0.004 /* of the momentum's warm-up */
+
+static double momentum(double t) { return BETA1 * (1 - 0.5 * pow(0.96, t * DECAY)); }
+
+static void nadam_begin(struct ph_optimiser_state *state) {
+    state->product = (state->steps == 1 ? 1 : state->product) * momentum((double)state->steps);
+}
+
+static void nadam_step(const struct ph_optimiser_state *state, float *parameters, const float *gradient, size_t begin,
+                       size_t end) {
+    float *restrict x = parameters, *restrict m = state->moments, *restrict v = state->moments + state->count;
+    const float *restrict g = gradient;
+    double t = (double)state->steps, now = momentum(t), next = momentum(t + 1);
+    const float ahead = (float)(state->rate * next / (1 - state->product * next));
+    const float here = (float)(state->rate * (1 - now) / (1 - state->product));
+    const float root = (float)(1 / sqrt(1 - pow(BETA2, t)));
+    const float b1 = (float)BETA1, c1 = (float)(1 - BETA1);
+    const float b2 = (float)BETA2, c2 = (float)(1 - BETA2);
+    const float epsilon = (float)EPSILON;
+    for (size_t i = begin; i < end; i++) {
+        m[i] = b1 * m[i] + c1 * g[i];
+        v[i] = b2 * v[i] + c2 * (g[i] * g[i]);
+        x[i] -= (ahead * m[i] + here * g[i]) / (sqrtf(v[i]) * root + epsilon);
+    }
+}
+
+const struct ph_optimiser ph_optimiser_nadam = {
+    .name = "nadam",
+    .help = "adam that looks one step ahead (Dozat 2016): what MACO and Horama use",
+    .moments = 2, .begin = nadam_begin, .step = nadam_step,
+};

@@ -1,0 +1,20 @@
+/* pixel: the picture itself. */
+#include "vis/vis.h"
+
+static struct ph_shape pixel_shape(int64_t items, const ph_recipe *recipe, const struct ph_view *view) {
+    (void)recipe;
+    return PH_SHAPE(items, view->channels, view->height, view->width);
+}
+
+static ph_status pixel_build(struct ph_graph *graph, const ph_recipe *recipe, const struct ph_view *view,
+                             int parameters, int *out) {
+    (void)graph, (void)recipe, (void)view;
+    *out = parameters;
+    return PH_OK;
+}
+
+const struct ph_parameterisation ph_parameterisation_pixel = {
+    .name = "pixel",
+    .help = "the pixels themselves: each frequency as the gradient has it, which is mostly noise",
+    .shape = pixel_shape, .build = pixel_build,
+};

@@ -1,0 +1,169 @@
+/* What goes wrong in a render, and when a picture is done: numbers that are not finite, a gradient that vanishes or
+ * explodes, an objective that does not move, a plateau, a value reached. A grey picture never comes without a word. */
+#include "vis/vis.h"
+#include <float.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#define VANISHED_STEPS 8     /* without any gradient to speak of before a warning */
+#define VANISHED_SIZE 1e-9f  /* optimisers that divide by the gradient's size add 1e-8 to it */
+#define EXPLODED_GROWTH 1e6f /* of the gradient's first size */
+#define STILL_STEPS 32       /* with an objective that has not moved before a warning */
+
+/* Largest size of a gradient; infinity or NAN where it is not finite. */
+static float gradient_size(const float *gradient, size_t count) {
+    float largest = 0;
+    for (size_t i = 0; i < count; i++) {
+        float size = fabsf(gradient[i]);
+        if (!(size <= largest)) largest = size;
+        if (!(size <= FLT_MAX)) return size;
+    }
+    return largest;
+}
+
+/* ---- Which layer ------------------------------------------------------------------------------------------------- */
+
+enum trouble { NOT_FINITE, ALL_ZERO };
+
+static bool has_trouble(enum trouble trouble, const float *values, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        if (trouble == NOT_FINITE && !(fabsf(values[i]) <= FLT_MAX)) return true;
+        if (trouble == ALL_ZERO && values[i] != 0) return false;
+    }
+    return trouble == ALL_ZERO;
+}
+
+/* Copies what the scene was fed into another program of the same graph. */
+static void inputs_copy(const struct ph_graph *graph, struct ph_program *from, struct ph_program *to) {
+    for (int v = 0; v < graph->value_count; v++) {
+        if (graph->values[v].data || graph->values[v].node != PH_ABSENT) continue;
+        const float *source = ph_program_input(from, v);
+        float *target = ph_program_input(to, v);
+        if (source && target) memcpy(target, source, (size_t)ph_shape_size(&graph->values[v].shape) * sizeof *target);
+    }
+}
+
+/* The first layer behind the picture whose values for `item` are in trouble. The program that ran keeps only what its
+ * backward pass needs, so another one runs that keeps every layer: slow, but once. Without memory there is no answer. */
+static void layer_find(const struct ph_scene *scene, struct ph_program *program, int item, enum trouble trouble,
+                       char *name, size_t size) {
+    const struct ph_graph *graph = scene->graph;
+    int items = (int)graph->values[scene->value].shape.dims[0], count = 0;
+    int *taps = ph_alloc_array((size_t)graph->node_count + 1, sizeof *taps);
+    struct ph_program *all = NULL;
+    float *values = NULL;
+    size_t most = 0;
+    if (!taps) return;
+    for (int n = 0; n < graph->node_count; n++) {
+        int value = graph->nodes[n].outputs[0];
+        const struct ph_value *record = &graph->values[value];
+        if (value <= scene->picture || value >= scene->value || record->type != PH_FLOAT || record->data) continue;
+        if (record->shape.rank < 2 || record->shape.dims[0] != items) continue;
+        most = PH_MAX(most, (size_t)ph_shape_size(&record->shape));
+        taps[count++] = value;
+    }
+    char kept[sizeof graph->context->error]; /* what fails here is no failure of the render */
+    memcpy(kept, graph->context->error, sizeof kept);
+    struct ph_program_request request = {.taps = taps, .tap_count = count, .loss = PH_ABSENT};
+    if (count && !ph_program_create(graph, &request, &all)) values = ph_alloc_array(most, sizeof *values);
+    if (values) {
+        inputs_copy(graph, program, all);
+        bool ran = !ph_program_forward(all);
+        for (int i = 0; i < count && ran; i++) {
+            size_t elements = (size_t)ph_shape_size(&graph->values[taps[i]].shape) / (size_t)items;
+            ph_program_read(all, taps[i], values);
+            if (!has_trouble(trouble, values + (size_t)item * elements, elements)) continue;
+            snprintf(name, size, "%s", graph->values[taps[i]].name);
+            break;
+        }
+    }
+    memcpy(graph->context->error, kept, sizeof kept);
+    ph_program_destroy(&all);
+    ph_free(values);
+    ph_free(taps);
+}
+
+/* ---- One step ---------------------------------------------------------------------------------------------------- */
+
+static void warn(struct ph_watch *watch, const struct ph_render *render, int objective, const char *what) {
+    watch->warned = true;
+    ph_log(render->model->context, "objective '%s': %s", render->objectives[objective].text, what);
+}
+
+static void check_gradient(struct ph_watch *watch, const struct ph_render *render, int objective, int item,
+                           const struct ph_scene *scene, struct ph_program *program, int64_t step, float size) {
+    char text[512];
+    if (watch->first_size == 0) watch->first_size = size;
+    if (size > VANISHED_SIZE) watch->silent_since = -1;
+    else if (watch->silent_since < 0) watch->silent_since = step;
+    if (watch->warned) return;
+    if (watch->silent_since >= 0 && step >= render->recipe->redirect_steps &&
+        step - watch->silent_since + 1 >= VANISHED_STEPS) {
+        char layer[128] = "";
+        if (size == 0) layer_find(scene, program, item, ALL_ZERO, layer, sizeof layer);
+        snprintf(text, sizeof text,
+                 "the %s since step %lld%s%s%s; try another seed, more redirect-steps, or the layer before its activation",
+                 size > 0 ? "gradient has vanished: it is below 1e-9" : "unit is silent, its gradient is zero",
+                 (long long)watch->silent_since + 1, *layer ? " (layer '" : "", layer, *layer ? "' is all zero)" : "");
+        warn(watch, render, objective, text);
+    } else if (size > EXPLODED_GROWTH * watch->first_size) {
+        snprintf(text, sizeof text,
+                 "the gradient explodes: at step %lld it is %.3g times as large as at first; try a smaller learning "
+                 "rate, 'normalise', or the optimiser adam",
+                 (long long)step + 1, (double)(size / watch->first_size));
+        warn(watch, render, objective, text);
+    }
+}
+
+/* An objective that is moved by no step although there is a gradient. */
+static void check_start(struct ph_watch *watch, const struct ph_render *render, int objective, int64_t step,
+                        float value) {
+    char text[512];
+    if (step == 0) watch->first_value = value;
+    if (step != render->recipe->redirect_steps + STILL_STEPS || watch->warned || watch->rests) return;
+    if (fabsf(value - watch->first_value) > 1e-6f * fabsf(watch->first_value)) return;
+    snprintf(text, sizeof text,
+             "it is %g since the first of %lld steps: nothing moves it; try a larger learning rate or spread, or another "
+             "seed",
+             (double)value, (long long)step + 1);
+    warn(watch, render, objective, text);
+}
+
+static bool reached(const ph_recipe *recipe, double value) {
+    if (isnan(recipe->stop_value)) return false;
+    return isnan(recipe->target) ? value >= recipe->stop_value : fabs(value - recipe->target) <= recipe->stop_value;
+}
+
+/* Of the running mean, for single values jump with the view: with every tenth of what a step brings. */
+static bool at_plateau(struct ph_watch *watch, const ph_recipe *recipe, int64_t step, double value) {
+    double good = isnan(recipe->target) ? value : -fabs(value - recipe->target);
+    watch->smooth = step ? watch->smooth + 0.1 * (good - watch->smooth) : good;
+    if (!step || watch->smooth > watch->best + 1e-3 * fabs(watch->best)) {
+        watch->best = watch->smooth;
+        watch->best_at = step;
+    }
+    return recipe->plateau && step - watch->best_at >= recipe->plateau;
+}
+
+void ph_watch_step(struct ph_watch *watch, const struct ph_render *render, int objective, int item,
+                   const struct ph_scene *scene, struct ph_program *program, int64_t step, float value,
+                   const float *gradient, size_t count) {
+    const ph_recipe *recipe = render->recipe;
+    if (watch->failed || watch->rests) return;
+    float size = gradient_size(gradient, count);
+    if (!(fabsf(value) <= FLT_MAX) || !(size <= FLT_MAX)) {
+        watch->failed = true;
+        watch->value_failed = !(fabsf(value) <= FLT_MAX);
+        watch->failed_at = step + 1;
+        layer_find(scene, program, item, NOT_FINITE, watch->culprit, sizeof watch->culprit);
+        return;
+    }
+    bool done = reached(recipe, value), flat = at_plateau(watch, recipe, step, value);
+    if (value != (float)recipe->target) check_gradient(watch, render, objective, item, scene, program, step, size);
+    check_start(watch, render, objective, step, value);
+    if (!done && !flat) return;
+    watch->rests = true;
+    ph_log(render->model->context, "objective '%s': %s after step %lld: %g", render->objectives[objective].text,
+           done ? "the value is reached" : "nothing is gained any more", (long long)step, (double)value);
+}
