@@ -28,6 +28,7 @@ enum {
     CLI_WRITE = 1 << 5,   /* writes files */
     CLI_NETWORK = 1 << 6, /* loads a network */
     CLI_RECIPE = 1 << 7,  /* the library's recipe table */
+    CLI_SOLVE = 1 << 9,
     CLI_COMMON = 1 << 8,  /* every command */
 };
 
@@ -36,6 +37,9 @@ struct cli_settings {
     const char *model, *labels, *input, *input_mean, *input_scale, *input_deviation, *channel_order;
     const char *output, *recipe, *expect, *fit, *layer, *gradient, *plan, *instruction_set;
     bool any_profile, force, json, quiet, help, save, time;
+    const char *start, *fix, *bounds, *whole, *constraint, *ball, *goal, *method, *solve_precision;
+    bool minimise;
+    int restarts, evaluations, top_solutions, start_seed;
     int threads, top;
 };
 
@@ -76,7 +80,7 @@ struct cli {
 /* Table rows by index, NULL behind the last one. */
 const struct cli_command *cli_command_at(int index);
 const struct cli_option *cli_option_at(int index);
-extern const struct cli_command cli_render, cli_classify, cli_inspect, cli_activations, cli_list;
+extern const struct cli_command cli_render, cli_classify, cli_inspect, cli_activations, cli_solve, cli_list;
 
 /* Reads everything behind the command's name into `cli`: CLI_DONE or CLI_USAGE with the reason printed. */
 int cli_options_parse(struct cli *cli, int count, char **words);

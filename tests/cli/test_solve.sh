@@ -1,0 +1,57 @@
+#!/bin/sh
+# phosphene solve: known optima, variables by name, restrictions, files in and out, and what is wrong with them.
+. "$(dirname "$0")/common.sh"
+data=$source/tests/solve/data
+
+run 0 solve y:0 -m "$data/himmelblau.onnx" --minimise --bounds -6,6 --top 4 --json
+json stdout 16 starts
+json stdout 0 failed
+[ "$("$json_value" stdout solutions 3 objective | cut -c 1)" != "" ] || fail "four minima are wanted"
+run 0 solve y:0 -m "$data/himmelblau.onnx" --minimise --bounds -6,6 --top 4 -o minima.csv --quiet
+silent stdout
+[ "$(wc -l <minima.csv)" -eq 5 ] || fail "minima.csv has no four rows"
+[ "$(head -n 1 minima.csv)" = 'x[0],x[1],objective' ] || fail "the header of minima.csv"
+run 1 solve y:0 -m "$data/himmelblau.onnx" --minimise --bounds -6,6 -o minima.csv
+says stderr "exists already"
+run 0 solve y:0 -m "$data/himmelblau.onnx" --minimise --bounds -6,6 --top 2 -o minima.npy
+[ "$(head -c 6 minima.npy | od -An -tx1 | tr -d ' \n')" = 934e554d5059 ] || fail "minima.npy is no NumPy file"
+
+# Columns of a table give names.
+printf 'width, "height, m" ,depth\n1,1,1\n2,2,2\n' >start.csv
+run 0 solve y:0 -m "$data/two_inputs.onnx" --minimise --start a=start.csv --fix 'b=2; width=5' --whole depth -o out.csv
+says stdout width
+[ "$(head -n 1 out.csv)" = 'width,"height, m",depth,b[0],b[1],b[2],objective' ] || fail "the header of out.csv"
+grep -q '^5,1.5[0-9]*,[12],2,2,2,' out.csv || grep -q '^5,1.4999[0-9]*,[12],2,2,2,' out.csv || fail "out.csv: $(tail -n 1 out.csv)"
+run 0 solve y:0 -m "$data/quadratic.onnx" --minimise --constraint '2*x[0] + 2*x[1] = 0' --json
+json stdout 0 failed
+run 0 solve y:0 -m "$data/monotone.onnx" --bounds 0,1 --target 2 --ball inf:0.5
+
+# Mistakes, each named.
+mistake() { # CODE TEXT ARGUMENTS...
+    wanted_code=$1 wanted_text=$2
+    shift 2
+    run "$wanted_code" solve y:0 -m "$data/two_inputs.onnx" "$@"
+    says stderr "$wanted_text"
+}
+mistake 2 "there is no variable 'c'" --bounds c=0,1
+mistake 2 "a[0:3], b[0:3]" --fix 'a[3]'
+mistake 2 "exclude everything" --bounds 3,1
+mistake 2 "is not LOW,HIGH" --bounds 3
+mistake 2 "is not a number" --bounds a=x,1
+mistake 2 "none of <=, >=, =" --constraint 'a[0] < 1'
+mistake 2 "neither 2:RADIUS nor inf:RADIUS" --ball 3:1
+mistake 2 "exclude each other" --minimise --target 1
+mistake 2 "no input 'c'" --start c=start.csv
+mistake 2 "neither in .npy nor in .csv" --start start.txt
+mistake 2 "neither in .csv nor in .npy" -o result.txt
+mistake 1 "auto, " --method newton
+printf 'p,q,r\n1,2,x\n' >bad.csv
+mistake 1 "row 1, column 'r': 'x' is not a finite number" --start bad.csv
+printf 'p,q,r\n1,2\n' >bad.csv
+mistake 1 "row 1 has fewer" --start bad.csv
+printf '1,2,3\n1,2,3\n' >bad.csv
+mistake 1 "must name the columns" --start bad.csv
+printf 'p,q\n1,2\n' >bad.csv
+mistake 1 "2 columns; input 'a' has 3" --start bad.csv
+mistake 1 "nothing to search" --fix all
+finish
