@@ -270,9 +270,9 @@ static ph_status examine(ph_model *model, bool known) {
     if (!status) status = classes_find(model, graph);
     if (!status && !known) {
         model->preprocessing = ph_preprocessing_guess(model, graph, input);
-        /* The embedded network's is known to be right. */
+        /* The embedded network's is known to be right; what takes no pictures needs none. */
         if (!model->path) model->preprocessing.guessed[0] = 0;
-        else ph_log(context, "preprocessing: %s, a guess: %s", model->preprocessing.preset, model->preprocessing.guessed);
+        else if (picture) ph_log(context, "preprocessing: %s, a guess: %s", model->preprocessing.preset, model->preprocessing.guessed);
     }
     ph_graph_destroy(&graph);
     return status;
@@ -282,7 +282,7 @@ static void examine_log(const ph_model *model) {
     if (model->unsupported)
         ph_log(model->context, "only a part of the network can be computed, %d layers: %s", model->layer_name_count,
                model->unsupported);
-    int count = model->format->input_count(model->parsed);
+    int count = model->default_input.rank == 4 ? model->format->input_count(model->parsed) : 0;
     for (int i = 0; i < count; i++)
         if (i != model->input)
             ph_log(model->context, "input '%s' is fed zeros; the picture goes to '%s'", model->format->input(model->parsed, i).name,

@@ -456,6 +456,7 @@ ph_preprocessing ph_preprocessing_guess(const struct ph_model *model, const stru
     static const char *const tf_producers[] = {"tf2onnx", "keras", "tensorflow", "tflite"};
     for (int i = 0; i < PH_COUNT(tf_producers); i++)
         if (strcasestr(producer, tf_producers[i])) return guess(model, "tf", "the file was written by %.60s", producer);
+    if (model->channels_last) return guess(model, "tf", "its pictures are [N,H,W,C], as Keras and TensorFlow have them");
     if (strcasestr(producer, "pytorch")) return guess(model, "torch", "the file was written by %.60s", producer);
     if (names_are_torch(model, graph)) return guess(model, "torch", "its tensors are named as PyTorch names them");
     return guess(model, "torch", "nothing in the file says; this is the commonest");
