@@ -16,11 +16,11 @@
 #define PH_OPERATION_LIST(X) \
     /* convolution.c */ X(convolution) X(convolution_transpose) \
     /* matrix.c */ X(gemm) X(matmul) \
-    /* pool.c */ X(max_pool) X(average_pool) X(global_average_pool) X(global_max_pool) \
+    /* pool.c */ X(max_pool) X(softened_max_pool) X(average_pool) X(global_average_pool) X(global_max_pool) \
     /* response_norm.c */ X(local_response_norm) \
     /* norm.c */ X(batch_norm) X(instance_norm) X(group_norm) X(layer_norm) \
-    /* activation.c */ X(relu) X(redirected_relu) X(leaky_relu) X(prelu) X(clip) X(redirected_clip) X(sigmoid) \
-        X(hard_sigmoid) X(hard_swish) X(silu) X(mish) X(tanh) X(elu) X(selu) X(celu) X(gelu) X(softplus) X(softsign) \
+    /* activation.c */ X(relu) X(redirected_relu) X(leaky_relu) X(prelu) X(clip) X(redirected_clip) X(ruled_clip) \
+        X(sigmoid) X(hard_sigmoid) X(hard_swish) X(silu) X(mish) X(tanh) X(elu) X(selu) X(celu) X(gelu) X(softplus) X(softsign) \
         X(thresholded_relu) X(shrink) \
     /* unary.c */ X(erf) X(exp) X(log) X(sqrt) X(abs) X(neg) X(reciprocal) X(sin) X(cos) X(tan) X(asin) X(acos) \
         X(atan) X(sinh) X(cosh) X(asinh) X(acosh) X(atanh) X(floor) X(ceil) X(round) X(sign) X(not) X(isnan) \
@@ -51,7 +51,7 @@ struct ph_convolution_attributes {
 /* ---- matrix.c: gemm y = alpha op(A) op(B) + beta C (C broadcast, optional); matmul is NumPy's ------------------------ */
 struct ph_gemm_attributes { double alpha, beta; bool transpose_a, transpose_b; };
 
-/* ---- pool.c ---------------------------------------------------------------------------------------------------------- */
+/* ---- pool.c: softened_max_pool has the backward of an average over the elements inside the picture ----------------- */
 struct ph_pool_attributes {
     int64_t kernel[PH_SPATIAL], stride[PH_SPATIAL], dilation[PH_SPATIAL];
     int64_t pad_begin[PH_SPATIAL], pad_end[PH_SPATIAL];
@@ -72,12 +72,19 @@ struct ph_norm_attributes { double epsilon; int64_t groups; int64_t axis; };
 /* ---- activation.c ------------------------------------------------------------------------------------------------------
  * redirected_relu, redirected_clip: same forward; where the plain rule would pass no gradient at all for a whole batch
  * item, it goes to the inactive elements it would move towards activity (lucid, redirected_relu_grad). The gradient of
- * the program's loss is maximised or minimised by the caller; the loss here is always MINIMISED. */
+ * the program's loss is maximised or minimised by the caller; the loss here is always MINIMISED.
+ * ruled_clip: forward of clip; its backward passes what the rule says. */
+enum ph_backward_rule {
+    PH_RULE_PLAIN,
+    PH_RULE_GUIDED,        /* where the element is active and the loss asks it to rise */
+    PH_RULE_DECONVOLUTION, /* where the loss asks it to rise, active or not */
+};
 struct ph_activation_attributes {
     double alpha;     /* leaky_relu, elu, selu, celu, hard_sigmoid; the threshold of thresholded_relu and shrink */
     double beta;      /* selu's gamma, hard_sigmoid's offset, shrink's bias */
     double low, high; /* clip; -HUGE_VAL and HUGE_VAL where open */
     bool tanh;        /* gelu: the tanh approximation */
+    enum ph_backward_rule rule; /* ruled_clip */
 };
 
 /* ---- reduce.c: axes non-negative after the importer; axis_count 0 means all ------------------------------------------- */

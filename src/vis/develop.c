@@ -5,31 +5,33 @@
 #include <string.h>
 
 static ph_status printer_create(struct ph_developer *d) {
-    const struct ph_render *render = d->render;
-    const ph_recipe *recipe = render->recipe;
-    int planes;
+    const struct ph_render *render = &d->render;
     PH_TRY(ph_graph_create(render->model->context, &d->graph));
     PH_TRY(ph_graph_add_input(d->graph, NULL, PH_FLOAT, ph_render_parameters(render, d->count), &d->parameters));
-    const struct ph_parameterisation *parameterisation = ph_parameterisations[recipe->parameterisation];
-    PH_TRY(parameterisation->build(d->graph, recipe, &render->view, d->parameters, &planes));
-    PH_TRY(ph_colour_build(d->graph, recipe->decorrelate, planes, &d->picture));
+    PH_TRY(ph_canvas_build(render, d->graph, d->parameters, &d->picture));
     struct ph_program_request request = {.taps = &d->picture, .tap_count = 1, .loss = PH_ABSENT};
     return ph_program_create(d->graph, &request, &d->printer);
 }
 
 static ph_status evaluator_create(struct ph_developer *d) {
-    PH_TRY(ph_scene_evaluate(d->render, d->first, d->count, &d->evaluation));
+    PH_TRY(ph_scene_evaluate(&d->render, d->first, d->count, &d->evaluation));
     struct ph_program_request request = {.taps = &d->evaluation.value, .tap_count = 1, .loss = PH_ABSENT};
     return ph_program_create(d->evaluation.graph, &request, &d->evaluator);
 }
 
 static size_t item_size(const struct ph_developer *d) {
-    const struct ph_view *view = &d->render->view;
-    return (size_t)view->channels * (size_t)view->height * (size_t)view->width;
+    const struct ph_view *view = &d->render.view;
+    return (size_t)ph_canvas_channels(&d->render) * (size_t)view->height * (size_t)view->width;
 }
 
 ph_status ph_developer_start(const struct ph_render *render, int first, int count, struct ph_developer *developer) {
-    *developer = (struct ph_developer){.render = render, .first = first, .count = count};
+    *developer = (struct ph_developer){.render = *render, .first = first, .count = count};
+    if (render->recipe->print_size.width) {
+        struct ph_view *view = &developer->render.view;
+        view->height = (int)render->recipe->print_size.height;
+        view->width = (int)render->recipe->print_size.width;
+        ph_view_fit(view);
+    }
     ph_status status = ph_recipe_clone(render->recipe, &developer->recipe);
     if (!status) {
         developer->pixels = ph_alloc_array((size_t)count * sizeof *developer->pixels, item_size(developer));
@@ -66,7 +68,7 @@ static ph_status evaluate(struct ph_developer *d) {
 
 /* Fills d->pixels and d->values. */
 static ph_status print(struct ph_developer *d, const float *parameters) {
-    struct ph_shape shape = ph_render_parameters(d->render, d->count);
+    struct ph_shape shape = ph_render_parameters(&d->render, d->count);
     memcpy(ph_program_input(d->printer, d->parameters), parameters, (size_t)ph_shape_size(&shape) * sizeof *parameters);
     PH_TRY(ph_program_forward(d->printer));
     ph_program_read(d->printer, d->picture, d->pixels);
@@ -92,12 +94,12 @@ static void append_fact(struct ph_text *text, const char *key, const char *value
 }
 
 static ph_status recipe_write(const struct ph_developer *d, int item, float value, bool stopped, char **recipe) {
-    const ph_model *model = d->render->model;
+    const ph_model *model = d->render.model;
     const ph_preprocessing *preprocessing = &model->preprocessing;
     struct ph_text text = {0};
     ph_recipe_print(d->recipe, &text);
     append_fact(&text, "phosphene", PH_VERSION);
-    append_fact(&text, "objective", d->render->objectives[d->first + item].text);
+    append_fact(&text, "objective", d->render.objectives[d->first + item].text);
     append_fact(&text, "model", model->path ? ph_base_name(model->path) : "embedded");
     append_fact(&text, "model-sha256", model->sha256);
     ph_text_append(&text, "#input=scale=%.9g", (double)preprocessing->scale);
@@ -106,7 +108,7 @@ static ph_status recipe_write(const struct ph_developer *d, int item, float valu
     ph_text_append(&text, " order=%s\n", preprocessing->bgr ? "bgr" : "rgb");
     ph_text_append(&text, "#profile=cpu/%s\n", ph_instruction_set_names[model->context->instruction_set]);
     ph_text_append(&text, "#value=%.9g\n", (double)value);
-    if (stopped) ph_text_append(&text, "#stopped=before step %lld\n", (long long)d->render->recipe->steps);
+    if (stopped) ph_text_append(&text, "#stopped=before step %lld\n", (long long)d->render.recipe->steps);
     if (text.failed) {
         ph_text_finish(&text);
         return ph_fail_memory(model->context);
@@ -116,8 +118,9 @@ static ph_status recipe_write(const struct ph_developer *d, int item, float valu
 }
 
 static ph_status picture_make(struct ph_developer *d, int item, ph_picture **picture) {
-    const struct ph_view *view = &d->render->view;
-    PH_TRY(ph_picture_create(d->render->model->context, view->channels, view->height, view->width, picture));
+    const struct ph_view *view = &d->render.view;
+    int channels = ph_canvas_channels(&d->render);
+    PH_TRY(ph_picture_create(d->render.model->context, channels, view->height, view->width, picture));
     (*picture)->separate = view->channels != 1 && view->channels != 3;
     memcpy((*picture)->pixels, d->pixels + (size_t)item * item_size(d), item_size(d) * sizeof(float));
     return PH_OK;
@@ -129,7 +132,11 @@ ph_status ph_developer_run(struct ph_developer *developer, const float *paramete
     char steps[32];
     for (int n = 0; n < d->count; n++) pictures[n] = NULL;
     snprintf(steps, sizeof steps, "%lld", (long long)step);
-    ph_status status = ph_recipe_set(d->recipe, "steps", steps);
+    /* What the last step is, or, where the way there depends on it, which of the steps meant was made last. */
+    bool course = ph_recipe_has_course(d->recipe) && step != ph_recipe_last_step(d->recipe);
+    ph_status status = PH_OK;
+    if (course) status = ph_recipe_set(d->recipe, "until", steps);
+    else if (!ph_recipe_has_course(d->recipe)) status = ph_recipe_set(d->recipe, "steps", steps);
     if (!status) status = print(d, parameters);
     for (int n = 0; n < d->count && !status; n++) status = picture_make(d, n, &pictures[n]);
     for (int n = 0; n < d->count && !status; n++) {

@@ -196,6 +196,26 @@ static void schedule_describe(const struct ph_option *option, struct ph_text *te
                    PH_SCHEDULE_ENTRIES);
 }
 
+/* Names of files; the value points into the text itself. */
+static bool path_read(const struct ph_option *option, const char *text, void *value) {
+    (void)option;
+    for (const char *c = text; *c; c++)
+        if ((unsigned char)*c < ' ') return false;
+    *(const char **)value = strcmp(text, "none") ? text : NULL;
+    return *text;
+}
+
+static void path_print(const struct ph_option *option, const void *value, struct ph_text *text) {
+    const char *path = *(const char *const *)value;
+    (void)option;
+    ph_text_append(text, "%s", path ? path : "none");
+}
+
+static void path_describe(const struct ph_option *option, struct ph_text *text) {
+    (void)option;
+    ph_text_append(text, "none, or the name of a picture's file");
+}
+
 #define KIND(name, printer) static const struct ph_option_kind name##_kind = {name##_read, printer##_print, name##_describe}
 KIND(whole, whole);
 KIND(number, number);
@@ -206,6 +226,7 @@ KIND(size, size);
 KIND(numbers, numbers);
 KIND(steps, numbers);
 KIND(schedule, schedule);
+KIND(path, path);
 
 /* ---- Choices ----------------------------------------------------------------------------------------------------- */
 
@@ -220,13 +241,28 @@ static const char *normalise_choice(int index) { /* in the order of enum ph_norm
     return names[index];
 }
 
-static const char *transforms_choice(int index) {
-    static const char *const names[] = {"standard", "none", NULL};
+static const char *squash_choice(int index) { /* in the order of enum ph_squash */
+    static const char *const names[] = {"sigmoid", "clip", NULL};
+    return names[index];
+}
+
+static const char *backward_choice(int index) {
+    static const char *const names[] = {"plain", "guided", "deconvolution", NULL};
+    return names[index];
+}
+
+static const char *pooling_choice(int index) { /* in the order of enum ph_pooling */
+    static const char *const names[] = {"maximum", "average", "softened", NULL};
+    return names[index];
+}
+
+static const char *transforms_choice(int index) { /* in the order of enum ph_transforms */
+    static const char *const names[] = {"standard", "none", "crops", NULL};
     return names[index];
 }
 
 static const char *border_choice(int index) { /* in the order of enum ph_warp_border */
-    static const char *const names[] = {"grey", "reflect", "wrap", NULL};
+    static const char *const names[] = {"grey", "reflect", "wrap", "random", NULL};
     return names[index];
 }
 
@@ -248,6 +284,19 @@ const struct ph_option ph_options[] = {
      PH_PICTURE, &whole_kind, FIELD(seed), 0, 9007199254740992.0},
     {{"target", "VALUE", "none", "picture", "drive the objective to this value instead of as high as it goes"},
      PH_PICTURE, &optional_kind, FIELD(target), -1e30, 1e30},
+    {{"init", "FILE", "none", "picture", "a picture to start from, scaled to cover this one's size"},
+     PH_PICTURE, &path_kind, FIELD(init)},
+    {{"mask", "FILE", "none", "picture",
+      "a picture that is white where this one may change and black where it stays as 'init' has it, or grey"},
+     PH_PICTURE, &path_kind, FIELD(mask)},
+    {{"alpha", NULL, "false", "picture",
+      "opacity too is optimised, before random grounds; use with an objective that rewards little of it"},
+     PH_PICTURE, &switch_kind, FIELD(alpha)},
+    {{"grey", NULL, "false", "picture", "the same plane for all channels"}, PH_PICTURE, &switch_kind, FIELD(grey)},
+    {{"print-size", "WxH", "auto", "picture", "cppn: pixels of the finished picture; auto: as optimised"},
+     PH_PICTURE, &size_kind, FIELD(print_size), 8, 16384},
+    {{"until", "N", "0", "picture", "make only the first N of the steps that schedules are meant for; 0: all"},
+     PH_PICTURE, &whole_kind, FIELD(until), 0, 10000000},
     {{"snapshots", "N|A,B,...", "0", "picture", "also give the picture N times on the way, or after these steps"},
      PH_RUN, &steps_kind, FIELD(snapshots), 0, 10000000},
     {{"batch", "N", "0", "picture", "pictures optimised at once, 1 to 64; 0: as memory allows, up to 8"},
@@ -263,15 +312,20 @@ const struct ph_option ph_options[] = {
      PH_METHOD, &optional_kind, FIELD(band_limit), 0, 1},
     {{"spread", "DEVIATION", "0.01", "parameterisation", "standard deviation of the random start"},
      PH_METHOD, &number_kind, FIELD(spread), 0, 10},
+    {{"levels", "N", "4", "parameterisation", "laplacian, shared: fields, each half as large as the one before"},
+     PH_METHOD, &whole_kind, FIELD(levels), 2, 10},
     {{"decorrelate", NULL, "true", "parameterisation",
       "optimise colours along the directions that natural pictures have"},
      PH_METHOD, &switch_kind, FIELD(decorrelate)},
+    {{"squash", "NAME", "sigmoid", "parameterisation", "how values are kept between black and white: sigmoid, or clip"},
+     PH_METHOD, &choice_kind, FIELD(squash), .choice = squash_choice},
 
     {{"transforms", "NAME", "standard", "transforms",
-      "standard: as the options of this group say; none: always the plain view"},
+      "standard: jitter, scale, rotate, jitter-end; crops: random boxes of crop-size; none: always the plain view"},
      PH_METHOD, &choice_kind, FIELD(transforms), .choice = transforms_choice},
     {{"border", "NAME", "grey", "transforms",
-      "what lies beyond the picture's edge: grey, its reflection, or its other side (wrap)"},
+      "what lies beyond the picture's edge: grey, its reflection, its other side (wrap), or another grey each time "
+      "(random)"},
      PH_METHOD, &choice_kind, FIELD(border), .choice = border_choice},
     {{"jitter", "PIXELS", "8", "transforms", "random shift before scaling, for a view of 224 pixels; 0: off"},
      PH_METHOD, &number_kind, FIELD(jitter), 0, 4096},
@@ -283,7 +337,22 @@ const struct ph_option ph_options[] = {
      PH_METHOD, &numbers_kind, FIELD(rotate), -360, 360},
     {{"jitter-end", "PIXELS", "4", "transforms", "random shift after the turn, for a view of 224 pixels; 0: off"},
      PH_METHOD, &number_kind, FIELD(jitter_end), 0, 4096},
+    {{"mirror", NULL, "false", "transforms", "every other view, at random, is mirrored"},
+     PH_METHOD, &switch_kind, FIELD(mirror)},
+    {{"views", "N", "1", "transforms", "views of each picture at each step, over which the objective is averaged"},
+     PH_METHOD, &whole_kind, FIELD(views), 1, PH_MAX_BATCH},
+    {{"crop-size", "SHARE|A,B", "0.5,0.05", "transforms",
+      "crops: mean side of the boxes as a share of the picture, A at the first step to B at the last"},
+     PH_METHOD, &numbers_kind, FIELD(crop_size), 0.05, 1},
+    {{"noise", "DEVIATION", "0", "transforms", "noise added to each view; white is 1"},
+     PH_METHOD, &number_kind, FIELD(noise), 0, 10},
 
+    {{"backward", "NAME", "plain", "gradient",
+      "how a gradient passes a rectifier: plain, guided (Springenberg et al. 2014), deconvolution (Zeiler 2013)"},
+     PH_METHOD, &choice_kind, FIELD(backward), .choice = backward_choice},
+    {{"pooling", "NAME", "maximum", "gradient",
+      "maximum pools as they are, softened (their gradient spread over the window), or average pools in their place"},
+     PH_METHOD, &choice_kind, FIELD(pooling), .choice = pooling_choice},
     {{"optimiser", "NAME", "adam", "optimiser", "how a gradient becomes a step"},
      PH_METHOD, &choice_kind, FIELD(optimiser), .choice = optimiser_choice},
     {{"learning-rate", "RATE", "0.05", "optimiser", "size of a step"},

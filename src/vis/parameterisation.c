@@ -2,10 +2,19 @@
 #include "vis/vis.h"
 
 const struct ph_parameterisation *const ph_parameterisations[] = {
-    &ph_parameterisation_fourier, &ph_parameterisation_pixel, NULL};
+    &ph_parameterisation_fourier, &ph_parameterisation_pixel, &ph_parameterisation_laplacian,
+    &ph_parameterisation_shared, &ph_parameterisation_phase, &ph_parameterisation_cppn, NULL};
 
-void ph_parameterisation_start(const ph_recipe *recipe, float *values, size_t count) {
-    struct ph_random_key key = {.seed = (uint64_t)recipe->seed, .use = PH_USE_START};
-    ph_random_normal(key, values, count);
+struct ph_random_key ph_start_key(const ph_recipe *recipe) {
+    return (struct ph_random_key){.seed = (uint64_t)recipe->seed, .use = PH_USE_START};
+}
+
+void ph_parameterisation_start(const ph_recipe *recipe, const struct ph_view *view, float *values, size_t count) {
+    const struct ph_parameterisation *parameterisation = ph_parameterisations[recipe->parameterisation];
+    if (parameterisation->start) {
+        parameterisation->start(recipe, view, values);
+        return;
+    }
+    ph_random_normal(ph_start_key(recipe), values, count);
     for (size_t i = 0; i < count; i++) values[i] *= (float)recipe->spread;
 }

@@ -27,7 +27,15 @@ const ph_option_info *ph_recipe_option(int index) {
 static ph_status option_set(ph_recipe *recipe, int index, const char *value) {
     const struct ph_option *option = &ph_options[index];
     struct ph_text text = {0};
-    union { int64_t whole; double number; bool on; struct ph_size size; struct ph_numbers numbers; } parsed;
+    union {
+        int64_t whole;
+        double number;
+        bool on;
+        const char *path;
+        struct ph_size size;
+        struct ph_numbers numbers;
+        struct ph_schedule schedule;
+    } parsed;
     if (!option->kind->read(option, value, &parsed)) {
         option->kind->describe(option, &text);
         ph_status status = ph_fail(recipe->context, PH_ERROR_ARGUMENT, "option %s: '%s' is not valid; it takes %s",
@@ -172,6 +180,16 @@ ph_status ph_recipe_text(const ph_recipe *recipe, char **out) {
     if (*out) return PH_OK;
     ph_text_finish(&text);
     return ph_fail_memory(recipe->context);
+}
+
+bool ph_recipe_has_course(const ph_recipe *recipe) {
+    const struct ph_numbers *crops = &recipe->crop_size, *blur = &recipe->gradient_blur;
+    return recipe->schedule.form != PH_SCHEDULE_CONSTANT || blur->values[0] != blur->values[blur->count - 1] ||
+           (recipe->transforms == PH_TRANSFORMS_CROPS && crops->values[0] != crops->values[crops->count - 1]);
+}
+
+int64_t ph_recipe_last_step(const ph_recipe *recipe) {
+    return recipe->until ? PH_MIN(recipe->until, recipe->steps) : recipe->steps;
 }
 
 bool ph_recipe_snapshot_due(const ph_recipe *recipe, int64_t step) {

@@ -71,18 +71,22 @@ ph_status ph_refiner_start(ph_context *context, const ph_recipe *recipe, const s
     const struct ph_optimiser *optimiser = ph_optimisers[recipe->optimiser];
     *refiner = (struct ph_refiner){.context = context, .recipe = recipe, .view = *view, .items = items,
         .item_size = item_size, .normalisation = (enum ph_normalisation)recipe->normalise};
+    bool is_pixel = ph_parameterisations[recipe->parameterisation] == &ph_parameterisation_pixel;
+    refiner->bounded = ph_colour_is_bounded(recipe);
     if (!refiner->normalisation) refiner->normalisation = optimiser->normalisation;
     bool pixels = on_pixels(recipe);
-    if (pixels && ph_parameterisations[recipe->parameterisation] != &ph_parameterisation_pixel)
+    if (pixels && !is_pixel)
         return ph_fail(context, PH_ERROR_ARGUMENT,
                        "gradient-blur, gradient-bands, blur, clip-norm and clip-contribution are about pixels: they "
                        "need parameterisation=pixel");
-    if (optimiser->minimise && (pixels || recipe->pixel_decay > 0 || refiner->normalisation))
+    if (optimiser->minimise && (pixels || recipe->pixel_decay > 0 || refiner->bounded || refiner->normalisation))
         return ph_fail(context, PH_ERROR_ARGUMENT,
-                       "optimiser %s finds its steps by itself: no normalise, gradient-blur, gradient-bands or step "
-                       "regularisers with it", optimiser->name);
+                       "optimiser %s finds its steps by itself: no normalise, gradient-blur, gradient-bands, squash=clip "
+                       "or step regularisers with it", optimiser->name);
+    const struct ph_parameterisation *parameterisation = ph_parameterisations[recipe->parameterisation];
+    if (parameterisation->common) refiner->common = (size_t)parameterisation->common(recipe, view);
     size_t count = (size_t)items * item_size;
-    bool prepares = refiner->normalisation || blurs_gradient(recipe) || recipe->gradient_bands;
+    bool prepares = refiner->common || refiner->normalisation || blurs_gradient(recipe) || recipe->gradient_bands;
     if (prepares) refiner->gradient = ph_alloc_array(count, sizeof(float));
     if (pixels) refiner->scratch = ph_alloc_array(count, 3 * sizeof(float));
     if ((prepares && !refiner->gradient) || (pixels && !refiner->scratch)) {
@@ -124,10 +128,20 @@ static void gradient_task(void *argument, int64_t item) {
     for (size_t i = 0; i < r->item_size && most < 1; i++) gradient[i] = (float)(gradient[i] * most);
 }
 
+/* What all items have in common moves along the sum of their gradients: they start alike, and so they stay. */
+static void common_share(struct ph_refiner *r) {
+    for (size_t i = 0; i < r->common; i++) {
+        double sum = 0;
+        for (int n = 0; n < r->items; n++) sum += r->gradient[(size_t)n * r->item_size + i];
+        for (int n = 0; n < r->items; n++) r->gradient[(size_t)n * r->item_size + i] = (float)sum;
+    }
+}
+
 const float *ph_refiner_gradient(struct ph_refiner *refiner, int64_t step, const float *gradient) {
     if (!refiner->gradient) return gradient;
     struct task task = {.refiner = refiner, .step = step, .gradient = gradient};
     ph_parallel_for(refiner->context, refiner->items, gradient_task, &task);
+    common_share(refiner);
     return refiner->gradient;
 }
 
@@ -141,6 +155,8 @@ static void parameters_task(void *argument, int64_t item) {
     if (task->resting[item]) return;
     if (recipe->pixel_decay > 0)
         for (size_t i = 0; i < r->item_size; i++) x[i] *= (float)(1 - recipe->pixel_decay);
+    if (r->bounded)
+        for (size_t i = 0; i < r->item_size; i++) x[i] = fmaxf(-0.5f, fminf(x[i], 0.5f));
     if (!r->scratch) return;
     int channels = view->channels;
     size_t plane = (size_t)view->height * (size_t)view->width;
@@ -159,7 +175,7 @@ static void parameters_task(void *argument, int64_t item) {
 
 void ph_refiner_parameters(struct ph_refiner *refiner, int64_t step, const bool *resting, float *parameters,
                            const float *gradient) {
-    if (!refiner->scratch && !(refiner->recipe->pixel_decay > 0)) return;
+    if (!refiner->scratch && !refiner->bounded && !(refiner->recipe->pixel_decay > 0)) return;
     struct task task = {refiner, step, resting, parameters, gradient};
     ph_parallel_for(refiner->context, refiner->items, parameters_task, &task);
 }

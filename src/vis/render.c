@@ -34,11 +34,7 @@ struct batch {
 
 /* ---- One step ---------------------------------------------------------------------------------------------------- */
 
-static void draw_views(struct batch *b) {
-    float *matrices = ph_program_input(b->program, b->scene.matrices);
-    for (int n = 0; n < b->count; n++)
-        ph_transform_draw(b->render->recipe, &b->render->view, (uint32_t)b->step, matrices + 6 * n);
-}
+static void draw_views(struct batch *b) { ph_scene_draw(b->render, &b->scene, b->program, (uint32_t)b->step); }
 
 /* Forward, backward, and a look at what came out; *alive tells whether any item still moves. */
 static ph_status evaluate(struct batch *b, const float **gradient, bool *alive) {
@@ -106,8 +102,8 @@ static ph_status report(struct batch *b) {
         b->mark_step = b->step;
     }
     if (!b->callbacks || !b->callbacks->progress) return PH_OK;
-    int64_t steps = render->recipe->steps * render->recipe->attempts;
-    int64_t step = render->recipe->steps * b->attempt + b->step;
+    int64_t each = ph_recipe_last_step(render->recipe);
+    int64_t steps = each * render->recipe->attempts, step = each * b->attempt + b->step;
     double batches_left = (double)(b->total - b->first - b->count) / b->count;
     struct ph_progress progress = {.step = (int)step, .steps = (int)steps, .first = b->first, .count = b->count,
         .values = b->values, .steps_per_second = b->rate,
@@ -207,7 +203,8 @@ static ph_status stretch_run(struct batch *b, int64_t end) {
 
 /* The first steps have a program of their own, whose activations wake silent units; only one is in memory at a time. */
 static ph_status steps_run(struct batch *b) {
-    int64_t steps = b->render->recipe->steps, first_steps = PH_MIN(b->render->recipe->redirect_steps, steps);
+    int64_t steps = ph_recipe_last_step(b->render->recipe);
+    int64_t first_steps = PH_MIN(b->render->recipe->redirect_steps, steps);
     ph_status status = PH_OK;
     bool redirected = false;
     if (first_steps) {
@@ -221,6 +218,14 @@ static ph_status steps_run(struct batch *b) {
         program_finish(b);
     }
     return status;
+}
+
+/* From the given picture, or at random. */
+static void item_start(const struct batch *b, float *values) {
+    const struct ph_start *start = b->render->start;
+    struct ph_view view = ph_canvas_view(b->render);
+    if (start && start->parameters) memcpy(values, start->parameters, b->item_size * sizeof *values);
+    else ph_parameterisation_start(b->render->recipe, &view, values, b->item_size);
 }
 
 static ph_status batch_start(struct batch *b) {
@@ -240,7 +245,7 @@ static ph_status batch_start(struct batch *b) {
     }
     b->alive = true;
     for (int n = 0; n < b->count; n++) {
-        ph_parameterisation_start(recipe, b->parameters + (size_t)n * b->item_size, b->item_size);
+        item_start(b, b->parameters + (size_t)n * b->item_size);
         b->items[n].silent_since = -1;
         if (recipe->keep_best) b->best_values[n] = NAN;
     }
@@ -248,7 +253,8 @@ static ph_status batch_start(struct batch *b) {
     PH_TRY(ph_optimiser_start(b->context, optimiser, b->count, b->item_size, &b->optimiser));
     b->optimiser.momentum = recipe->momentum;
     b->optimiser.smoothing = recipe->smoothing;
-    PH_TRY(ph_refiner_start(b->context, recipe, &b->render->view, b->count, b->item_size, &b->refiner));
+    struct ph_view view = ph_canvas_view(b->render);
+    PH_TRY(ph_refiner_start(b->context, recipe, &view, b->count, b->item_size, &b->refiner));
     return ph_developer_start(b->render, b->first, b->count, &b->developer);
 }
 
@@ -270,7 +276,7 @@ static ph_status batch_develop(struct batch *b, bool stopped, ph_picture **pictu
         PH_TRY(best_look(b));
         parameters = b->best;
     }
-    PH_TRY(ph_developer_run(&b->developer, parameters, stopped ? b->step : b->render->recipe->steps, stopped, pictures));
+    PH_TRY(ph_developer_run(&b->developer, parameters, stopped ? b->step : ph_recipe_last_step(b->render->recipe), stopped, pictures));
     for (int n = 0; n < b->count; n++)
         if (b->items[n].failed) ph_picture_destroy(&pictures[n]);
     return PH_OK;
@@ -370,11 +376,12 @@ static int alike_run(const struct ph_render *render, int first, int total, int l
 static ph_status batch_size(const struct ph_render *render, int first, int total, int *count) {
     int64_t limit = render->recipe->batch ? render->recipe->batch : AUTOMATIC_BATCH;
     if (ph_optimisers[render->recipe->optimiser]->minimise) limit = 1; /* each finds its own step */
+    limit = PH_MIN(limit, PH_MAX_BATCH / render->recipe->views);
     *count = alike_run(render, first, total, (int)limit);
     if (render->recipe->batch || *count == 1) return PH_OK;
     struct ph_scene scene;
     PH_TRY(ph_scene_evaluate(render, first, 1, &scene));
-    double bytes = item_bytes(scene.graph);
+    double bytes = item_bytes(scene.graph) * (double)render->recipe->views;
     ph_scene_finish(&scene);
     while (*count > 1 && *count * bytes > AUTOMATIC_BYTES) --*count;
     return PH_OK;
@@ -437,6 +444,19 @@ static void call_run(void *argument) {
     call->status = objectives_run(call->render, call->count, call->callbacks, call->pictures);
 }
 
+/* What needs the sizes of the picture, which the first objective's view has. */
+static ph_status render_prepare(struct ph_render *render, struct ph_start *start) {
+    const ph_recipe *recipe = render->recipe;
+    PH_TRY(ph_render_choose_view(render, 0));
+    PH_TRY(ph_canvas_check(render));
+    if (recipe->attempts > 1 && recipe->snapshots.values[0] > 0)
+        return ph_fail(render->model->context, PH_ERROR_ARGUMENT,
+                       "snapshots and attempts do not go together: which attempt is given is known at the end");
+    PH_TRY(ph_start_load(render, start));
+    render->start = start;
+    return PH_OK;
+}
+
 ph_status ph_render(ph_model *model, const ph_recipe *recipe, const char *const *objectives, int count,
                     const ph_render_callbacks *callbacks, ph_picture **pictures) {
     if (!model) return PH_ERROR_ARGUMENT;
@@ -447,7 +467,9 @@ ph_status ph_render(ph_model *model, const ph_recipe *recipe, const char *const 
     struct ph_objective *parsed = ph_alloc_array((size_t)count, sizeof *parsed);
     if (!parsed) return ph_fail_memory(model->context);
     struct ph_render render = {.model = model, .recipe = recipe, .objectives = parsed};
+    struct ph_start start = {0};
     ph_status status = objectives_parse(model->context, objectives, count, parsed);
+    if (!status) status = render_prepare(&render, &start);
     if (!status) status = objectives_check(&render, count);
     struct call call = {&render, count, callbacks, pictures, PH_OK};
     /* One start of threads for the whole call. */
@@ -455,6 +477,7 @@ ph_status ph_render(ph_model *model, const ph_recipe *recipe, const char *const 
         ph_parallel_region(model->context, call_run, &call);
         status = call.status;
     }
+    ph_start_finish(&start);
     for (int i = 0; i < count; i++) ph_objective_finish(&parsed[i]);
     ph_free(parsed);
     return status;
@@ -470,8 +493,9 @@ ph_status ph_plan_text(ph_model *model, const ph_recipe *recipe, const char *obj
     struct ph_render render = {.model = model, .recipe = recipe, .objectives = &parsed};
     struct batch batch = {.render = &render, .context = model->context, .count = 1};
     struct ph_text out = {0};
+    struct ph_start start = {0};
     ph_status status = objectives_parse(model->context, &objective, 1, &parsed);
-    if (!status) status = ph_render_choose_view(&render, 0);
+    if (!status) status = render_prepare(&render, &start);
     if (!status) status = batch_start(&batch);
     if (!status) status = ph_scene_optimise(&render, 0, 1, false, NULL, &batch.scene);
     if (!status) status = program_create(&batch);
@@ -480,6 +504,7 @@ ph_status ph_plan_text(ph_model *model, const ph_recipe *recipe, const char *obj
         status = ph_program_print(batch.program, time, &out);
     }
     batch_finish(&batch);
+    ph_start_finish(&start);
     ph_objective_finish(&parsed);
     if (status) ph_text_finish(&out);
     *text = out.data;

@@ -29,10 +29,14 @@ ph_status ph_view_resolve(const ph_model *model, const ph_recipe *recipe, bool o
         view->input_height = as_picture ? view->height : (int)input->dims[2];
         view->input_width = as_picture ? view->width : (int)input->dims[3];
     }
+    ph_view_fit(view);
+    return PH_OK;
+}
+
+void ph_view_fit(struct ph_view *view) {
     double fit = fmin((double)view->input_width / view->width, (double)view->input_height / view->height);
     view->fitted_width = PH_MAX(1, (int)floor(view->width * fit + 0.5));
     view->fitted_height = PH_MAX(1, (int)floor(view->height * fit + 0.5));
-    return PH_OK;
 }
 
 static ph_status fit_build(struct ph_graph *graph, const struct ph_view *view, int picture, int *out) {
@@ -56,16 +60,17 @@ static ph_status still_matrices(struct ph_graph *graph, const struct ph_view *vi
     return ph_graph_add_constant_copy(graph, NULL, PH_FLOAT, PH_SHAPE(items, 2, 3), rows, matrices);
 }
 
-ph_status ph_view_build(struct ph_graph *graph, const struct ph_view *view, enum ph_warp_border border, int picture,
-                        int matrices, int *out) {
+ph_status ph_view_build(struct ph_graph *graph, const struct ph_view *view, int border, int picture, int matrices,
+                        int *out) {
     if (view->fitted_height != view->height || view->fitted_width != view->width)
         PH_TRY(fit_build(graph, view, picture, &picture));
     bool fills = view->fitted_height == view->input_height && view->fitted_width == view->input_width;
     *out = picture;
     if (matrices == PH_ABSENT && fills) return PH_OK;
     if (matrices == PH_ABSENT) PH_TRY(still_matrices(graph, view, graph->values[picture].shape.dims[0], &matrices));
-    struct ph_warp_attributes attributes = {.height = view->input_height, .width = view->input_width, .border = border,
-        .fill = 0.5};
+    bool random = border == PH_BORDER_RANDOM; /* the caller takes the fill off before and adds it after */
+    struct ph_warp_attributes attributes = {.height = view->input_height, .width = view->input_width,
+        .border = random ? PH_BORDER_CONSTANT : border, .fill = random ? 0 : 0.5};
     int inputs[2] = {picture, matrices};
     return ph_graph_add(graph, &ph_operation_affine_warp, NULL, &attributes, inputs, 2, out);
 }

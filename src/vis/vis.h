@@ -23,6 +23,11 @@ struct ph_numbers { int count; bool list; double values[PH_MAX_NUMBERS]; };
 
 struct ph_size { int64_t width, height; }; /* 0: automatic */
 
+enum ph_squash { PH_SQUASH_SIGMOID, PH_SQUASH_CLIP };
+enum ph_transforms { PH_TRANSFORMS_STANDARD, PH_TRANSFORMS_NONE, PH_TRANSFORMS_CROPS };
+enum ph_pooling { PH_POOLING_MAXIMUM, PH_POOLING_AVERAGE, PH_POOLING_SOFTENED };
+#define PH_BORDER_RANDOM (PH_BORDER_WRAP + 1) /* another grey at each step */
+
 struct ph_recipe {
     ph_context *context;
     char **texts; /* canonical text of each option, in the table's order */
@@ -31,14 +36,25 @@ struct ph_recipe {
     int64_t seed, batch;
     double target;               /* NAN: none */
     struct ph_numbers snapshots; /* one number: how many */
+    const char *init, *mask;     /* paths of pictures; NULL: none */
+    struct ph_size print_size;
+    int64_t until;               /* the last step made; 0: all */
     int64_t parameterisation;    /* index in ph_parameterisations */
     double decay, band_limit;    /* band_limit NAN: none */
     double spread;
-    bool decorrelate;
-    int64_t transforms;          /* 0: standard, 1: none */
-    int64_t border;              /* enum ph_warp_border */
+    bool decorrelate, grey, alpha;
+    int64_t levels;              /* fields of a pyramid */
+    int64_t squash;              /* enum ph_squash */
+    int64_t transforms;          /* enum ph_transforms */
+    int64_t border;              /* enum ph_warp_border, or PH_BORDER_RANDOM */
+    int64_t views;               /* of each picture at each step */
+    bool mirror;
+    struct ph_numbers crop_size; /* mean side of boxes, or its first and last value */
+    double noise;
     double jitter, jitter_end;   /* pixels of a picture 224 wide */
     struct ph_numbers scale, rotate; /* one number: half the range */
+    int64_t backward;            /* 0: plain, 1: guided, 2: deconvolution */
+    int64_t pooling;             /* enum ph_pooling */
     int64_t optimiser;           /* index in ph_optimisers */
     double learning_rate, rate_limit; /* rate_limit NAN: none */
     double momentum, smoothing;
@@ -68,7 +84,14 @@ const char *ph_preset_help(int index);
 const char *ph_preset_settings(int index); /* `option=value` lines */
 
 /* What random numbers are drawn for: no two uses share a stream. */
-enum ph_random_use { PH_USE_START, PH_USE_TRANSFORM };
+enum ph_random_use {
+    PH_USE_START, PH_USE_TRANSFORM, PH_USE_BOX, PH_USE_GROUND,
+    PH_USE_NOISE = 16 /* two for each view, 2 PH_MAX_BATCH in all */
+};
+/* Whether the picture after some step depends on how many steps were meant. */
+bool ph_recipe_has_course(const ph_recipe *recipe);
+/* Steps that are made. */
+int64_t ph_recipe_last_step(const ph_recipe *recipe);
 
 /* ---- view.c: how the network sees the picture -------------------------------------------------------------------- */
 
@@ -83,10 +106,12 @@ struct ph_view {
 /* Sizes from the recipe, where it leaves them free from the model. The network's input is then as large as the picture,
  * where the model allows it and unless `own_input` asks for the size it was made for. */
 ph_status ph_view_resolve(const ph_model *model, const ph_recipe *recipe, bool own_input, struct ph_view *view);
+/* Sets how the picture is scaled to fit. */
+void ph_view_fit(struct ph_view *view);
 /* Appends what turns `picture` [N,C,H,W] into the network's view of it, before preprocessing. `matrices` [N,2,3] as
- * ph_transform_draw writes them; PH_ABSENT: the picture as it lies. */
-ph_status ph_view_build(struct ph_graph *graph, const struct ph_view *view, enum ph_warp_border border, int picture,
-                        int matrices, int *out);
+ * ph_transform_draw writes them; PH_ABSENT: the picture as it lies. `border` as in a recipe. */
+ph_status ph_view_build(struct ph_graph *graph, const struct ph_view *view, int border, int picture, int matrices,
+                        int *out);
 /* Appends the model's preprocessing as a 1x1 convolution. */
 ph_status ph_preprocessing_build(const ph_model *model, struct ph_graph *graph, int picture, int *out);
 /* The same numbers as a matrix: input[c] = sum over d of weights[c * channels + d] picture[d] + bias[c]. */
@@ -94,33 +119,87 @@ void ph_preprocessing_matrix(const ph_preprocessing *preprocessing, float *weigh
 
 /* ---- transform.c: random changes of view ------------------------------------------------------------------------- */
 
-/* The matrix of affine_warp for one item at one step. */
-void ph_transform_draw(const ph_recipe *recipe, const struct ph_view *view, uint32_t step, float matrix[6]);
+/* The matrix of affine_warp for one of a picture's views at one step. */
+void ph_transform_draw(const ph_recipe *recipe, const struct ph_view *view, uint32_t step, int index,
+                       float matrix[6]);
+/* What lies beyond a random border. */
+float ph_transform_draw_fill(const ph_recipe *recipe, uint32_t step, int index);
+/* What is added to a view. */
+void ph_transform_draw_noise(const ph_recipe *recipe, uint32_t step, int index, float *noise, size_t count);
 
 /* ---- parameterisation.c, parameterisations/ ------------------------------------------------------------------------ */
 
 struct ph_parameterisation {
     const char *name, *help;
     struct ph_shape (*shape)(int64_t items, const ph_recipe *recipe, const struct ph_view *view); /* of the parameters */
+    /* How many of an item's parameters, the first ones, all items of a batch have in common. NULL: none. */
+    int64_t (*common)(const ph_recipe *recipe, const struct ph_view *view);
     /* From parameters to planes [N,C,H,W], before colour. */
     ph_status (*build)(struct ph_graph *graph, const ph_recipe *recipe, const struct ph_view *view, int parameters,
                        int *out);
+    /* Start values of one item. NULL: normal deviates of the recipe's spread. */
+    void (*start)(const ph_recipe *recipe, const struct ph_view *view, float *values);
+    /* Parameters of one item from which `build` makes these planes [C,H,W]. NULL: there may be none. */
+    ph_status (*invert)(ph_context *context, const ph_recipe *recipe, const struct ph_view *view, const float *planes,
+                        float *values);
+    bool any_size; /* the parameters' shape does not depend on the picture's */
 };
-extern const struct ph_parameterisation ph_parameterisation_fourier, ph_parameterisation_pixel;
+extern const struct ph_parameterisation ph_parameterisation_fourier, ph_parameterisation_pixel,
+    ph_parameterisation_laplacian, ph_parameterisation_shared, ph_parameterisation_phase, ph_parameterisation_cppn;
 extern const struct ph_parameterisation *const ph_parameterisations[]; /* NULL-terminated */
-/* Start values of one item: normal deviates of the recipe's spread, drawn with its seed. */
-void ph_parameterisation_start(const ph_recipe *recipe, float *values, size_t count);
+/* Start values of one item, drawn with the recipe's seed. */
+void ph_parameterisation_start(const ph_recipe *recipe, const struct ph_view *view, float *values, size_t count);
+struct ph_random_key ph_start_key(const ph_recipe *recipe);
+
+/* spectrum.c. Cycles per pixel of row v and column k. */
+double ph_frequency(int v, int k, int height, int width);
 /* Factors of a height x (width/2 + 1) half spectrum, row-major. */
 void ph_fourier_scale(int height, int width, double decay, double band_limit, float *scale);
+/* Appends the inverse transform of a spectrum [N,C,H,K,2]. */
+ph_status ph_irfft2_build(struct ph_graph *graph, int width, int spectrum, int *out);
+/* The transform of planes [C,H,W], as numpy.fft.rfft2 has it. */
+ph_status ph_spectrum_of_planes(ph_context *context, const struct ph_view *view, const float *planes, float *spectrum);
 
 /* ---- colour.c ---------------------------------------------------------------------------------------------------- */
 
-/* Planes [N,C,H,W] to a picture in (0,1): for three channels the decorrelating matrix when wanted, then the sigmoid. */
-ph_status ph_colour_build(struct ph_graph *graph, bool decorrelate, int planes, int *picture);
+/* Planes [N,C,H,W] to a picture in [0,1]: for three channels the decorrelating matrix when wanted, then the range. */
+ph_status ph_colour_build(struct ph_graph *graph, const ph_recipe *recipe, int planes, int *picture);
+/* Whether parameters are the pixels less one half, which the refiner keeps between black and white. */
+bool ph_colour_is_bounded(const ph_recipe *recipe);
+/* Planes [C, plane] that give this picture, nearly where it is black or white. */
+void ph_colour_invert(const ph_recipe *recipe, int channels, size_t plane, const float *picture, float *planes);
 /* weights[3][3], rows red, green, blue. */
 void ph_colour_matrix(float weights[9]);
 /* Appends out[o] = sum over c of weights[o * in + c] x[c] + bias[o] at every pixel. bias may be NULL. */
 ph_status ph_colour_mix(struct ph_graph *graph, int x, const float *weights, const float *bias, int *out);
+
+/* ---- start.c: given pictures ------------------------------------------------------------------------------------- */
+
+struct ph_render;
+
+struct ph_start {
+    ph_picture *picture;  /* of the render's size; NULL: none */
+    ph_picture *mask;     /* one channel, likewise */
+    float *parameters;    /* of one item, whose picture is `picture` */
+};
+ph_status ph_start_load(const struct ph_render *render, struct ph_start *start);
+void ph_start_finish(struct ph_start *start);
+
+/* ---- canvas.c: from parameters to the picture -------------------------------------------------------------------- */
+
+/* The render's view with as many channels as the parameterisation makes planes. */
+struct ph_view ph_canvas_view(const struct ph_render *render);
+/* Of the picture: with alpha one more than the network sees. */
+int ph_canvas_channels(const struct ph_render *render);
+/* Fails when options contradict each other. */
+ph_status ph_canvas_check(const struct ph_render *render);
+ph_status ph_canvas_build(const struct ph_render *render, struct ph_graph *graph, int parameters, int *picture);
+/* Appends what is seen of a picture whose last channel is opacity, over `ground`, grey where PH_ABSENT. */
+ph_status ph_canvas_lay(struct ph_graph *graph, int picture, int ground, int *seen);
+/* Random pictures to lay it over, made from normal deviates [1,C,H,K,2]. */
+struct ph_shape ph_ground_shape(const struct ph_view *view);
+void ph_ground_draw(const ph_recipe *recipe, uint32_t step, float *spectrum, size_t count);
+ph_status ph_ground_build(const struct ph_render *render, struct ph_graph *graph, int spectrum, int *ground);
 
 /* ---- objective.c, objective_parse.c ------------------------------------------------------------------------------ */
 
@@ -185,7 +264,8 @@ struct ph_refiner {
     struct ph_view view;
     enum ph_normalisation normalisation;
     int items;
-    size_t item_size;
+    size_t item_size, common; /* parameters of an item; of which all items have these, the first, in common */
+    bool bounded;            /* pixels that are kept from leaving the range in which they have a gradient */
     float *gradient;         /* [items * item_size], NULL when it is left as it is */
     float *scratch;          /* [items * item_size * 3], likewise */
 };
@@ -210,7 +290,6 @@ void ph_planes_blur(float *data, int planes, int height, int width, double devia
 
 /* ---- watch.c: noticing what would otherwise end as a grey picture without a word --------------------------------- */
 
-struct ph_render;
 struct ph_scene;
 
 struct ph_watch {
@@ -232,22 +311,37 @@ void ph_watch_step(struct ph_watch *watch, const struct ph_render *render, int o
                    const struct ph_scene *scene, struct ph_program *program, int64_t step, float value,
                    const float *gradient, size_t count);
 
+/* ---- backward.c: changes of the network, whose nodes begin at `first_node` ---------------------------------------- */
+
+/* Silent rectifiers get a gradient; false when there is none of them. */
+bool ph_redirect(struct ph_graph *graph, int first_node);
+/* The recipe's rule for rectifiers, and softened maximum pools. */
+ph_status ph_backward_rule(struct ph_graph *graph, const ph_recipe *recipe, int first_node);
+/* Average pools for maximum pools, if the recipe wants them. */
+void ph_pooling_swap(struct ph_graph *graph, const ph_recipe *recipe, int first_node);
+
 /* ---- scene.c: the graphs of a render ----------------------------------------------------------------------------- */
 
 struct ph_render {
     ph_model *model;
     const ph_recipe *recipe;
     const struct ph_objective *objectives;
+    const struct ph_start *start; /* NULL: none */
     struct ph_view view; /* of the objectives in work */
 };
 
+/* Inputs that a scene does not have are PH_ABSENT; an evaluation is fed pictures and nothing else. With K views of each of
+ * N pictures the network's batch is N K, those of a picture side by side. */
 struct ph_scene {
     struct ph_graph *graph;
-    int parameters;  /* [N,...] fed; PH_ABSENT in an evaluation */
-    int matrices;    /* [N,2,3] fed; PH_ABSENT in an evaluation */
-    int picture;     /* [N,C,H,W]; fed in an evaluation */
+    int parameters;  /* [N,...] fed */
+    int matrices;    /* [N K,2,3] fed */
+    int fills;       /* [N K,1,1,1] fed: what lies beyond a random border */
+    int noise;       /* [N K,C,H',W'] fed */
+    int ground;      /* fed: the spectrum of what shows through */
+    int picture;     /* [N,C,H,W] */
     int value;       /* [N] the objectives */
-    int loss;        /* [N] what is minimised; PH_ABSENT in an evaluation */
+    int loss;        /* [N] what is minimised */
 };
 
 /* Chooses the view for objective `first` and those like it: a network whose size is free up to some layer sees the picture
@@ -257,6 +351,9 @@ ph_status ph_render_choose_view(struct ph_render *render, int first);
  * *redirected tells whether the network has any unit that can be silent. */
 ph_status ph_scene_optimise(const struct ph_render *render, int first, int count, bool redirect, bool *redirected,
                             struct ph_scene *scene);
+/* Feeds a program of such a scene with what is random at this step. */
+void ph_scene_draw(const struct ph_render *render, const struct ph_scene *scene, struct ph_program *program,
+                   uint32_t step);
 /* From a picture as its file holds it to the objectives. */
 ph_status ph_scene_evaluate(const struct ph_render *render, int first, int count, struct ph_scene *scene);
 void ph_scene_finish(struct ph_scene *scene);
@@ -265,7 +362,7 @@ struct ph_shape ph_render_parameters(const struct ph_render *render, int64_t ite
 /* ---- develop.c: from parameters to finished pictures ------------------------------------------------------------- */
 
 struct ph_developer {
-    const struct ph_render *render;
+    struct ph_render render;           /* at the size that is printed */
     int first, count;
     ph_recipe *recipe;                 /* a copy whose steps are those really made */
     struct ph_scene evaluation;

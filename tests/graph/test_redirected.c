@@ -57,6 +57,36 @@ static void test_clip_wakes_from_both_sides(void **state) {
           (const float[ITEMS][SIZE]){{0, 0, -3, 0}, {5, -4, 3, -2}});
 }
 
+static void test_ruled_clip_passes_by_its_rule(void **state) {
+    (void)state;
+    static const float x[ITEMS][SIZE] = {{-1, 2, 3, 7}, {-1, 2, 3, 7}}, g[ITEMS][SIZE] = {{-5, 4, -3, -2}, {1, 1, 1, 1}};
+    static const struct { enum ph_backward_rule rule; float expected[ITEMS][SIZE]; } cases[] = {
+        {PH_RULE_PLAIN, {{0, 4, -3, 0}, {0, 1, 1, 0}}},
+        {PH_RULE_GUIDED, {{0, 0, -3, 0}, {0, 0, 0, 0}}},
+        {PH_RULE_DECONVOLUTION, {{-5, 0, -3, -2}, {0, 0, 0, 0}}}};
+    for (int i = 0; i < PH_COUNT(cases); i++) {
+        const struct ph_activation_attributes relu6 = {.low = 0, .high = 6, .rule = cases[i].rule};
+        check(&ph_operation_ruled_clip, &relu6, x, g, cases[i].expected);
+    }
+}
+
+/* The gradient goes to all elements of a window alike. */
+static void test_softened_pool_spreads(void **state) {
+    (void)state;
+    const struct ph_pool_attributes pool = {.kernel = {1, 2, 1}, .stride = {1, 2, 1}, .dilation = {1, 1, 1},
+        .output = {1, 2, 1}};
+    const struct ph_shape in = PH_SHAPE(1, 1, 4, 1), out = PH_SHAPE(1, 1, 2, 1), *shapes = &in;
+    const enum ph_type type = PH_FLOAT;
+    static const float y_gradient[2] = {4, -6}, expected[4] = {2, 2, -3, -3};
+    float x_gradient[4] = {0};
+    const void *output_gradients = y_gradient;
+    void *input_gradients = x_gradient;
+    ph_operation_softened_max_pool.backward(&(struct ph_call){.attributes = &pool, .input_count = 1, .output_count = 1,
+        .input_shapes = &shapes, .input_types = &type, .output_shapes = &out, .output_types = &type,
+        .output_gradients = &output_gradients, .input_gradients = &input_gradients});
+    for (int i = 0; i < 4; i++) assert_true(x_gradient[i] == expected[i]);
+}
+
 /* Activity, and a silent item's lack of it, is the plain functions': the forward is the same code. */
 static void test_forward_is_the_plain_one(void **state) {
     (void)state;
@@ -69,6 +99,8 @@ int main(void) {
         cmocka_unit_test(test_relu_wakes_the_silent_item_only),
         cmocka_unit_test(test_relu_wakes_an_active_item_without_gradient),
         cmocka_unit_test(test_clip_wakes_from_both_sides),
+        cmocka_unit_test(test_ruled_clip_passes_by_its_rule),
+        cmocka_unit_test(test_softened_pool_spreads),
         cmocka_unit_test(test_forward_is_the_plain_one),
     };
     return cmocka_run_group_tests_name("redirected", tests, NULL, NULL);

@@ -50,7 +50,7 @@ static void fourier_pictures_are_those_of_numpy(void **state) {
         assert_int_equal(ph_graph_create(context, &graph), PH_OK);
         assert_int_equal(ph_graph_add_input(graph, NULL, PH_FLOAT, shape, &parameters), PH_OK);
         assert_int_equal(fourier->build(graph, recipe, &view, parameters, &planes), PH_OK);
-        assert_int_equal(ph_colour_build(graph, true, planes, &picture), PH_OK);
+        assert_int_equal(ph_colour_build(graph, recipe, planes, &picture), PH_OK);
         int64_t count = ph_shape_size(&shape);
         float *spectrum = malloc((size_t)count * sizeof *spectrum);
         for (int64_t i = 0; i < count; i++) spectrum[i] = (float)sin(1 + 3.0 * (double)i);
@@ -101,7 +101,7 @@ static void start_has_the_expected_spread(void **state) {
         struct ph_graph *graph;
         int parameters, planes;
         recipe->seed = seed;
-        ph_parameterisation_start(recipe, spectrum, (size_t)count);
+        ph_parameterisation_start(recipe, &view, spectrum, (size_t)count);
         assert_int_equal(ph_graph_create(context, &graph), PH_OK);
         assert_int_equal(ph_graph_add_input(graph, NULL, PH_FLOAT, shape, &parameters), PH_OK);
         assert_int_equal(fourier->build(graph, recipe, &view, parameters, &planes), PH_OK);
@@ -156,7 +156,7 @@ static void no_transform_is_the_identity(void **state) {
             ph_recipe *recipe = recipe_of(recipes[r]);
             struct ph_view view = view_of(size);
             float matrix[6];
-            ph_transform_draw(recipe, &view, 5, matrix);
+            ph_transform_draw(recipe, &view, 5, 0, matrix);
             for (int i = 0; i < 6; i++) assert_true(matrix[i] == identity[i]);
             ph_recipe_destroy(&recipe);
         }
@@ -174,7 +174,7 @@ static void jitter_is_whole_and_bounded(void **state) {
         int low = 0, high = 0;
         for (uint32_t step = 0; step < 2000; step++) {
             float matrix[6];
-            ph_transform_draw(recipe, &view, step, matrix);
+            ph_transform_draw(recipe, &view, step, 0, matrix);
             assert_true(matrix[0] == 1 && matrix[1] == 0 && matrix[3] == 0 && matrix[4] == 1);
             for (int i = 2; i < 6; i += 3) {
                 assert_true(matrix[i] == floorf(matrix[i]));
@@ -194,7 +194,7 @@ static void turn_and_zoom_are_about_the_centre(void **state) {
     ph_recipe *recipe = recipe_of("jitter=0\njitter-end=0\nscale=1.25,\nrotate=30,");
     struct ph_view view = view_of(101);
     float m[6];
-    ph_transform_draw(recipe, &view, 0, m);
+    ph_transform_draw(recipe, &view, 0, 0, m);
     assert_float_equal(m[0] * 50 + m[1] * 50 + m[2], 50, 1e-4);
     assert_float_equal(m[3] * 50 + m[4] * 50 + m[5], 50, 1e-4);
     /* What lies 25 pixels right of the view's centre lay 20 pixels from the picture's, turned back by 30 degrees. */
@@ -212,7 +212,7 @@ static void draws_have_lucids_choices(void **state) {
     const int steps = 26 * 11 * 20;
     for (int step = 0; step < steps; step++) {
         float m[6];
-        ph_transform_draw(recipe, &view, (uint32_t)step, m);
+        ph_transform_draw(recipe, &view, (uint32_t)step, 0, m);
         double scale = 1 / hypot(m[0], m[3]), degrees = atan2(m[3], m[0]) * 180 / 3.14159265358979323846;
         int s = (int)lround((scale - 0.9) * 50), t = (int)lround(degrees + 10);
         assert_in_range(s, 0, 10);
@@ -235,10 +235,10 @@ static void draws_depend_on_seed_and_step_alone(void **state) {
     ph_recipe *recipe = recipe_of(""), *other = recipe_of("seed=1");
     struct ph_view view = view_of(224);
     float first[6], again[6], elsewhere[6], later[6];
-    ph_transform_draw(recipe, &view, 3, first);
-    ph_transform_draw(recipe, &view, 4, later);
-    ph_transform_draw(other, &view, 3, elsewhere);
-    ph_transform_draw(recipe, &view, 3, again);
+    ph_transform_draw(recipe, &view, 3, 0, first);
+    ph_transform_draw(recipe, &view, 4, 0, later);
+    ph_transform_draw(other, &view, 3, 0, elsewhere);
+    ph_transform_draw(recipe, &view, 3, 0, again);
     assert_memory_equal(first, again, sizeof first);
     assert_memory_not_equal(first, later, sizeof first);
     assert_memory_not_equal(first, elsewhere, sizeof first);

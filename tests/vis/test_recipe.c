@@ -65,8 +65,8 @@ static void bad_values_are_refused_with_what_would_be_valid(void **state) {
         {"size", "64x64x64", "WIDTHxHEIGHT"}, {"size", "", "auto"}, {"seed", "-1", "from 0"}, {"seed", "1.5", "whole"},
         {"seed", "99999999999999999999", "whole"}, {"steps", "ten", "whole number"}, {"learning-rate", "nan", "number"},
         {"learning-rate", "inf", "number"}, {"learning-rate", "-1", "from 0"}, {"target", "1e300", "none"},
-        {"decorrelate", "yes", "true or false"}, {"parameterisation", "pixels", "fourier or pixel"},
-        {"border", "gray", "grey, reflect or wrap"}, {"scale", "", "number"}, {"scale", ",", "number"},
+        {"decorrelate", "yes", "true or false"}, {"parameterisation", "pixels", "fourier, pixel"},
+        {"border", "gray", "grey, reflect, wrap or random"}, {"scale", "", "number"}, {"scale", ",", "number"},
         {"scale", "1,,2", "number"}, {"scale", "9", "8"}, {"snapshots", "1,0", "whole"}, {"snapshots", "1.5", "whole"},
         {"batch", "65", "64"}, {"optimiser", "sgdm", "adam, nadam"}, {"preset", "lucids", "lucid"}};
     ph_recipe *recipe = recipe_make();

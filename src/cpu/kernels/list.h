@@ -8,11 +8,14 @@
     X(ph_channel_matrix_forward) X(ph_channel_matrix_backward) \
     X(ph_convolution_forward_planar) X(ph_convolution_backward_planar) \
     X(ph_winograd_forward) X(ph_winograd_backward) X(ph_convolution_forward) X(ph_convolution_backward) \
-    X(ph_max_pool_forward) X(ph_max_pool_backward) X(ph_average_pool_forward) X(ph_average_pool_backward) \
+    X(ph_max_pool_forward) X(ph_max_pool_backward) \
+    X(ph_softened_max_pool_forward) X(ph_softened_max_pool_backward) \
+    X(ph_average_pool_forward) X(ph_average_pool_backward) \
     X(ph_global_average_forward) X(ph_global_average_backward) \
     X(ph_response_norm_forward) X(ph_response_norm_backward) \
     X(ph_redirected_relu_forward) X(ph_redirected_relu_backward) \
     X(ph_redirected_clip_forward) X(ph_redirected_clip_backward) \
+    X(ph_ruled_clip_forward) X(ph_ruled_clip_backward) \
     X(ph_elementwise_forward_blocked) X(ph_elementwise_backward_blocked) X(ph_elementwise_forward) X(ph_elementwise_backward) \
     X(ph_warp_forward) X(ph_warp_backward) X(ph_gemm_forward) X(ph_gemm_backward)
 

@@ -174,18 +174,20 @@ static void global_average_backward_block(void *argument, int64_t index) {
 static unsigned reads_both(const struct ph_kernel_query *query) { return (void)query, PH_READS_INPUTS | PH_READS_OUTPUTS; }
 static unsigned reads_nothing(const struct ph_kernel_query *query) { return (void)query, 0; }
 
-#define POOL_KERNEL(kernel, op, direction, operand, kernel_reads)                                                                      \
+#define POOL_KERNEL(kernel, block, op, direction, operand, kernel_reads)                                                 \
     static void kernel##_run(const struct ph_kernel_call *call) {                                                        \
         struct pool pool = {call, call->node->attributes};                                                               \
-        ph_parallel_for(call->context, tasks_of(&call->operand[0]), kernel##_block, &pool);                              \
+        ph_parallel_for(call->context, tasks_of(&call->operand[0]), block##_block, &pool);                               \
     }                                                                                                                    \
     const struct ph_kernel PH_KERNEL(ph_##kernel) = {.name = "blocked", .operation = &ph_operation_##op,                 \
         .backward = direction, .input = PH_LAYOUT_BLOCKED, .output = PH_LAYOUT_BLOCKED, .accepts = first_is_blockable,   \
         .run = kernel##_run, .reads = kernel_reads};
 
-POOL_KERNEL(max_pool_forward, max_pool, false, outputs, NULL)
-POOL_KERNEL(max_pool_backward, max_pool, true, input_gradients, reads_both)
-POOL_KERNEL(average_pool_forward, average_pool, false, outputs, NULL)
-POOL_KERNEL(average_pool_backward, average_pool, true, input_gradients, reads_nothing)
-POOL_KERNEL(global_average_forward, global_average_pool, false, outputs, NULL)
-POOL_KERNEL(global_average_backward, global_average_pool, true, input_gradients, reads_nothing)
+POOL_KERNEL(max_pool_forward, max_pool_forward, max_pool, false, outputs, NULL)
+POOL_KERNEL(max_pool_backward, max_pool_backward, max_pool, true, input_gradients, reads_both)
+POOL_KERNEL(softened_max_pool_forward, max_pool_forward, softened_max_pool, false, outputs, NULL)
+POOL_KERNEL(softened_max_pool_backward, average_pool_backward, softened_max_pool, true, input_gradients, reads_nothing)
+POOL_KERNEL(average_pool_forward, average_pool_forward, average_pool, false, outputs, NULL)
+POOL_KERNEL(average_pool_backward, average_pool_backward, average_pool, true, input_gradients, reads_nothing)
+POOL_KERNEL(global_average_forward, global_average_forward, global_average_pool, false, outputs, NULL)
+POOL_KERNEL(global_average_backward, global_average_backward, global_average_pool, true, input_gradients, reads_nothing)

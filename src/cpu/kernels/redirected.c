@@ -1,4 +1,4 @@
-/* Redirected ReLU and clip of blocked tensors. Whether the plain rule passes anything is a question to a whole batch item,
+/* Rectifiers of blocked tensors whose gradient is not the plain one: redirected ReLU and clip, and ruled clip. Whether the plain rule passes anything is a question to a whole batch item,
  * so the backward goes over it twice: one loop asks, the next writes. */
 #include "cpu/kernels/blocked.h"
 #include <math.h>
@@ -70,6 +70,24 @@ static void backward_block(void *argument, int64_t index) {
         }
 }
 
+static void ruled_block(void *argument, int64_t index) {
+    const struct redirected *r = argument;
+    const struct ph_activation_attributes *a = r->call->node->attributes;
+    const struct ph_operand *in = &r->call->inputs[0], *gradient = &r->call->output_gradients[0];
+    const struct ph_operand *result = &r->call->input_gradients[0];
+    const float *from = block_of_task(in, index), *g = block_of_task(gradient, index);
+    float *to = block_of_task(result, index);
+    for (int64_t y = 0; y < in->shape->dims[2]; y++)
+        for (int64_t x = 0; x < in->shape->dims[3] * PH_LANES; x += PH_LANES) {
+            vector value = load(from + y * in->layout.row + x), share = load(g + y * gradient->layout.row + x);
+            vector_int active = (value > splat(r->low)) & (value < splat(r->high)), raises = share < (vector){0};
+            vector_int passes = a->rule == PH_RULE_PLAIN ? active : a->rule == PH_RULE_GUIDED ? active & raises : raises;
+            share = where(passes, share, (vector){0});
+            float *target = to + y * result->layout.row + x;
+            store(target, r->call->accumulate[0] ? load(target) + share : share);
+        }
+}
+
 static bool accepts(const struct ph_kernel_query *query) {
     if (!first_is_blockable(query)) return false;
     const struct ph_shape *shape = &query->graph->values[query->node->inputs[0]].shape;
@@ -95,10 +113,17 @@ static void backward_run(const struct ph_kernel_call *call) {
     ph_parallel_for(call->context, tasks_of(&r), backward_block, &r);
 }
 
-#define REDIRECTED_KERNELS(op)                                                                                           \
+static void ruled_run(const struct ph_kernel_call *call) {
+    struct redirected r;
+    redirected_start(call, &r);
+    ph_parallel_for(call->context, tasks_of(&r), ruled_block, &r);
+}
+
+#define REDIRECTED_KERNELS(op, backward_function)                                                                        \
     const struct ph_kernel PH_KERNEL(ph_##op##_forward) = {.name = "blocked", .operation = &ph_operation_##op,           \
         .input = PH_LAYOUT_BLOCKED, .output = PH_LAYOUT_BLOCKED, .accepts = accepts, .run = forward_run};                \
     const struct ph_kernel PH_KERNEL(ph_##op##_backward) = {.name = "blocked", .operation = &ph_operation_##op,          \
-        .backward = true, .input = PH_LAYOUT_BLOCKED, .output = PH_LAYOUT_BLOCKED, .accepts = accepts, .run = backward_run};
-REDIRECTED_KERNELS(redirected_relu)
-REDIRECTED_KERNELS(redirected_clip)
+        .backward = true, .input = PH_LAYOUT_BLOCKED, .output = PH_LAYOUT_BLOCKED, .accepts = accepts, .run = backward_function};
+REDIRECTED_KERNELS(redirected_relu, backward_run)
+REDIRECTED_KERNELS(redirected_clip, backward_run)
+REDIRECTED_KERNELS(ruled_clip, ruled_run)

@@ -135,6 +135,21 @@ static void redirected_clip_backward(const struct ph_call *call) {
     redirected_backward(call, a->low, a->high);
 }
 
+/* ---- Other rules of propagation ----------------------------------------------------------------------------------
+ * Guided backpropagation (Springenberg, Dosovitskiy, Brox, Riedmiller 2014, arXiv:1412.6806) and the deconvolutional
+ * network (Zeiler, Fergus 2013, arXiv:1311.2901) keep of a gradient only what raises: here, where the loss falls. */
+
+static void ruled_clip_backward(const struct ph_call *call) {
+    const struct ph_activation_attributes *a = call->attributes;
+    const real *x = call->inputs[0], *y_gradient = call->output_gradients[0];
+    real *x_gradient = call->input_gradients[0];
+    for (int64_t i = 0; i < ph_shape_size(call->input_shapes[0]); i++) {
+        bool active = x[i] > a->low && x[i] < a->high, raises = y_gradient[i] < 0;
+        bool passes = a->rule == PH_RULE_PLAIN ? active : raises && (active || a->rule == PH_RULE_DECONVOLUTION);
+        if (passes) x_gradient[i] += y_gradient[i];
+    }
+}
+
 /* ---- prelu ------------------------------------------------------------------------------------------------------- */
 
 PH_BINARY_FORWARD(prelu, a < 0 ? a * b : a)
@@ -307,6 +322,21 @@ PH_OPERATION(redirected_clip) = {
     .differentiable = 1, .backward_reads = PH_READS_INPUTS,
     .infer = ph_infer_same, .forward = clip_forward, .backward = redirected_clip_backward,
     .cases = redirected_clip_cases,
+};
+
+static const struct ph_case ruled_clip_cases[] = {
+    {"plain rule, relu", ATTRIBUTES(.low = 0, .high = HUGE_VAL), PICTURE(-3, 3)},
+    {"plain rule, relu6", ATTRIBUTES(.low = 0, .high = 6), PICTURE(-10, 10)},
+    {NULL}};
+
+PH_OPERATION(ruled_clip) = {
+    .name = "ruled_clip",
+    .help = "clip or relu whose gradient passes by the rule of guided backpropagation or of deconvolution",
+    .attributes_size = sizeof(struct ph_activation_attributes),
+    .minimum_inputs = 1, .maximum_inputs = 1,
+    .differentiable = 1, .backward_reads = PH_READS_INPUTS,
+    .infer = ph_infer_same, .forward = clip_forward, .backward = ruled_clip_backward,
+    .cases = ruled_clip_cases,
 };
 
 /* Before opset 7 the slope is [C], one for each channel whatever the rank of x. */

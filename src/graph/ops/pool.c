@@ -313,6 +313,22 @@ PH_OPERATION(max_pool) = {
     .cases = max_pool_cases,
 };
 
+/* Windows of one element, for only there is the average's slope the maximum's. */
+static const struct ph_case softened_max_pool_cases[] = {
+    {"stride 2", ATTRIBUTES(.stride = {1, 2, 2}, .output = {1, 3, 2}), .inputs = {{PH_SHAPE(2, 2, 6, 4), -1, 1}}},
+    {"1-D", ATTRIBUTES(.output = {1, 1, 7}), .inputs = {{PH_SHAPE(2, 3, 7), -1, 1}}},
+    {0}};
+
+PH_OPERATION(softened_max_pool) = {
+    .name = "softened_max_pool",
+    .help = "max_pool whose gradient is that of average_pool, so that it is spread over the window",
+    .attributes_size = sizeof(struct ph_pool_attributes),
+    .minimum_inputs = 1, .maximum_inputs = 1,
+    .differentiable = 0x1,
+    .infer = pool_infer, .forward = max_pool_forward, .backward = average_pool_backward, .flops = pool_flops,
+    .cases = softened_max_pool_cases,
+};
+
 PH_OPERATION(average_pool) = {
     .name = "average_pool",
     .help = "average over a sliding window, 1-D to 3-D, with or without the padding in the divisor",

@@ -1,5 +1,6 @@
 /* pixel: the picture itself. */
 #include "vis/vis.h"
+#include <string.h>
 
 static struct ph_shape pixel_shape(int64_t items, const ph_recipe *recipe, const struct ph_view *view) {
     (void)recipe;
@@ -13,8 +14,15 @@ static ph_status pixel_build(struct ph_graph *graph, const ph_recipe *recipe, co
     return PH_OK;
 }
 
+static ph_status pixel_invert(ph_context *context, const ph_recipe *recipe, const struct ph_view *view,
+                              const float *planes, float *values) {
+    (void)context, (void)recipe;
+    memcpy(values, planes, (size_t)view->channels * (size_t)view->height * (size_t)view->width * sizeof *values);
+    return PH_OK;
+}
+
 const struct ph_parameterisation ph_parameterisation_pixel = {
     .name = "pixel",
     .help = "the pixels themselves: each frequency as the gradient has it, which is mostly noise",
-    .shape = pixel_shape, .build = pixel_build,
+    .shape = pixel_shape, .build = pixel_build, .invert = pixel_invert,
 };
