@@ -30,6 +30,22 @@ static int preprocessing_save(struct cli *cli, ph_model *model) {
 /* Class names are printed up to a number that a person reads. */
 enum { MOST_CLASSES = 100, FEW_CLASSES = 10 };
 
+/* The first of the names that each class goes by, in lines of a terminal's width. */
+static void classes_print(const ph_model *model) {
+    enum { INDENT = 16, WIDTH = 100 };
+    int classes = ph_model_class_count(model), shown = classes > MOST_CLASSES ? FEW_CLASSES : classes;
+    int column = printf("classes         %d", classes);
+    if (!classes || !ph_model_class_name(model, 0)) shown = 0;
+    for (int i = 0; i < shown; i++) {
+        const char *name = ph_model_class_name(model, i);
+        int length = name ? (int)strcspn(name, ",") : 1;
+        column += printf("%s", i ? "," : ":");
+        if (column + 1 + length > WIDTH) column = printf("\n%*s", INDENT - 1, "") - 1;
+        column += printf(" %.*s", length, name ? name : "?");
+    }
+    printf("%s\n", shown == classes ? "" : shown ? ", ... (--json has all)" : ", names not known");
+}
+
 static void summary_print(ph_model *model, const ph_model_info *info, double flops) {
     char shape[160], text[640];
     ph_preprocessing preprocessing = ph_model_preprocessing(model);
@@ -45,14 +61,7 @@ static void summary_print(ph_model *model, const ph_model_info *info, double flo
     printf("forward pass    %.3f GFLOP\n", flops / 1e9);
     printf("logits          %s\n", info->logits ? info->logits : "none found");
     printf("probabilities   %s\n", info->probabilities ? info->probabilities : "none found");
-    int classes = ph_model_class_count(model), shown = classes > MOST_CLASSES ? FEW_CLASSES : classes;
-    bool named = classes && ph_model_class_name(model, 0);
-    printf("classes         %d", classes);
-    for (int i = 0; named && i < shown; i++) {
-        const char *name = ph_model_class_name(model, i);
-        printf("%s%s", i ? "; " : ": ", name ? name : "?");
-    }
-    printf("%s\n", !named && classes ? ", names not known" : shown < classes ? "; ... (--json has all)" : "");
+    classes_print(model);
     if (info->unsupported) printf("not supported   %s\n", info->unsupported);
 }
 
