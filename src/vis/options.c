@@ -385,8 +385,9 @@ const struct ph_option ph_options[] = {
 
     {{"pixel-decay", "SHARE", "0", "step regularisers", "after each step: how much nearer to grey everything goes"},
      PH_METHOD, &number_kind, FIELD(pixel_decay), 0, 1},
-    {{"blur", "PIXELS", "0", "step regularisers", "pixel: deviation of a Gaussian blur after every 'blur-every' steps"},
-     PH_METHOD, &number_kind, FIELD(blur), 0, 256},
+    {{"blur", "PIXELS|A,B", "0", "step regularisers",
+      "pixel: Gaussian blur after every 'blur-every' steps, deviation A at the first step to B at the last; 0: off"},
+     PH_METHOD, &numbers_kind, FIELD(blur), 0, 256},
     {{"blur-every", "N", "4", "step regularisers", "steps from blur to blur"},
      PH_METHOD, &whole_kind, FIELD(blur_every), 1, 10000000},
     {{"clip-norm", "PERCENT", "0", "step regularisers",

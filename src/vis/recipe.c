@@ -182,10 +182,17 @@ ph_status ph_recipe_text(const ph_recipe *recipe, char **out) {
     return ph_fail_memory(recipe->context);
 }
 
+static bool varies(const struct ph_numbers *numbers) { return numbers->values[0] != numbers->values[numbers->count - 1]; }
+
 bool ph_recipe_has_course(const ph_recipe *recipe) {
-    const struct ph_numbers *crops = &recipe->crop_size, *blur = &recipe->gradient_blur;
-    return recipe->schedule.form != PH_SCHEDULE_CONSTANT || blur->values[0] != blur->values[blur->count - 1] ||
-           (recipe->transforms == PH_TRANSFORMS_CROPS && crops->values[0] != crops->values[crops->count - 1]);
+    return recipe->schedule.form != PH_SCHEDULE_CONSTANT || varies(&recipe->gradient_blur) || varies(&recipe->blur) ||
+           (recipe->transforms == PH_TRANSFORMS_CROPS && varies(&recipe->crop_size));
+}
+
+double ph_recipe_over_steps(const ph_recipe *recipe, const struct ph_numbers *numbers, int64_t step) {
+    double share = recipe->steps > 1 ? fmin((double)step / (double)(recipe->steps - 1), 1) : 0;
+    double first = numbers->values[0], last = numbers->values[numbers->count - 1];
+    return first + (last - first) * share;
 }
 
 int64_t ph_recipe_last_step(const ph_recipe *recipe) {

@@ -56,13 +56,10 @@ static float *scratch_of(const struct ph_refiner *refiner, int64_t item) {
     return refiner->scratch + (size_t)item * refiner->item_size * 3;
 }
 
-static bool blurs_gradient(const ph_recipe *recipe) {
-    const struct ph_numbers *blur = &recipe->gradient_blur;
-    return blur->values[0] > 0 || blur->values[blur->count - 1] > 0;
-}
+static bool blurs(const struct ph_numbers *blur) { return blur->values[0] > 0 || blur->values[blur->count - 1] > 0; }
 
 static bool on_pixels(const ph_recipe *recipe) {
-    return blurs_gradient(recipe) || recipe->gradient_bands || recipe->blur > 0 || recipe->clip_norm > 0 ||
+    return blurs(&recipe->gradient_blur) || recipe->gradient_bands || blurs(&recipe->blur) || recipe->clip_norm > 0 ||
            recipe->clip_contribution > 0;
 }
 
@@ -86,7 +83,7 @@ ph_status ph_refiner_start(ph_context *context, const ph_recipe *recipe, const s
     const struct ph_parameterisation *parameterisation = ph_parameterisations[recipe->parameterisation];
     if (parameterisation->common) refiner->common = (size_t)parameterisation->common(recipe, view);
     size_t count = (size_t)items * item_size;
-    bool prepares = refiner->common || refiner->normalisation || blurs_gradient(recipe) || recipe->gradient_bands;
+    bool prepares = refiner->common || refiner->normalisation || blurs(&recipe->gradient_blur) || recipe->gradient_bands;
     if (prepares) refiner->gradient = ph_alloc_array(count, sizeof(float));
     if (pixels) refiner->scratch = ph_alloc_array(count, 3 * sizeof(float));
     if ((prepares && !refiner->gradient) || (pixels && !refiner->scratch)) {
@@ -109,13 +106,9 @@ static void gradient_task(void *argument, int64_t item) {
     const struct ph_view *view = &r->view;
     float *gradient = r->gradient + (size_t)item * r->item_size;
     memcpy(gradient, task->gradient + (size_t)item * r->item_size, r->item_size * sizeof *gradient);
-    if (blurs_gradient(recipe)) {
-        const struct ph_numbers *blur = &recipe->gradient_blur;
-        double share = recipe->steps > 1 ? (double)task->step / (double)(recipe->steps - 1) : 0;
-        double first = blur->values[0], last = blur->values[blur->count - 1];
-        ph_planes_blur(gradient, view->channels, view->height, view->width, first + (last - first) * share,
-                       scratch_of(r, item));
-    }
+    if (blurs(&recipe->gradient_blur))
+        ph_planes_blur(gradient, view->channels, view->height, view->width,
+                       ph_recipe_over_steps(recipe, &recipe->gradient_blur, task->step), scratch_of(r, item));
     if (recipe->gradient_bands)
         ph_gradient_normalise_bands(gradient, view->channels, view->height, view->width, (int)recipe->gradient_bands,
                                     scratch_of(r, item));
@@ -161,8 +154,9 @@ static void parameters_task(void *argument, int64_t item) {
     int channels = view->channels;
     size_t plane = (size_t)view->height * (size_t)view->width;
     float *weights = scratch_of(r, item), *sorted = weights + plane;
-    if (recipe->blur > 0 && task->step % recipe->blur_every == 0)
-        ph_planes_blur(x, channels, view->height, view->width, recipe->blur, weights);
+    if (blurs(&recipe->blur) && task->step % recipe->blur_every == 0)
+        ph_planes_blur(x, channels, view->height, view->width, ph_recipe_over_steps(recipe, &recipe->blur, task->step),
+                       weights);
     if (recipe->clip_norm > 0) {
         norms(x, channels, plane, weights);
         pixels_clear(x, channels, plane, weights, recipe->clip_norm, sorted);

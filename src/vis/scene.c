@@ -52,9 +52,9 @@ static ph_status view_build(const struct ph_render *render, const struct ph_scen
     return PH_OK;
 }
 
-/* Everything behind the picture. *network receives the network's first node. */
+/* Everything behind the picture. */
 static ph_status behind_picture(const struct ph_render *render, int first, int count, int64_t views,
-                                struct ph_scene *scene, int *network) {
+                                struct ph_scene *scene) {
     struct ph_objective objectives[PH_MAX_BATCH];
     int input, seen = scene->picture, ground = PH_ABSENT, picture, value;
     if (scene->ground != PH_ABSENT) PH_TRY(ph_ground_build(render, scene->graph, scene->ground, &ground));
@@ -63,9 +63,9 @@ static ph_status behind_picture(const struct ph_render *render, int first, int c
     PH_TRY(items_repeat(scene->graph, scene->picture, views, &picture));
     PH_TRY(view_build(render, scene, seen, &input));
     PH_TRY(ph_preprocessing_build(render->model, scene->graph, input, &input));
-    *network = scene->graph->node_count;
+    scene->network = scene->graph->node_count;
     PH_TRY(ph_model_build(render->model, scene->graph, input));
-    ph_pooling_swap(scene->graph, render->recipe, *network);
+    ph_pooling_swap(scene->graph, render->recipe, scene->network);
     for (int64_t i = 0; i < count * views; i++) objectives[i] = render->objectives[first + i / views];
     struct ph_objective_scope scope = {.model = render->model, .graph = scene->graph, .picture = picture,
         .objectives = objectives, .count = (int)(count * views)};
@@ -105,23 +105,21 @@ static ph_status inputs_add(const struct ph_render *render, int count, struct ph
     return PH_OK;
 }
 
-static ph_status optimise_build(const struct ph_render *render, int first, int count, struct ph_scene *scene,
-                                int *network) {
+static ph_status optimise_build(const struct ph_render *render, int first, int count, struct ph_scene *scene) {
     PH_TRY(ph_graph_create(render->model->context, &scene->graph));
     PH_TRY(inputs_add(render, count, scene));
     PH_TRY(ph_canvas_build(render, scene->graph, scene->parameters, &scene->picture));
-    PH_TRY(behind_picture(render, first, count, render->recipe->views, scene, network));
-    PH_TRY(ph_backward_rule(scene->graph, render->recipe, *network));
+    PH_TRY(behind_picture(render, first, count, render->recipe->views, scene));
+    PH_TRY(ph_backward_rule(scene->graph, render->recipe, scene->network));
     return loss_build(render->recipe, scene);
 }
 
 ph_status ph_scene_optimise(const struct ph_render *render, int first, int count, bool wakes, bool *redirected,
                             struct ph_scene *scene) {
-    int network;
     *scene = scene_empty();
-    ph_status status = optimise_build(render, first, count, scene, &network);
+    ph_status status = optimise_build(render, first, count, scene);
     if (status) ph_scene_finish(scene);
-    else if (wakes) *redirected = ph_redirect(scene->graph, network);
+    else if (wakes) *redirected = ph_redirect(scene->graph, scene->network);
     return status;
 }
 
@@ -159,11 +157,10 @@ void ph_scene_draw(const struct ph_render *render, const struct ph_scene *scene,
 
 static ph_status evaluate_build(const struct ph_render *render, int first, int count, struct ph_scene *scene) {
     const struct ph_view *view = &render->view;
-    int network;
     PH_TRY(ph_graph_create(render->model->context, &scene->graph));
     PH_TRY(ph_graph_add_input(scene->graph, NULL, PH_FLOAT,
                               PH_SHAPE(count, ph_canvas_channels(render), view->height, view->width), &scene->picture));
-    return behind_picture(render, first, count, 1, scene, &network);
+    return behind_picture(render, first, count, 1, scene);
 }
 
 ph_status ph_scene_evaluate(const struct ph_render *render, int first, int count, struct ph_scene *scene) {

@@ -58,9 +58,7 @@ static void draw_box(const ph_recipe *recipe, const struct ph_view *view, uint32
     float deviates[DEVIATES * PH_MAX_BATCH];
     ph_random_normal(key, deviates, (size_t)(DEVIATES * (index + 1)));
     const float *own = deviates + DEVIATES * index;
-    const struct ph_numbers *size = &recipe->crop_size;
-    double share = recipe->steps > 1 ? (double)step / (double)(recipe->steps - 1) : 0;
-    double mean = size->values[0] + (size->values[size->count - 1] - size->values[0]) * fmin(share, 1);
+    double mean = ph_recipe_over_steps(recipe, &recipe->crop_size, step);
     double side = fmin(fmax(mean + 0.05 * own[SIDE], 0.05), 1);
     /* Picture pixels for one of the view; the largest box of the input's shape that the picture holds has side 1. */
     double ratio = side * fmin((double)view->width / view->input_width, (double)view->height / view->input_height);

@@ -68,7 +68,8 @@ struct ph_recipe {
     double stop_value;           /* NAN: none */
     int64_t keep_best;           /* steps between looks; 0: the last is kept */
     int64_t attempts;
-    double pixel_decay, blur;
+    double pixel_decay;
+    struct ph_numbers blur;      /* deviation, or its first and last value */
     int64_t blur_every;
     double clip_norm, clip_contribution; /* percentiles */
 };
@@ -90,6 +91,8 @@ enum ph_random_use {
 };
 /* Whether the picture after some step depends on how many steps were meant. */
 bool ph_recipe_has_course(const ph_recipe *recipe);
+/* From the first of one or two numbers at step 0 to the last at the last step. */
+double ph_recipe_over_steps(const ph_recipe *recipe, const struct ph_numbers *numbers, int64_t step);
 /* Steps that are made. */
 int64_t ph_recipe_last_step(const ph_recipe *recipe);
 
@@ -342,6 +345,7 @@ struct ph_scene {
     int picture;     /* [N,C,H,W] */
     int value;       /* [N] the objectives */
     int loss;        /* [N] what is minimised */
+    int network;     /* first node of the network */
 };
 
 /* Chooses the view for objective `first` and those like it: a network whose size is free up to some layer sees the picture

@@ -49,16 +49,17 @@ static void inputs_copy(const struct ph_graph *graph, struct ph_program *from, s
 static void layer_find(const struct ph_scene *scene, struct ph_program *program, int item, enum trouble trouble,
                        char *name, size_t size) {
     const struct ph_graph *graph = scene->graph;
-    int items = (int)graph->values[scene->value].shape.dims[0], count = 0;
+    int items = (int)graph->values[scene->matrices].shape.dims[0], count = 0; /* with all their views */
+    int views = items / (int)graph->values[scene->value].shape.dims[0];
     int *taps = ph_alloc_array((size_t)graph->node_count + 1, sizeof *taps);
     struct ph_program *all = NULL;
     float *values = NULL;
     size_t most = 0;
     if (!taps) return;
-    for (int n = 0; n < graph->node_count; n++) {
+    for (int n = scene->network; n < graph->node_count; n++) {
         int value = graph->nodes[n].outputs[0];
         const struct ph_value *record = &graph->values[value];
-        if (value <= scene->picture || value >= scene->value || record->type != PH_FLOAT || record->data) continue;
+        if (record->type != PH_FLOAT || record->data) continue;
         if (record->shape.rank < 2 || record->shape.dims[0] != items) continue;
         most = PH_MAX(most, (size_t)ph_shape_size(&record->shape));
         taps[count++] = value;
@@ -71,7 +72,7 @@ static void layer_find(const struct ph_scene *scene, struct ph_program *program,
         inputs_copy(graph, program, all);
         bool ran = !ph_program_forward(all);
         for (int i = 0; i < count && ran; i++) {
-            size_t elements = (size_t)ph_shape_size(&graph->values[taps[i]].shape) / (size_t)items;
+            size_t elements = (size_t)ph_shape_size(&graph->values[taps[i]].shape) / (size_t)(items / views);
             ph_program_read(all, taps[i], values);
             if (!has_trouble(trouble, values + (size_t)item * elements, elements)) continue;
             snprintf(name, size, "%s", graph->values[taps[i]].name);
