@@ -5,8 +5,8 @@ struct preset { const char *name, *help, *settings; };
 
 /* Rates of systems whose pixels run from 0 to 255 are divided by 255 where they are distances in pixel values, and by its
  * square where they multiply a gradient; pixels here are 0 to 1. What one picture at one size cannot have, octaves, is the
- * dream's. */
-#define PIXELS "parameterisation=pixel\ndecorrelate=false\nsquash=clip\nborder=wrap\nredirect-steps=0\n"
+ * dream's. All wake silent units in their first steps, for few of those systems do, and then leave such a picture grey. */
+#define PIXELS "parameterisation=pixel\ndecorrelate=false\nsquash=clip\nborder=wrap\n"
 #define STILL "transforms=none\n"
 #define SHIFTS "scale=0\nrotate=0\njitter-end=0\n" /* jitter alone */
 
@@ -23,14 +23,14 @@ static const struct preset presets[] = {
     /* Its pads and crops leave 5.4 to 5.7 sixteenths of the side, shifted with a deviation of 2.2 sixteenths. */
     {"xplique", "Xplique's optimize: Fourier of slower decay, looked at a third at a time, mirrored (deel-ai/xplique)",
      "decay=0.85\njitter=105\nscale=2.82,2.86,2.9,2.94,2.98\nrotate=0\njitter-end=0\nmirror=true\nsteps=256\n"
-     "redirect-steps=0\n"},
+     ""},
     {"maco", "phases of a natural spectrum, 32 ever smaller crops a step, NAdam (Fel et al. 2023, as in Xplique)",
      "parameterisation=phase\ntransforms=crops\nviews=32\nnoise=0.04\noptimiser=nadam\nlearning-rate=1\nsteps=256\n"},
     {"horama", "Horama's maco: as maco with 6 crops of a quarter to a third (serre-lab/Horama)",
      "parameterisation=phase\ntransforms=crops\nviews=6\ncrop-size=0.275\nnoise=0.05\noptimiser=nadam\n"
      "learning-rate=1\nsteps=256\n"},
     {"accentuation", "what of a picture a unit sees, from --init, 16 crops a step (Hamblin et al. 2024, faccent)",
-     "transforms=crops\nviews=16\ncrop-size=0.5\nnoise=0.02\nsteps=100\nredirect-steps=0\n"},
+     "transforms=crops\nviews=16\ncrop-size=0.5\nnoise=0.02\nsteps=100\n"},
     {"tf-keras-vis", "tf-keras-vis's activation maximisation: pixels, RMSprop, jitter and turns (keisen/tf-keras-vis)",
      PIXELS "jitter=8\nscale=0\nrotate=1\njitter-end=0\noptimiser=rmsprop\nsmoothing=0.999\n"
      "learning-rate=0.00392\nsteps=200\nspread=0.05\n"},

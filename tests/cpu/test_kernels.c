@@ -225,7 +225,7 @@ static void test_networks(void **state) {
 
 /* A silent item beside a live one, and both silent: bias far below what the input can reach, or not. */
 static void test_redirected(void **state) {
-    for (int i = 0; i < 12; i++) {
+    for (int i = 0; i < 24; i++) {
         struct network net;
         network_start(&net, *state, PH_SHAPE(2, 3, 9, 11));
         int outputs = draw(3, 40);
@@ -235,8 +235,10 @@ static void test_redirected(void **state) {
         for (int c = 0; c < outputs; c++) silent[c] = i % 3 ? -1e3f : 0, silent[outputs + c] = i % 3 == 2 ? -1e3f : 0;
         net.last = node(&net, &ph_operation_add, NULL, sum, 2);
         struct ph_activation_attributes clip = {.low = 0, .high = 6};
-        net.last = i % 2 ? node(&net, &ph_operation_redirected_relu, NULL, &net.last, 1)
-                         : node(&net, &ph_operation_redirected_clip, &clip, &net.last, 1);
+        struct ph_activation_attributes ruled = {.low = 0, .high = i % 2 ? HUGE_VAL : 6, .rule = (enum ph_backward_rule)(i % 3)};
+        net.last = i >= 12 ? node(&net, &ph_operation_ruled_clip, &ruled, &net.last, 1)
+                   : i % 2 ? node(&net, &ph_operation_redirected_relu, NULL, &net.last, 1)
+                           : node(&net, &ph_operation_redirected_clip, &clip, &net.last, 1);
         net.last = convolution(&net, net.last, 5, 1, 1, 1, 1, 1, false);
         check(&net, "redirected", 1e-5);
     }
@@ -279,6 +281,22 @@ static void test_operation_cases(void **state) {
     assert_true(cases > 100);
 }
 
+/* Either operand fed, the other constant, alone and shared by the stack; and both the same. */
+static void test_matrix_products(void **state) {
+    static const struct { int64_t items, shared; } cases[] = {{1, 1}, {3, 3}, {3, 1}};
+    for (int i = 0; i < PH_COUNT(cases); i++)
+        for (int left = 0; left < 2; left++) {
+            struct network net;
+            struct ph_shape fed = left ? PH_SHAPE(cases[i].items, 5, 21) : PH_SHAPE(cases[i].items, 21, 517);
+            network_start(&net, *state, fed);
+            int other = left ? constant(&net, PH_SHAPE(cases[i].shared, 21, 517), 1)
+                             : constant(&net, PH_SHAPE(cases[i].items, 5, 21), 1);
+            int operands[2] = {left ? net.input : other, left ? other : net.input};
+            net.last = node(&net, &ph_operation_matmul, NULL, operands, 2);
+            check(&net, "matrix products", 1e-5);
+        }
+}
+
 static void test_fourier(void **state) {
     static const int sizes[][2] = {{8, 8}, {7, 9}, {16, 15}, {1, 6}, {5, 1}, {32, 48}};
     for (int i = 0; i < PH_COUNT(sizes); i++) {
@@ -293,7 +311,8 @@ static void test_fourier(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_convolutions), cmocka_unit_test(test_first_layers),
-        cmocka_unit_test(test_networks), cmocka_unit_test(test_redirected), cmocka_unit_test(test_operation_cases), cmocka_unit_test(test_fourier)};
+        cmocka_unit_test(test_networks), cmocka_unit_test(test_redirected), cmocka_unit_test(test_operation_cases),
+        cmocka_unit_test(test_matrix_products), cmocka_unit_test(test_fourier)};
     ph_context *context = ph_context_create();
     for (int level = ph_instruction_set_detect() + 1; level < PH_COUNT(ph_instruction_set_names); level++)
         printf("this processor has no %s: its kernels are compiled but not run\n", ph_instruction_set_names[level]);

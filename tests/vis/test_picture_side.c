@@ -1,5 +1,5 @@
 /* What stands in front of the network: parameterisations and colour against numpy, the map of the transforms against
- * points moved by hand, the view, and the optimiser against its closed form. */
+ * points moved by hand, and the view. */
 #include "vis/vis.h"
 #include "reference.h"
 #include <math.h>
@@ -264,52 +264,6 @@ static void view_fits_the_picture_into_the_input(void **state) {
     ph_graph_destroy(&graph);
 }
 
-/* ---- Optimiser --------------------------------------------------------------------------------------------------- */
-
-/* Under a constant gradient the corrected moments are it and its square, so every step is the learning rate. */
-static void adam_walks_at_its_learning_rate(void **state) {
-    (void)state;
-    enum { COUNT = 5 };
-    static const float gradient[COUNT] = {1, -1, 1e-3f, -250, 0};
-    float x[COUNT] = {0};
-    struct ph_optimiser_state adam;
-    assert_int_equal(ph_optimiser_start(context, ph_optimisers[0], 1, COUNT, &adam), PH_OK);
-    for (int step = 1; step <= 100; step++) {
-        ph_optimiser_step(&adam, 0.05, x, gradient);
-        for (int i = 0; i < COUNT; i++) {
-            double sign = gradient[i] > 0 ? 1 : gradient[i] < 0 ? -1 : 0;
-            assert_float_equal(x[i], -0.05 * step * sign, 1e-5 * step);
-        }
-    }
-    ph_optimiser_finish(&adam);
-}
-
-/* Changing gradients, against the algorithm in double; more elements than one parallel task has. */
-static void adam_follows_its_definition(void **state) {
-    (void)state;
-    enum { COUNT = 40000, STEPS = 20 };
-    float *x = calloc(COUNT, sizeof *x), *gradient = calloc(COUNT, sizeof *gradient);
-    struct ph_optimiser_state adam;
-    assert_int_equal(ph_optimiser_start(context, ph_optimisers[0], 1, COUNT, &adam), PH_OK);
-    for (int step = 1; step <= STEPS; step++) {
-        for (int i = 0; i < COUNT; i++) gradient[i] = (float)sin(i + 0.7 * step * step);
-        ph_optimiser_step(&adam, 0.05, x, gradient);
-    }
-    for (int i = 0; i < COUNT; i += 37) {
-        double y = 0, m = 0, v = 0;
-        for (int step = 1; step <= STEPS; step++) {
-            double g = (float)sin(i + 0.7 * step * step);
-            m = 0.9 * m + 0.1 * g;
-            v = 0.999 * v + 0.001 * g * g;
-            y -= 0.05 * (m / (1 - pow(0.9, step))) / (sqrt(v / (1 - pow(0.999, step))) + 1e-8);
-        }
-        assert_float_equal(x[i], y, 2e-5);
-    }
-    ph_optimiser_finish(&adam);
-    free(x);
-    free(gradient);
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fourier_pictures_are_those_of_numpy),
@@ -323,8 +277,6 @@ int main(void) {
         cmocka_unit_test(draws_have_lucids_choices),
         cmocka_unit_test(draws_depend_on_seed_and_step_alone),
         cmocka_unit_test(view_fits_the_picture_into_the_input),
-        cmocka_unit_test(adam_walks_at_its_learning_rate),
-        cmocka_unit_test(adam_follows_its_definition),
     };
     context = ph_context_create();
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

@@ -27,19 +27,20 @@ static double magnitude(const float *table, double f) {
     return exp(log(table[bin]) * (1 - share) + log(table[bin + 1]) * share);
 }
 
-/* The table's planes are those of decorrelated colour, whose second and third are weaker; where colours are not
+/* Times H W, so that planes are of about the deviation that they will have, which keeps the standardising well behaved.
+ * The table's planes are those of decorrelated colour, whose second and third are weaker; where colours are not
  * decorrelated, and for single planes, all are like the first. */
 static ph_status magnitudes_build(struct ph_graph *graph, const ph_recipe *recipe, const struct ph_view *view, int *out) {
     struct ph_shape shape = PH_SHAPE(1, view->channels, view->height, view->width / 2 + 1);
     float *values = ph_alloc_array((size_t)ph_shape_size(&shape), sizeof *values), *at = values;
     if (!values) return ph_fail_memory(graph->context);
-    double slowest = 1.0 / PH_MAX(view->width, view->height);
+    double slowest = 1.0 / PH_MAX(view->width, view->height), area = (double)view->height * view->width;
     bool coloured = recipe->decorrelate && view->channels >= 3;
     for (int c = 0; c < view->channels; c++)
         for (int v = 0; v < view->height; v++)
             for (int k = 0; k <= view->width / 2; k++) {
                 double f = fmax(ph_frequency(v, k, view->height, view->width), slowest);
-                *at++ = f > recipe->band_limit ? 0 : (float)magnitude(natural[coloured && c < 3 ? c : 0], f);
+                *at++ = f > recipe->band_limit ? 0 : (float)(area * magnitude(natural[coloured && c < 3 ? c : 0], f));
             }
     ph_status status = ph_graph_add_constant_copy(graph, NULL, PH_FLOAT, shape, values, out);
     ph_free(values);
