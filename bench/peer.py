@@ -100,6 +100,7 @@ class Network:
     def Sub(self, a, x, y): return x - y
     def Mul(self, a, x, y): return x * y
     def Cast(self, a, x): return x.float()
+    def Constant(self, a): return torch.from_numpy(np.array(onnx.numpy_helper.to_array(a['value'])))
     def Dropout(self, a, x): return x
     def Identity(self, a, x): return x
     def Flatten(self, a, x): return torch.flatten(x, a.get('axis', 1))
@@ -165,7 +166,7 @@ def main():
 
     def score(x):
         with torch.autocast('cpu', dtype=torch.bfloat16, enabled=options.bf16):
-            return network(prepare(x)).float()[:, int(channel)].flatten(1).mean(1)
+            return network(prepare(x)).float()[:, int(channel)].reshape(batch, -1).mean(1)
 
     adam, times = torch.optim.Adam([spectrum], lr=0.05), []
     still = picture().detach().requires_grad_()
