@@ -1,5 +1,7 @@
 /* Public entry points that belong to no layer: the catalogues over every table. */
+#include "image/colour_map.h"
 #include "solve/solve.h"
+#include "vis/attribution/attribution.h"
 #include "vis/vis.h"
 #include <string.h>
 
@@ -46,6 +48,12 @@ static bool preprocessing_row(int index, ph_catalogue_entry *out) {
 
 static bool methods_row(int index, ph_catalogue_entry *out) { return ROW(ph_methods); }
 
+static bool attribution_row(int index, ph_catalogue_entry *out) { return ROW(ph_attribution_methods); }
+
+static bool colour_maps_row(int index, ph_catalogue_entry *out) {
+    return entry(out, ph_colour_maps[index].name, ph_colour_maps[index].help);
+}
+
 static bool instruction_sets_row(int index, ph_catalogue_entry *out) {
     if (index >= PH_COUNT(ph_instruction_set_names)) return false;
     return entry(out, ph_instruction_set_names[index],
@@ -62,7 +70,8 @@ static const struct catalogue {
 } catalogues[] = {
     {"operations", operations_row}, {"objectives", objectives_row}, {"parameterisations", parameterisations_row},
     {"transforms", transforms_row}, {"optimisers", optimisers_row}, {"presets", presets_row},
-    {"preprocessing", preprocessing_row}, {"methods", methods_row}, {"instruction-sets", instruction_sets_row},
+    {"preprocessing", preprocessing_row}, {"methods", methods_row},
+    {"attribution-methods", attribution_row}, {"colour-maps", colour_maps_row}, {"instruction-sets", instruction_sets_row},
     {"model-formats", model_formats_row}, {"image-formats", image_formats_row},
 };
 

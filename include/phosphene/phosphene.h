@@ -375,6 +375,77 @@ PH_API ph_status ph_solve(ph_problem *problem, const char *objective, const ph_s
                           ph_solutions **solutions);
 PH_API void ph_solutions_destroy(ph_solutions **solutions);
 
+/* ---- Explaining -------------------------------------------------------------------------------------------------- */
+
+/* Which parts of a picture, or which units of a layer, mattered for an objective. docs/explain.md has the methods. */
+typedef struct ph_explain_options {
+    const char *method;     /* of the catalogue "attribution-methods"; default "grad-cam" */
+    const char *fit;        /* as for ph_activations; default NULL: "crop" */
+    const char *against;    /* explain objective - against; default NULL */
+    const char *layer;      /* default NULL: the last one with positions that the objective depends on */
+    const char *average;    /* over noisy copies of the input: "none" (default), "smooth" (mean), "square" (mean square),
+                             * "variance" */
+    int samples;            /* noisy copies; default 25 */
+    double noise;           /* their deviation as a share of the input's range; default 0.15 */
+    const char *baseline;   /* "black", "mean", "blur", "noise"; default NULL: the method's own */
+    const ph_picture *baseline_picture; /* instead of `baseline`, when not NULL; brought to the network as `fit` says */
+    int steps;              /* of a path; default 0: the method's own */
+    double tolerance;       /* of the completeness gap, as a share of the difference in value: steps are doubled until it is
+                             * met; default 0: left as it is */
+    int patch, stride;      /* occlusion, in pixels; default 0: a fifteenth of the input and half of that */
+    int masks, grid;        /* rise: default 4000, 7 */
+    double keep;            /* rise: probability of a cell to be seen; default 0.5 */
+    double epsilon, gamma, alpha; /* lrp; default 1e-6, 0.25, 2; beta is alpha - 1 */
+    uint64_t seed;          /* default 0 */
+    bool (*progress)(void *user, int64_t done, int64_t total, double seconds_left); /* negative: not known yet; false
+                             * stops; may be NULL */
+    void *user;
+} ph_explain_options;
+
+PH_API ph_explain_options ph_explain_defaults(void);
+
+typedef struct ph_unit_share {
+    int unit;     /* channel of the layer */
+    double share; /* its attribution, summed over positions */
+} ph_unit_share;
+
+typedef struct ph_explanation {
+    char *objective;        /* as explained: the top class where none was given, " - (against)" included */
+    const char *method;
+    char *layer;            /* NULL where the method needs none */
+    float value;            /* of the objective on the picture */
+    float baseline_value;   /* on the baseline; NAN where the method has none */
+    double sum;             /* of the attribution */
+    double absorbed;        /* lrp: share of the value taken by biases and epsilon; else 0 */
+    double gap;             /* |sum + absorbed - (value - baseline value, where there is one)|; NAN where the method promises no sum */
+    int steps;              /* steps, masks or patches used; 0 where there are none */
+    double seconds;
+    bool is_signed;         /* negative values count against the objective */
+    ph_tensor *attribution; /* as the method gives it: [1,C,H,W] of the network's input, [1,1,h,w] of a layer's positions, or
+                             * [1,K,h,w] of its units */
+    ph_tensor *map;         /* [H,W] of the picture; NULL for units of a layer without positions */
+    ph_picture *picture;    /* what the network saw, [C,H,W] */
+    ph_unit_share *units;   /* layer attribution: the layer's units by magnitude, largest first; else NULL */
+    int unit_count;
+} ph_explanation;
+
+/* objective NULL: the picture's top class. options NULL: the defaults. Free with ph_explanation_destroy. */
+PH_API ph_status ph_explain(ph_model *model, const ph_picture *picture, const char *objective,
+                            const ph_explain_options *options, ph_explanation **explanation);
+PH_API void ph_explanation_destroy(ph_explanation **explanation);
+
+typedef struct ph_drawing_options {
+    const char *style;      /* "heat" (default), "overlay", "signed", "masked", "picture", "sheet" (all of them) */
+    const char *colours;    /* of the catalogue "colour-maps"; default NULL: "lagoon", for signed maps "blue-red" */
+    double opacity;         /* of the overlay, 0 to 1; default 0.5 */
+    double percentile;      /* magnitudes are clipped there, 50 to 100; default 99 */
+} ph_drawing_options;
+
+PH_API ph_drawing_options ph_drawing_defaults(void);
+/* A map as a picture of its size. options NULL: the defaults. */
+PH_API ph_status ph_explanation_draw(const ph_explanation *explanation, const ph_drawing_options *options,
+                                     ph_picture **picture);
+
 /* ---- Catalogues -------------------------------------------------------------------------------------------------- */
 
 typedef struct ph_catalogue_entry {
@@ -383,7 +454,8 @@ typedef struct ph_catalogue_entry {
 } ph_catalogue_entry;
 
 /* Kinds: "operations", "objectives", "parameterisations", "transforms", "optimisers", "presets", "instruction-sets",
- * "methods" (of ph_solve), "model-formats", "image-formats". ph_catalogue_kind gives their names; NULL behind the last. */
+ * "methods" (of ph_solve), "attribution-methods", "colour-maps", "model-formats", "image-formats".
+ * ph_catalogue_kind gives their names; NULL behind the last. */
 PH_API const char *ph_catalogue_kind(int index);
 PH_API const ph_catalogue_entry *ph_catalogue(const char *kind, int index);
 

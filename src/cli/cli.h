@@ -29,6 +29,7 @@ enum {
     CLI_NETWORK = 1 << 6, /* loads a network */
     CLI_RECIPE = 1 << 7,  /* the library's recipe table */
     CLI_SOLVE = 1 << 9,
+    CLI_EXPLAIN = 1 << 14,
     CLI_COMMON = 1 << 8,  /* every command */
 };
 
@@ -40,6 +41,10 @@ struct cli_settings {
     const char *start, *fix, *bounds, *whole, *constraint, *ball, *goal, *method, *solve_precision;
     bool minimise;
     int restarts, evaluations, top_solutions, start_seed;
+    const char *attribution, *against, *average, *noise, *baseline, *tolerance, *keep, *epsilon, *gamma, *alpha;
+    const char *style, *colours, *opacity, *percentile, *boxes;
+    int classes, samples, path_steps, patch, stride, masks, mask_grid, units, show_units, randomise;
+    bool array, evaluate;
     int threads, top;
 };
 
@@ -80,7 +85,7 @@ struct cli {
 /* Table rows by index, NULL behind the last one. */
 const struct cli_command *cli_command_at(int index);
 const struct cli_option *cli_option_at(int index);
-extern const struct cli_command cli_render, cli_classify, cli_inspect, cli_activations, cli_solve, cli_list;
+extern const struct cli_command cli_render, cli_classify, cli_inspect, cli_activations, cli_explain, cli_solve, cli_list;
 
 /* Reads everything behind the command's name into `cli`: CLI_DONE or CLI_USAGE with the reason printed. */
 int cli_options_parse(struct cli *cli, int count, char **words);

@@ -10,6 +10,7 @@ static const struct cli_command *const commands[] = {
     &cli_classify,
     &cli_inspect,
     &cli_activations,
+    &cli_explain,
     &cli_solve,
     &cli_list,
 };

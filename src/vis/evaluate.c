@@ -50,9 +50,7 @@ static ph_status tensor_shape(const ph_model *model, const ph_tensor *input, str
     return PH_OK;
 }
 
-/* The picture in the network's channels, size and preprocessing: [1,C,H,W]. */
-static ph_status picture_prepare(const ph_model *model, const ph_picture *picture, const char *fit,
-                                 ph_tensor **tensor) {
+ph_status ph_picture_prepare(const ph_model *model, const ph_picture *picture, const char *fit, ph_tensor **tensor) {
     const struct ph_shape *input = &model->default_input;
     const ph_preprocessing *preprocessing = &model->preprocessing;
     ph_picture *converted = NULL, *fitted = NULL;
@@ -114,7 +112,7 @@ ph_status ph_activations(ph_model *model, const ph_picture *picture, const char 
                          ph_tensor **tensor) {
     if (!model) return PH_ERROR_ARGUMENT;
     ph_tensor *input = NULL;
-    ph_status status = picture_prepare(model, picture, fit, &input);
+    ph_status status = ph_picture_prepare(model, picture, fit, &input);
     if (!status) status = ph_activations_tensor(model, input, layer, tensor);
     ph_tensor_destroy(&input);
     return status;
@@ -166,7 +164,7 @@ ph_status ph_gradient(ph_model *model, const ph_picture *picture, const char *fi
                       ph_tensor **tensor) {
     if (!model) return PH_ERROR_ARGUMENT;
     ph_tensor *input = NULL;
-    ph_status status = picture_prepare(model, picture, fit, &input);
+    ph_status status = ph_picture_prepare(model, picture, fit, &input);
     if (!status) status = ph_gradient_tensor(model, input, objective, value, tensor);
     ph_tensor_destroy(&input);
     return status;
@@ -238,7 +236,7 @@ ph_status ph_classify(ph_model *model, const ph_picture *picture, const char *fi
     ph_tensor *input = NULL;
     ph_class_score *all = NULL;
     int total = 0;
-    ph_status status = picture_prepare(model, picture, fit, &input);
+    ph_status status = ph_picture_prepare(model, picture, fit, &input);
     if (!status) status = classify_run(model, input, &run, &all, &total);
     if (!status) {
         qsort(all, (size_t)total, sizeof *all, score_compare);

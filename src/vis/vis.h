@@ -258,6 +258,11 @@ struct ph_objective_scope {
 /* Appends the value [N] of `count` objectives that are alike, one for each batch item. */
 ph_status ph_objective_build(const struct ph_objective_scope *scope, int *value);
 
+/* ---- evaluate.c: running a network on a given input ---------------------------------------------------------------- */
+
+/* The picture in the network's channels, size and preprocessing: [1,C,H,W]. */
+ph_status ph_picture_prepare(const ph_model *model, const ph_picture *picture, const char *fit, ph_tensor **tensor);
+
 /* ---- gradient.c, refiner.c: around the optimiser's step ------------------------------------------------- */
 
 /* What the recipe asks to be done with the gradient before a step, and with the parameters after it. */

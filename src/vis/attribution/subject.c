@@ -1,0 +1,195 @@
+/* Running what is being explained. */
+#include "vis/attribution/subject.h"
+#include "graph/splice.h"
+#include <string.h>
+
+void ph_subject_start(const ph_model *model, const struct ph_objective *objective, const struct ph_shape *shape,
+                      struct ph_subject *subject) {
+    *subject = (struct ph_subject){.model = model, .context = model->context, .objective = objective, .shape = *shape,
+        .size = (size_t)ph_shape_size(shape)};
+}
+
+static void run_finish(struct ph_subject_run *run) {
+    ph_program_destroy(&run->program);
+    ph_graph_destroy(&run->graph);
+}
+
+void ph_subject_finish(struct ph_subject *subject) {
+    run_finish(&subject->one);
+    run_finish(&subject->batch);
+    run_finish(&subject->one_gradient);
+    run_finish(&subject->batch_gradient);
+}
+
+ph_status ph_subject_build(const struct ph_subject *subject, int count, struct ph_graph *graph, int *input, int *value,
+                           int *objective_first) {
+    struct ph_objective objectives[PH_SUBJECT_BATCH];
+    struct ph_shape shape = subject->shape;
+    shape.dims[0] = count;
+    for (int i = 0; i < count; i++) objectives[i] = *subject->objective;
+    PH_TRY(ph_graph_add_input(graph, NULL, PH_FLOAT, shape, input));
+    PH_TRY(ph_model_build(subject->model, graph, *input));
+    if (objective_first) *objective_first = graph->value_count;
+    struct ph_objective_scope scope = {.model = subject->model, .graph = graph, .picture = PH_ABSENT,
+        .objectives = objectives, .count = count};
+    return ph_objective_build(&scope, value);
+}
+
+static ph_status run_make(const struct ph_subject *subject, int count, bool gradients, struct ph_subject_run *run) {
+    if (run->program) return PH_OK;
+    ph_status status = ph_graph_create(subject->context, &run->graph);
+    if (!status) status = ph_subject_build(subject, count, run->graph, &run->input, &run->value, NULL);
+    struct ph_program_request request = {.taps = &run->value, .tap_count = 1, .loss = gradients ? run->value : PH_ABSENT,
+        .parameters = &run->input, .parameter_count = gradients};
+    if (!status) status = ph_program_create(run->graph, &request, &run->program);
+    if (!status && (!ph_program_input(run->program, run->input) ||
+                    (gradients && !ph_program_gradient(run->program, run->input))))
+        status = ph_fail(subject->context, PH_ERROR_ARGUMENT, "objective '%s' does not depend on the picture",
+                         subject->objective->text);
+    if (status) run_finish(run);
+    return status;
+}
+
+struct filling { ph_subject_fill *fill; void *user; float *inputs; size_t size; int first; };
+
+static void fill_one(void *argument, int64_t index) {
+    const struct filling *filling = argument;
+    filling->fill(filling->user, filling->first + (int)index, filling->inputs + (size_t)index * filling->size);
+}
+
+ph_status ph_subject_run(struct ph_subject *subject, int count, bool gradients, ph_subject_fill *fill,
+                         ph_subject_visit *visit, void *user) {
+    for (int first = 0; first < count; first += PH_SUBJECT_BATCH) {
+        int filled = PH_MIN(count - first, PH_SUBJECT_BATCH), size = filled > 1 ? PH_SUBJECT_BATCH : 1;
+        struct ph_subject_run *run = size > 1 ? gradients ? &subject->batch_gradient : &subject->batch
+                                     : gradients ? &subject->one_gradient : &subject->one;
+        float values[PH_SUBJECT_BATCH];
+        PH_TRY(run_make(subject, size, gradients, run));
+        struct filling filling = {fill, user, ph_program_input(run->program, run->input), subject->size, first};
+        ph_parallel_for(subject->context, filled, fill_one, &filling);
+        PH_TRY(ph_program_forward(run->program));
+        ph_program_read(run->program, run->value, values);
+        if (gradients) PH_TRY(ph_program_backward(run->program));
+        const float *gradient = gradients ? ph_program_gradient(run->program, run->input) : NULL;
+        for (int i = 0; i < filled; i++)
+            if (!visit(user, first + i, values[i], gradient ? gradient + (size_t)i * subject->size : NULL))
+                return ph_fail(subject->context, PH_ERROR_CANCELLED, "stopped");
+    }
+    return PH_OK;
+}
+
+struct evaluation { const float *input; float *value, *gradient; size_t size; };
+
+static void evaluation_fill(void *user, int index, float *input) {
+    const struct evaluation *evaluation = user;
+    (void)index;
+    memcpy(input, evaluation->input, evaluation->size * sizeof *input);
+}
+
+static bool evaluation_visit(void *user, int index, float value, const float *gradient) {
+    const struct evaluation *evaluation = user;
+    (void)index;
+    if (evaluation->value) *evaluation->value = value;
+    if (gradient) memcpy(evaluation->gradient, gradient, evaluation->size * sizeof *gradient);
+    return true;
+}
+
+ph_status ph_subject_evaluate(struct ph_subject *subject, const float *input, float *value, float *gradient) {
+    struct evaluation evaluation = {input, value, gradient, subject->size};
+    return ph_subject_run(subject, 1, gradient != NULL, evaluation_fill, evaluation_visit, &evaluation);
+}
+
+/* ---- An inner layer ---------------------------------------------------------------------------------------------- */
+
+static bool is_spatial(const struct ph_value *value) {
+    const struct ph_shape *shape = &value->shape;
+    return !value->data && shape->rank == 4 && shape->dims[0] == 1 && shape->dims[1] > 1 &&
+           shape->dims[2] * shape->dims[3] > 1;
+}
+
+/* Marks what leads to `value`. */
+static void ancestors_mark(const struct ph_graph *graph, int value, bool *marked) {
+    marked[value] = true;
+    for (int v = value; v >= 0; v--) {
+        if (!marked[v] || graph->values[v].node == PH_ABSENT) continue;
+        const struct ph_node *node = &graph->nodes[graph->values[v].node];
+        for (int i = 0; i < node->input_count; i++)
+            if (node->inputs[i] != PH_ABSENT) marked[node->inputs[i]] = true;
+    }
+}
+
+/* The last layer before `end` that the objective depends on and that has channels and positions. */
+static ph_status layer_choose(const struct ph_graph *graph, int value, int end, int *layer) {
+    bool *marked = ph_alloc_array((size_t)graph->value_count, sizeof *marked);
+    if (!marked) return ph_fail_memory(graph->context);
+    ancestors_mark(graph, value, marked);
+    *layer = PH_ABSENT;
+    for (int v = 0; v < end; v++)
+        if (marked[v] && graph->values[v].node != PH_ABSENT && is_spatial(&graph->values[v])) *layer = v;
+    ph_free(marked);
+    if (*layer != PH_ABSENT) return PH_OK;
+    return ph_fail(graph->context, PH_ERROR_UNSUPPORTED,
+                   "no layer in front of the objective has channels and positions [1,K,H,W] to weigh");
+}
+
+static ph_status layer_build(struct ph_subject *subject, const char *name, bool spatial, struct ph_subject_layer *layer) {
+    int objective_first, map[3];
+    char text[128];
+    PH_TRY(ph_graph_create(subject->context, &layer->graph));
+    PH_TRY(ph_subject_build(subject, 1, layer->graph, &layer->input, &layer->value, &objective_first));
+    if (name) PH_TRY(ph_model_find_layer(subject->model, layer->graph, name, &layer->layer));
+    else PH_TRY(layer_choose(layer->graph, layer->value, objective_first, &layer->layer));
+    const struct ph_value *record = &layer->graph->values[layer->layer];
+    if (record->data || record->type != PH_FLOAT || record->node == PH_ABSENT)
+        return ph_fail(subject->context, PH_ERROR_SHAPE, "layer '%s' is not computed from the picture", record->name);
+    if (spatial && !is_spatial(record))
+        return ph_fail(subject->context, PH_ERROR_SHAPE,
+                       "layer '%s' %s has no positions to draw a map of: a layer [1,K,H,W] with H or W above 1 is needed "
+                       "(phosphene inspect lists them)",
+                       record->name, ph_shape_text(&record->shape, text));
+    layer->shape = record->shape;
+    layer->size = (size_t)ph_shape_size(&record->shape);
+    if (!(layer->name = ph_strdup(record->name))) return ph_fail_memory(subject->context);
+    const int keep[] = {layer->input, layer->layer, layer->value};
+    PH_TRY(ph_graph_splice(layer->graph, layer->layer, keep, map, PH_COUNT(keep), &layer->spliced, &layer->delta));
+    layer->input = map[0];
+    layer->layer = map[1];
+    layer->value = map[2];
+    struct ph_program_request request = {.taps = (int[]){layer->layer, layer->value}, .tap_count = 2,
+        .loss = layer->value, .parameters = &layer->delta, .parameter_count = 1};
+    PH_TRY(ph_program_create(layer->spliced, &request, &layer->program));
+    if (ph_program_gradient(layer->program, layer->delta) && ph_program_input(layer->program, layer->input)) return PH_OK;
+    return ph_fail(subject->context, PH_ERROR_ARGUMENT, "objective '%s' does not depend on layer '%s'",
+                   subject->objective->text, layer->name);
+}
+
+ph_status ph_subject_layer_start(struct ph_subject *subject, const char *name, bool spatial,
+                                 struct ph_subject_layer *layer) {
+    *layer = (struct ph_subject_layer){.context = subject->context};
+    ph_status status = layer_build(subject, name, spatial, layer);
+    if (status) ph_subject_layer_finish(layer);
+    return status;
+}
+
+void ph_subject_layer_finish(struct ph_subject_layer *layer) {
+    ph_program_destroy(&layer->program);
+    ph_graph_destroy(&layer->spliced);
+    ph_graph_destroy(&layer->graph);
+    ph_free(layer->name);
+    layer->name = NULL;
+}
+
+ph_status ph_subject_layer_run(struct ph_subject_layer *layer, const float *input, const float *delta, float *value,
+                               float *activations, float *gradient) {
+    float *fed = ph_program_input(layer->program, layer->input), *added = ph_program_input(layer->program, layer->delta);
+    memcpy(fed, input, (size_t)ph_shape_size(&layer->spliced->values[layer->input].shape) * sizeof *fed);
+    if (delta) memcpy(added, delta, layer->size * sizeof *added);
+    else memset(added, 0, layer->size * sizeof *added);
+    PH_TRY(ph_program_forward(layer->program));
+    if (value) ph_program_read(layer->program, layer->value, value);
+    if (activations) ph_program_read(layer->program, layer->layer, activations);
+    if (!gradient) return PH_OK;
+    PH_TRY(ph_program_backward(layer->program));
+    memcpy(gradient, ph_program_gradient(layer->program, layer->delta), layer->size * sizeof *gradient);
+    return PH_OK;
+}

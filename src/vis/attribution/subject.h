@@ -1,0 +1,63 @@
+/* The network and the objective that are being explained, as functions of the prepared input: values and gradients of many
+ * inputs in batches, and what passes through one inner layer. Everything else in this folder is arithmetic on these. */
+#ifndef PH_SUBJECT_H
+#define PH_SUBJECT_H
+
+#include "vis/vis.h"
+
+enum { PH_SUBJECT_BATCH = 16 };
+
+/* Programs are made when first needed and kept. */
+struct ph_subject {
+    const ph_model *model;
+    ph_context *context;
+    const struct ph_objective *objective;
+    struct ph_shape shape; /* of one input, [1,C,H,W] */
+    size_t size;           /* its elements */
+    struct ph_subject_run { struct ph_graph *graph; struct ph_program *program; int input, value; }
+        one, batch, one_gradient, batch_gradient;
+};
+
+void ph_subject_start(const ph_model *model, const struct ph_objective *objective, const struct ph_shape *shape,
+                      struct ph_subject *subject);
+void ph_subject_finish(struct ph_subject *subject);
+
+/* Writes input `index` [C,H,W]; called from several threads at once. */
+typedef void ph_subject_fill(void *user, int index, float *input);
+/* Takes input `index`'s value and gradient [C,H,W] (NULL where none was asked for), in order of index. False stops. */
+typedef bool ph_subject_visit(void *user, int index, float value, const float *gradient);
+
+/* Runs inputs 0 to count - 1. PH_ERROR_CANCELLED when a visit said so. */
+ph_status ph_subject_run(struct ph_subject *subject, int count, bool gradients, ph_subject_fill *fill,
+                         ph_subject_visit *visit, void *user);
+/* One input: its value, and its gradient unless NULL. */
+ph_status ph_subject_evaluate(struct ph_subject *subject, const float *input, float *value, float *gradient);
+
+/* Appends network and objective for `count` inputs to an empty graph. `objective_first` receives the number of values before
+ * those of the objective itself. */
+ph_status ph_subject_build(const struct ph_subject *subject, int count, struct ph_graph *graph, int *input, int *value,
+                           int *objective_first);
+
+/* ---- An inner layer ---------------------------------------------------------------------------------------------- */
+
+/* The network with a tensor added to one layer, 0 unless set: its gradient is the layer's. */
+struct ph_subject_layer {
+    ph_context *context;
+    char *name;
+    struct ph_graph *graph, *spliced;
+    struct ph_program *program;
+    int input, layer, delta, value;
+    struct ph_shape shape; /* of the layer, [1,K,h,w] or [1,K] */
+    size_t size;
+};
+
+/* `name` NULL: the last layer with channels and positions that the objective depends on. With `spatial` a layer without
+ * positions is an error. */
+ph_status ph_subject_layer_start(struct ph_subject *subject, const char *name, bool spatial,
+                                 struct ph_subject_layer *layer);
+void ph_subject_layer_finish(struct ph_subject_layer *layer);
+/* The layer's values and their gradient, each [size], may be NULL. `delta` [size] is added to the values; NULL: nothing. */
+ph_status ph_subject_layer_run(struct ph_subject_layer *layer, const float *input, const float *delta, float *value,
+                               float *activations, float *gradient);
+
+#endif
