@@ -255,7 +255,8 @@ static ph_status batch_start(struct batch *b) {
     b->optimiser.smoothing = recipe->smoothing;
     struct ph_view view = ph_canvas_view(b->render);
     PH_TRY(ph_refiner_start(b->context, recipe, &view, b->count, b->item_size, &b->refiner));
-    return ph_developer_start(b->render, b->first, b->count, &b->developer);
+    PH_TRY(ph_developer_start(b->render, b->first, b->count, &b->developer));
+    return recipe->keep_best ? best_look(b) : PH_OK; /* the first look makes what later ones need */
 }
 
 static void batch_finish(struct batch *b) {

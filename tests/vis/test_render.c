@@ -93,7 +93,15 @@ static void every_way_of_making_a_picture_works(void **state) {
         {"size=48\nsteps=6\nparameterisation=pixel", 48, 48}, {"size=48\nsteps=6\ndecorrelate=false", 48, 48},
         {"size=48\nsteps=6\nborder=reflect", 48, 48}, {"size=48\nsteps=6\nborder=wrap", 48, 48},
         {"size=48\nsteps=6\npreset=raw\nsteps=6", 48, 48}, {"size=48\nsteps=6\nscale=1.1,0.8\nrotate=90,", 48, 48},
-        {"size=48\nsteps=20\nband-limit=0.1\ndecay=1.5", 48, 48}, {"size=48\nsteps=0", 48, 48}};
+        {"size=48\nsteps=20\nband-limit=0.1\ndecay=1.5", 48, 48}, {"size=48\nsteps=0", 48, 48},
+        {"size=47x33\nsteps=6\nparameterisation=laplacian", 47, 33}, {"size=33x47\nsteps=6\nparameterisation=shared", 33, 47},
+        {"size=47x33\nsteps=6\nparameterisation=phase\nlearning-rate=1", 47, 33},
+        {"size=33x20\nsteps=6\nparameterisation=cppn\nprint-size=70x90", 70, 90},
+        {"size=47x33\nsteps=6\ntransforms=crops\nviews=3\nnoise=0.05", 47, 33}, {"size=48\nsteps=6\nmirror=true", 48, 48},
+        {"size=47x33\nsteps=6\nborder=random\nviews=2", 47, 33}, {"size=48\nsteps=6\ngrey=true", 48, 48},
+        {"size=48\nsteps=20\nbackward=guided", 48, 48}, {"size=48\nsteps=20\nbackward=deconvolution", 48, 48},
+        {"size=48\nsteps=6\npooling=average", 48, 48}, {"size=48\nsteps=6\npooling=softened", 48, 48},
+        {"size=48\nsteps=6\nsquash=clip", 48, 48}, {"size=48\nsteps=6\noptimiser=lbfgs", 48, 48}};
     for (int i = 0; i < PH_COUNT(cases); i++) {
         ph_picture *picture = render(cases[i].recipe, "conv3a:11");
         double sum = 0;
@@ -145,19 +153,41 @@ static void fixed_layers_see_the_picture_scaled(void **state) {
 
 #define SHORT "size=48\nsteps=20\n" /* the steps that wake units, and some after them */
 
-static void threads_and_repeats_give_the_same_bytes(void **state) {
-    (void)state;
+static void same_for_all_threads(const char *recipe_text) {
     static const int threads[] = {1, 2, 3, 7, 1};
     ph_picture *first = NULL;
     for (int i = 0; i < PH_COUNT(threads); i++) {
         assert_int_equal(ph_context_set_threads(context, threads[i]), PH_OK);
-        ph_picture *picture = render(SHORT, "conv4b:9");
+        ph_picture *picture = render(recipe_text, "conv4b:9");
         if (first) assert_same(first, picture);
         else first = picture;
         if (first != picture) ph_picture_destroy(&picture);
     }
     ph_picture_destroy(&first);
     assert_int_equal(ph_context_set_threads(context, 0), PH_OK);
+}
+
+static void threads_and_repeats_give_the_same_bytes(void **state) {
+    (void)state;
+    same_for_all_threads(SHORT);
+}
+
+/* Whole methods: every preset, and every optimiser and parameterisation of the tables. */
+static void every_method_gives_the_same_bytes(void **state) {
+    (void)state;
+    char text[256];
+    for (int i = 0; ph_preset_name(i); i++) {
+        snprintf(text, sizeof text, "preset=%s\nsize=40x33\nsteps=3\n", ph_preset_name(i));
+        same_for_all_threads(text);
+    }
+    for (int i = 0; ph_optimisers[i]; i++) {
+        snprintf(text, sizeof text, "optimiser=%s\nsize=40\nsteps=3\n", ph_optimisers[i]->name);
+        same_for_all_threads(text);
+    }
+    for (int i = 0; ph_parameterisations[i]; i++) {
+        snprintf(text, sizeof text, "parameterisation=%s\nsize=40x33\nsteps=3\n", ph_parameterisations[i]->name);
+        same_for_all_threads(text);
+    }
 }
 
 static void neighbours_do_not_matter(void **state) {
@@ -178,6 +208,25 @@ static void neighbours_do_not_matter(void **state) {
     }
     ph_picture_destroy(&alone);
     ph_picture_destroy(&class_alone);
+}
+
+/* One item's rest, best or attempt is not its neighbour's. */
+static void neighbours_do_not_matter_to_stopping(void **state) {
+    (void)state;
+    static const char *const objectives[] = {"conv4b:1", "conv4b:9"};
+    static const char *const recipes[] = {SHORT "stop-value=1", SHORT "plateau=3", SHORT "keep-best=3",
+                                          SHORT "attempts=2", SHORT "views=3\nnoise=0.1",
+                                          "size=40\nsteps=12\npreset=toolbox-4\nsteps=12",
+                                          "size=40\nsteps=12\nnormalise=mean\noptimiser=sgd"};
+    for (int i = 0; i < PH_COUNT(recipes); i++) {
+        ph_recipe *recipe = recipe_of(recipes[i]);
+        ph_picture *pictures[2], *alone = render(recipes[i], objectives[1]);
+        if (ph_render(model, recipe, objectives, 2, NULL, pictures)) fail_msg("%s", ph_context_error(context));
+        assert_same(pictures[1], alone);
+        for (int p = 0; p < 2; p++) ph_picture_destroy(&pictures[p]);
+        ph_picture_destroy(&alone);
+        ph_recipe_destroy(&recipe);
+    }
 }
 
 static void seeds_matter(void **state) {
@@ -202,6 +251,139 @@ static void a_picture_carries_what_makes_it_again(void **state) {
     assert_same(first, again);
     ph_picture_destroy(&first);
     ph_picture_destroy(&again);
+}
+
+/* ---- Stopping ---------------------------------------------------------------------------------------------------- */
+
+static void a_reached_value_ends_the_way(void **state) {
+    (void)state;
+    float all = value_of("size=48\nsteps=60\ntransforms=none", "class:monarch");
+    ph_picture *picture = render("size=48\nsteps=60\ntransforms=none\nstop-value=8", "class:monarch");
+    assert_true(all > 15);
+    assert_true(ph_picture_value(picture) > 7.5f && ph_picture_value(picture) < 12);
+    char steps[16];
+    assert_true(ph_recipe_lookup(ph_picture_recipe(picture), "steps", steps, sizeof steps));
+    assert_string_equal(steps, "60"); /* what makes it again */
+    ph_picture_destroy(&picture);
+    assert_float_equal(value_of("size=48\nsteps=200\ntransforms=none\ntarget=5\nstop-value=0.1", "class:monarch"), 5, 0.2);
+    /* A learning rate of nothing gains nothing. */
+    struct ph_recipe *still = recipe_of("size=48\nsteps=1000000\nlearning-rate=0\nredirect-steps=0\nplateau=5");
+    const char *objective = "conv3a:5";
+    assert_int_equal(ph_render(model, still, &objective, 1, NULL, &picture), PH_OK);
+    ph_picture_destroy(&picture);
+    ph_recipe_destroy(&still);
+}
+
+/* A rate that overshoots: what is given is not the last. */
+static void the_best_is_kept(void **state) {
+    (void)state;
+    static const char wild[] = "size=48\nsteps=24\nlearning-rate=2\nschedule=0.5:50\n";
+    char text[128];
+    float last = value_of(wild, "class:monarch");
+    snprintf(text, sizeof text, "%skeep-best=1", wild);
+    float best = value_of(text, "class:monarch");
+    assert_true(best > last);
+    float most = value_of("size=48\nsteps=0", "class:monarch");
+    for (int until = 1; until <= 24; until++) {
+        snprintf(text, sizeof text, "%suntil=%d", wild, until);
+        most = fmaxf(most, value_of(text, "class:monarch"));
+    }
+    assert_true(best == most);
+}
+
+static void the_best_attempt_is_given(void **state) {
+    (void)state;
+    char text[64];
+    float best = -INFINITY;
+    for (int seed = 4; seed < 7; seed++) {
+        snprintf(text, sizeof text, SHORT "seed=%d", seed);
+        best = fmaxf(best, value_of(text, "conv4b:9"));
+    }
+    ph_picture *picture = render(SHORT "seed=4\nattempts=3", "conv4b:9");
+    assert_true(ph_picture_value(picture) == best);
+    ph_picture_destroy(&picture);
+    ph_recipe *recipe = recipe_of(SHORT "attempts=2\nsnapshots=2");
+    const char *objective = "conv4b:9";
+    assert_int_equal(ph_render(model, recipe, &objective, 1, NULL, &picture), PH_ERROR_ARGUMENT);
+    ph_recipe_destroy(&recipe);
+}
+
+/* ---- Given pictures ---------------------------------------------------------------------------------------------- */
+
+#define GIVEN "/test-render-given.png"
+#define MASK "/test-render-mask.png"
+
+static const char *file_of(const char *name, char *path, size_t size) {
+    const char *folder = getenv("TMPDIR");
+    snprintf(path, size, "%s%s", folder ? folder : "/tmp", name);
+    return path;
+}
+
+/* A picture of soft colours, and one that is white on its right half. */
+static void given_write(const char *path, bool mask) {
+    ph_picture *picture;
+    assert_int_equal(ph_picture_create(context, 3, 40, 60, &picture), PH_OK);
+    for (int i = 0; i < 3 * 40 * 60; i++)
+        picture->pixels[i] = mask ? (float)(i % 60 >= 30) : (float)(0.5 + 0.3 * sin(0.1 * (i % 60) + i / 2400 + 0.2 * (i / 60 % 40)));
+    if (ph_picture_save(picture, path, true)) fail_msg("%s", ph_context_error(context));
+    ph_picture_destroy(&picture);
+}
+
+static void renders_start_from_pictures(void **state) {
+    (void)state;
+    static const char *const ways[] = {"", "parameterisation=pixel", "parameterisation=laplacian", "parameterisation=shared",
+                                       "squash=clip", "decorrelate=false"};
+    char path[512], mask[512], text[1200];
+    ph_picture *given;
+    given_write(file_of(GIVEN, path, sizeof path), false);
+    given_write(file_of(MASK, mask, sizeof mask), true);
+    assert_int_equal(ph_picture_load(context, path, &given), PH_OK);
+    for (int i = 0; i < PH_COUNT(ways); i++) {
+        snprintf(text, sizeof text, "size=60x40\nsteps=0\ninit=%s\n%s", path, ways[i]);
+        ph_picture *picture = render(text, "conv3a:5");
+        for (int p = 0; p < 3 * 40 * 60; p++) assert_float_equal(picture->pixels[p], given->pixels[p], 1e-4);
+        ph_picture_destroy(&picture);
+    }
+    snprintf(text, sizeof text, "size=60x40\nsteps=20\ninit=%s\nmask=%s", path, mask);
+    ph_picture *picture = render(text, "conv3a:5");
+    double changed = 0;
+    for (int p = 0; p < 3 * 40 * 60; p++) {
+        double difference = fabs((double)picture->pixels[p] - given->pixels[p]);
+        if (p % 60 < 30) assert_float_equal(difference, 0, 1e-6);
+        else changed += difference;
+    }
+    assert_true(changed > 10);
+    ph_picture *again = render(ph_picture_recipe(picture), "conv3a:5");
+    assert_same(picture, again);
+    ph_picture_destroy(&again);
+    ph_picture_destroy(&picture);
+    ph_picture_destroy(&given);
+    remove(path);
+    remove(mask);
+}
+
+static void opacity_is_a_channel(void **state) {
+    (void)state;
+    ph_picture *picture = render("size=40x33\nsteps=12\nalpha=true", "conv3a:5");
+    assert_int_equal(picture->channels, 4);
+    assert_true(isfinite(ph_picture_value(picture)));
+    ph_picture_destroy(&picture);
+}
+
+static void contradictions_are_said(void **state) {
+    (void)state;
+    static const struct { const char *recipe, *said; } cases[] = {
+        {"print-size=64", "cppn"}, {"alpha=true\nmask=x.png", "alpha and mask"}, {"init=nowhere.png", "nowhere.png"},
+        {"blur=1", "parameterisation=pixel"}, {"optimiser=lbfgs\nnormalise=mean", "lbfgs"}};
+    for (int i = 0; i < PH_COUNT(cases); i++) {
+        ph_recipe *recipe = recipe_of(cases[i].recipe);
+        const char *objective = "conv3a:5";
+        ph_picture *picture;
+        assert_true(ph_render(model, recipe, &objective, 1, NULL, &picture) != PH_OK);
+        assert_non_null(strstr(ph_context_error(context), cases[i].said));
+        assert_null(picture);
+        ph_recipe_destroy(&recipe);
+    }
 }
 
 /* ---- Callbacks --------------------------------------------------------------------------------------------------- */
@@ -269,6 +451,19 @@ static void progress_and_snapshots_come_in_order(void **state) {
     ph_picture_destroy(&shorter);
 }
 
+/* Where steps depend on how many were meant, a snapshot's recipe says which of them was the last. */
+static void snapshots_of_a_course_come_again(void **state) {
+    (void)state;
+    struct watch watch = {0};
+    ph_picture *pictures[2];
+    assert_int_equal(render_two("size=48\nsteps=20\nsnapshots=7,20\nschedule=cosine", &watch, pictures), PH_OK);
+    ph_picture *again = render(watch.kept->recipe, two[0]);
+    assert_same(watch.kept, again);
+    ph_picture_destroy(&again);
+    ph_picture_destroy(&watch.kept);
+    for (int p = 0; p < 2; p++) ph_picture_destroy(&pictures[p]);
+}
+
 static void a_stopped_render_gives_what_it_has(void **state) {
     (void)state;
     struct watch watch = {.stop_at = 18};
@@ -292,7 +487,9 @@ static void a_stopped_render_gives_what_it_has(void **state) {
 
 static void the_loop_allocates_nothing(void **state) {
     (void)state;
-    static const char *const recipes[] = {"size=48\nsteps=5\nredirect-steps=0", "size=48\nsteps=5"};
+    static const char *const recipes[] = {"size=48\nsteps=5\nredirect-steps=0", "size=48\nsteps=5",
+                                          "size=48\nsteps=5\nkeep-best=2\nnoise=0.1\nborder=random\nviews=2\nplateau=4",
+                                          "preset=toolbox-4\nsize=48\nsteps=5"};
     for (int i = 0; i < PH_COUNT(recipes); i++) {
         struct watch watch = {.starve = true};
         ph_picture *pictures[2];
@@ -364,7 +561,7 @@ static void mistakes_are_found_before_work_begins(void **state) {
 
 static void failing_memory_leaves_nothing_behind(void **state) {
     (void)state;
-    ph_recipe *recipe = recipe_of("size=32\nsteps=2\nredirect-steps=1\nsnapshots=1,");
+    ph_recipe *recipe = recipe_of("size=32\nsteps=2\nredirect-steps=1\nsnapshots=1,\nkeep-best=1\nnormalise=mean");
     for (long after = 0;; after += 1 + after / 8) {
         struct watch watch = {0};
         ph_render_callbacks callbacks = {watch_progress, watch_snapshot, watch_finished, &watch};
@@ -462,6 +659,15 @@ int main(void) {
         cmocka_unit_test(fixed_layers_see_the_picture_scaled),
         cmocka_unit_test(threads_and_repeats_give_the_same_bytes),
         cmocka_unit_test(neighbours_do_not_matter),
+        cmocka_unit_test(every_method_gives_the_same_bytes),
+        cmocka_unit_test(neighbours_do_not_matter_to_stopping),
+        cmocka_unit_test(a_reached_value_ends_the_way),
+        cmocka_unit_test(the_best_is_kept),
+        cmocka_unit_test(the_best_attempt_is_given),
+        cmocka_unit_test(renders_start_from_pictures),
+        cmocka_unit_test(opacity_is_a_channel),
+        cmocka_unit_test(contradictions_are_said),
+        cmocka_unit_test(snapshots_of_a_course_come_again),
         cmocka_unit_test(seeds_matter),
         cmocka_unit_test(a_picture_carries_what_makes_it_again),
         cmocka_unit_test(progress_and_snapshots_come_in_order),
