@@ -18,7 +18,7 @@ struct planner {
     bool *needs;                           /* [values] a gradient is wanted: leads from a parameter to the loss */
     const struct ph_kernel **forward, **backward; /* [nodes]; NULL: nothing to run */
     int *forward_halo, *backward_halo;     /* [values] zeros wanted around value and gradient */
-    int *uses;                             /* [values] */
+    int *last_use;                         /* [values] last node that reads it; PH_ABSENT: none */
     int *slice_of;                         /* [values] concatenation node whose output this value is made inside of */
     int *other;                            /* [values] storage of the value in its other layout */
     bool *written;                         /* [storages at the time of backward] gradient has been written */
@@ -132,6 +132,7 @@ static struct ph_kernel_query query_make(const struct planner *p, const struct p
 }
 
 static enum ph_layout_kind made_in(const struct planner *p, int value);
+static enum ph_layout_kind gradient_kind(const struct planner *p, int value);
 
 static const struct ph_kernel *kernel_choose(const struct planner *p, const struct ph_node *node, bool backward) {
     struct ph_kernel_query query = query_make(p, node, backward);
@@ -199,12 +200,47 @@ static enum ph_layout_kind made_in(const struct planner *p, int value) {
     return p->forward[n] ? p->forward[n]->output : PH_LAYOUT_PLAIN;
 }
 
+/* A sum whose inputs' gradients are its own: blocked, so that they may share one memory. */
+static bool is_blocked_sum(const struct planner *p, const struct ph_node *node) {
+    if (node->operation != &ph_operation_add || p->block == 1 || node->inputs[0] == node->inputs[1]) return false;
+    const struct ph_value *values = p->graph->values;
+    for (int i = 0; i < 2; i++)
+        if (values[node->inputs[i]].data || !ph_shape_equal(&values[node->inputs[i]].shape, &values[node->outputs[0]].shape) ||
+            gradient_kind(p, node->inputs[i]) != PH_LAYOUT_BLOCKED)
+            return false;
+    return gradient_kind(p, node->outputs[0]) == PH_LAYOUT_BLOCKED;
+}
+
+/* One halo, the largest, for a concatenation and what is made inside it, and for the gradients of a sum. Whether any
+ * changed: concatenations of concatenations take several rounds. */
+static bool halos_spread(struct planner *p) {
+    bool changed = false;
+    for (int n = p->graph->node_count - 1; n >= 0; n--) {
+        const struct ph_node *node = &p->graph->nodes[n];
+        bool concat = is_channel_concat(p, node), sum = is_blocked_sum(p, node);
+        for (int direction = 0; direction < 2; direction++) {
+            int *halo = direction ? p->backward_halo : p->forward_halo, largest = halo[node->outputs[0]];
+            if (!concat && !(sum && direction)) continue;
+            for (int i = 0; i < node->input_count; i++)
+                if (sum || p->slice_of[node->inputs[i]] == n) largest = PH_MAX(largest, halo[node->inputs[i]]);
+            changed |= halo[node->outputs[0]] != largest;
+            halo[node->outputs[0]] = largest;
+            for (int i = 0; i < node->input_count; i++)
+                if (sum || p->slice_of[node->inputs[i]] == n) {
+                    changed |= halo[node->inputs[i]] != largest;
+                    halo[node->inputs[i]] = largest;
+                }
+        }
+    }
+    return changed;
+}
+
 static ph_status choose_kernels(struct planner *p) {
     const struct ph_graph *graph = p->graph;
     for (int n = 0; n < graph->node_count; n++) {
         const struct ph_node *node = &graph->nodes[n];
         for (int i = 0; i < node->input_count; i++)
-            if (node->inputs[i] != PH_ABSENT) p->uses[node->inputs[i]]++;
+            if (node->inputs[i] != PH_ABSENT) p->last_use[node->inputs[i]] = n;
         if (node->operation->is_view || is_channel_concat(p, node)) continue;
         p->forward[n] = kernel_choose(p, node, false);
         bool wanted = false;
@@ -222,7 +258,7 @@ static ph_status choose_kernels(struct planner *p) {
             bool made_blocked = producer != PH_ABSENT && (is_channel_concat(p, &graph->nodes[producer]) ||
                 (p->forward[producer] && p->forward[producer]->output == PH_LAYOUT_BLOCKED));
             bool repeated = false;
-            for (int j = 0; j < i; j++) repeated |= node->inputs[j] == input;
+            for (int j = 0; j < node->input_count; j++) repeated |= j != i && node->inputs[j] == input;
             if (made_blocked && !repeated && p->slice_of[input] == PH_ABSENT) p->slice_of[input] = n;
         }
     }
@@ -236,19 +272,7 @@ static ph_status choose_kernels(struct planner *p) {
             *halo = PH_MAX(*halo, kernel->halo(&query));
         }
     }
-    /* A concatenation and what is made inside it have one halo: the largest. Twice, for concatenations of such. */
-    for (int pass = 0; pass < 2; pass++)
-        for (int n = graph->node_count - 1; n >= 0; n--) {
-            const struct ph_node *node = &graph->nodes[n];
-            if (!is_channel_concat(p, node)) continue;
-            for (int direction = 0; direction < 2; direction++) {
-                int *halo = direction ? p->backward_halo : p->forward_halo, *out = &halo[node->outputs[0]];
-                for (int i = 0; i < node->input_count; i++)
-                    if (p->slice_of[node->inputs[i]] == n) *out = PH_MAX(*out, halo[node->inputs[i]]);
-                for (int i = 0; i < node->input_count; i++)
-                    if (p->slice_of[node->inputs[i]] == n) halo[node->inputs[i]] = *out;
-            }
-        }
+    while (halos_spread(p)) {}
     return PH_OK;
 }
 
@@ -371,10 +395,10 @@ static enum ph_layout_kind gradient_kind(const struct planner *p, int value) {
     return p->backward[n] ? p->backward[n]->output : PH_LAYOUT_PLAIN;
 }
 
-/* The concatenation inside whose gradient this value's gradient can live: nothing else must write to it. */
+/* The concatenation inside whose gradient this value's gradient can live: others that write to it come later and add. */
 static int gradient_slice_of(const struct planner *p, int value) {
     int n = p->slice_of[value];
-    return n != PH_ABSENT && p->uses[value] == 1 && value != p->loss && gradient_kind(p, value) == PH_LAYOUT_BLOCKED &&
+    return n != PH_ABSENT && p->last_use[value] == n && value != p->loss && gradient_kind(p, value) == PH_LAYOUT_BLOCKED &&
            p->needs[p->graph->nodes[n].outputs[0]] ? n : PH_ABSENT;
 }
 
@@ -450,10 +474,54 @@ static ph_status plan_backward_view(struct planner *p, int n) {
     return convert_add(p, true, n, alias, p->plan->gradient[input], before);
 }
 
+/* Whether the backward of the node that makes `value` only reads the value's gradient, and is over before any other node
+ * but `sum` has added to that of `other`. */
+static bool reads_in_peace(const struct planner *p, int value, int other, int sum) {
+    int maker = p->graph->values[value].node;
+    if (maker == PH_ABSENT || p->last_use[value] != sum) return false;
+    const struct ph_node *node = &p->graph->nodes[maker];
+    if (node->operation != &ph_operation_convolution || ((const struct ph_convolution_attributes *)node->attributes)->relu)
+        return false;
+    for (int n = 0; n < sum; n++)
+        for (int i = 0; i < p->graph->nodes[n].input_count; i++) {
+            int input = p->graph->nodes[n].inputs[i];
+            if (input == value || (input == other && n >= maker)) return false;
+        }
+    return true;
+}
+
+/* The gradient of a sum is that of either input. One that nothing has been written to takes over its memory; both do where
+ * the first is read before the second is added to: so a residual connection costs nothing. */
+static ph_status plan_backward_sum(struct planner *p, int n) {
+    const struct ph_node *node = &p->graph->nodes[n];
+    if (!has_gradient(p, node->outputs[0])) return PH_OK;
+    int whole = p->plan->gradient[node->outputs[0]], order[2] = {node->inputs[0], node->inputs[1]};
+    /* The input made later is the one that may be read in peace. */
+    if (p->graph->values[order[0]].node < p->graph->values[order[1]].node) order[0] = node->inputs[1], order[1] = node->inputs[0];
+    bool taken = false; /* by the other input, which will be added to */
+    for (int i = 1; i >= 0; i--) {
+        int input = order[i], *gradient = &p->plan->gradient[input];
+        if (!p->needs[input]) continue;
+        bool fresh = *gradient == PH_ABSENT && gradient_slice_of(p, input) == PH_ABSENT && node->outputs[0] != p->loss;
+        if (fresh && (!taken || reads_in_peace(p, input, order[1], n))) {
+            *gradient = storage_alias(p, whole, &p->graph->values[input].shape, 0, true);
+            if (*gradient == PH_ABSENT) return ph_fail_memory(p->context);
+            taken = true;
+            continue;
+        }
+        bool before;
+        PH_TRY(gradient_make(p, input));
+        PH_TRY(written_mark(p, input, &before));
+        PH_TRY(convert_add(p, true, n, whole, *gradient, before));
+    }
+    return PH_OK;
+}
+
 static ph_status plan_backward(struct planner *p, int n) {
     const struct ph_node *node = &p->graph->nodes[n];
     if (node->operation->is_view) return plan_backward_view(p, n);
     if (is_channel_concat(p, node)) return plan_backward_concat(p, n);
+    if (is_blocked_sum(p, node)) return plan_backward_sum(p, n);
     bool any = false;
     for (int i = 0; i < node->output_count; i++) any |= has_gradient(p, node->outputs[i]);
     if (!any || !p->backward[n]) return PH_OK;
@@ -668,14 +736,14 @@ ph_status ph_plan_create(const struct ph_graph *graph, const struct ph_backend *
         .needs = ph_alloc_array(values, sizeof *p.needs), .forward = ph_alloc_array(nodes, sizeof *p.forward),
         .backward = ph_alloc_array(nodes, sizeof *p.backward),
         .forward_halo = ph_alloc_array(values, sizeof *p.forward_halo),
-        .backward_halo = ph_alloc_array(values, sizeof *p.backward_halo), .uses = ph_alloc_array(values, sizeof *p.uses),
+        .backward_halo = ph_alloc_array(values, sizeof *p.backward_halo), .last_use = absent_list(values),
         .slice_of = absent_list(values), .other = absent_list(values), .plain_constant = absent_list(values)};
     p.kernels = backend->kernels(graph->context, &p.block);
     plan->home = absent_list(values);
     plan->gradient = absent_list(values);
     plan->tap = absent_list(values);
     ph_status status = PH_OK;
-    if (!p.needs || !p.forward || !p.backward || !p.forward_halo || !p.backward_halo || !p.uses || !p.slice_of || !p.other ||
+    if (!p.needs || !p.forward || !p.backward || !p.forward_halo || !p.backward_halo || !p.last_use || !p.slice_of || !p.other ||
         !p.plain_constant || !plan->home || !plan->gradient || !plan->tap)
         status = ph_fail_memory(graph->context);
     if (!status) status = plan_steps(&p, taps, tap_count, parameters, parameter_count);
@@ -684,7 +752,7 @@ ph_status ph_plan_create(const struct ph_graph *graph, const struct ph_backend *
     ph_free(p.backward);
     ph_free(p.forward_halo);
     ph_free(p.backward_halo);
-    ph_free(p.uses);
+    ph_free(p.last_use);
     ph_free(p.slice_of);
     ph_free(p.other);
     ph_free(p.plain_constant);

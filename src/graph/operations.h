@@ -46,6 +46,7 @@ struct ph_convolution_attributes {
     int64_t groups;
     int64_t output_padding[PH_SPATIAL];                 /* convolution_transpose only (weights [C,M/groups,...]) */
     bool relu;                                          /* fused by a pass: max(0, result); 2-D convolution only */
+    double ceiling;                                     /* of the fused relu: min(ceiling, result); 0: none */
 };
 
 /* ---- matrix.c: gemm y = alpha op(A) op(B) + beta C (C broadcast, optional); matmul is NumPy's ------------------------ */

@@ -1,4 +1,4 @@
-/* Cutting the graph to what is needed, folding batch-norm, fusing ReLU. */
+/* Cutting the graph to what is needed, folding batch-norm, fusing ReLU, nesting concatenations. */
 #include "graph/passes.h"
 #include "graph/operations.h"
 #include <math.h>
@@ -6,8 +6,9 @@
 
 /* A convolution not yet emitted, because what follows may still be merged into it. */
 struct pending {
-    const struct ph_node *convolution;
+    const struct ph_node *convolution; /* or a batch-norm on its own, which is a 1x1 convolution of each channel by itself */
     struct ph_convolution_attributes attributes;
+    struct ph_shape shape; /* of the folded weights */
     float *weights, *bias; /* folded ones in the new graph's pool; NULL: the node's own */
 };
 
@@ -80,12 +81,12 @@ static ph_status emit_convolution(struct extraction *e, const struct pending *pe
     const struct ph_node *convolution = pending->convolution;
     if (!pending->weights)
         return emit(e, node, convolution->operation, &pending->attributes, convolution->inputs, convolution->input_count);
-    const struct ph_shape *shape = &e->old->values[convolution->inputs[1]].shape;
+    const struct ph_shape *shape = &pending->shape;
     int inputs[3], out;
     PH_TRY(import_value(e, convolution->inputs[0], &inputs[0]));
     PH_TRY(ph_graph_add_constant(e->graph, "folded weights", PH_FLOAT, *shape, pending->weights, &inputs[1]));
     PH_TRY(ph_graph_add_constant(e->graph, "folded bias", PH_FLOAT, PH_SHAPE(shape->dims[0]), pending->bias, &inputs[2]));
-    PH_TRY(ph_graph_add(e->graph, convolution->operation, e->old->values[node->outputs[0]].name, &pending->attributes, inputs,
+    PH_TRY(ph_graph_add(e->graph, &ph_operation_convolution, e->old->values[node->outputs[0]].name, &pending->attributes, inputs,
                         3, &out));
     e->map[node->outputs[0]] = out;
     return PH_OK;
@@ -95,13 +96,25 @@ static bool constant_input(const struct extraction *e, const struct ph_node *nod
     return index < node->input_count && node->inputs[index] != PH_ABSENT && e->old->values[node->inputs[index]].data;
 }
 
+/* A ReLU, or a clip that is one with a ceiling. */
+static bool is_rectifier(const struct ph_node *node) {
+    const struct ph_activation_attributes *a = node->attributes;
+    return node->operation == &ph_operation_relu ||
+           (node->operation == &ph_operation_clip && a->low == 0 && a->high > 0 && isfinite(a->high));
+}
+
+static bool is_constant_norm(const struct extraction *e, const struct ph_node *node) {
+    return node->operation == &ph_operation_batch_norm && !constant_input(e, node, 0) && constant_input(e, node, 1) &&
+           constant_input(e, node, 2) && constant_input(e, node, 3) && constant_input(e, node, 4);
+}
+
 /* Whether the one node that uses `value` can be merged into the convolution that makes it. */
-static bool merges(const struct extraction *e, int value, bool relu_done) {
-    if (e->kept[value] || e->uses[value] != 1 || relu_done) return false;
+static bool merges(const struct extraction *e, int value, const struct pending *pending) {
+    if (e->kept[value] || e->uses[value] != 1 || pending->attributes.relu) return false;
     const struct ph_node *next = &e->old->nodes[e->consumer[value]];
-    if (next->operation == &ph_operation_relu) return e->old->values[value].shape.rank == 4;
-    return next->operation == &ph_operation_batch_norm && next->inputs[0] == value && constant_input(e, next, 1) &&
-           constant_input(e, next, 2) && constant_input(e, next, 3) && constant_input(e, next, 4);
+    if (is_rectifier(next)) return e->old->values[value].shape.rank == 4;
+    /* A second batch-norm behind the first would need the folded weights as its start: leave it alone. */
+    return !pending->weights && is_constant_norm(e, next) && next->inputs[0] == value;
 }
 
 /* y = scale (conv + bias - mean) / sqrt(variance + epsilon) + shift, in double, rounded once. */
@@ -111,17 +124,19 @@ static ph_status fold_batch_norm(struct extraction *e, struct pending *pending, 
     const float *scale = values[norm->inputs[1]].data, *shift = values[norm->inputs[2]].data;
     const float *mean = values[norm->inputs[3]].data, *variance = values[norm->inputs[4]].data;
     const struct ph_node *convolution = pending->convolution;
-    const struct ph_value *weights = &values[convolution->inputs[1]];
-    int64_t channels = weights->shape.dims[0], per_channel = channels ? ph_shape_size(&weights->shape) / channels : 0;
-    const float *bias = convolution->input_count > 2 && convolution->inputs[2] != PH_ABSENT
+    bool alone = convolution == norm;
+    pending->shape = alone ? PH_SHAPE(values[norm->inputs[0]].shape.dims[1], 1, 1, 1) : values[convolution->inputs[1]].shape;
+    const float *weights = alone ? NULL : values[convolution->inputs[1]].data;
+    const float *bias = !alone && convolution->input_count > 2 && convolution->inputs[2] != PH_ABSENT
                             ? values[convolution->inputs[2]].data : NULL;
+    int64_t channels = pending->shape.dims[0], per_channel = channels ? ph_shape_size(&pending->shape) / channels : 0;
     float *new_weights = ph_pool_alloc(&e->graph->pool, (size_t)(channels * per_channel) * sizeof *new_weights);
     float *new_bias = ph_pool_alloc(&e->graph->pool, (size_t)channels * sizeof *new_bias);
     if (!new_weights || !new_bias) return ph_fail_memory(e->graph->context);
     for (int64_t c = 0; c < channels; c++) {
         double factor = scale[c] / sqrt((double)variance[c] + attributes->epsilon);
         for (int64_t i = 0; i < per_channel; i++)
-            new_weights[c * per_channel + i] = (float)(factor * ((const float *)weights->data)[c * per_channel + i]);
+            new_weights[c * per_channel + i] = (float)(factor * (weights ? weights[c * per_channel + i] : 1));
         new_bias[c] = (float)(factor * ((bias ? bias[c] : 0.0) - mean[c]) + shift[c]);
     }
     pending->weights = new_weights;
@@ -129,9 +144,34 @@ static ph_status fold_batch_norm(struct extraction *e, struct pending *pending, 
     return PH_OK;
 }
 
+/* The longest earlier concatenation along the same axis whose inputs are the first ones of this; NULL if there is none. */
+static const struct ph_node *prefix_of(const struct extraction *e, const struct ph_node *node) {
+    const struct ph_axis_attributes *a = node->attributes;
+    const struct ph_node *longest = NULL;
+    for (const struct ph_node *other = e->old->nodes; other < node; other++) {
+        if (other->operation != node->operation || other->input_count >= node->input_count || other->input_count < 2) continue;
+        if (((const struct ph_axis_attributes *)other->attributes)->axis != a->axis || e->map[other->outputs[0]] == PH_ABSENT)
+            continue;
+        if (memcmp(other->inputs, node->inputs, (size_t)other->input_count * sizeof *other->inputs)) continue;
+        if (!longest || other->input_count > longest->input_count) longest = other;
+    }
+    return longest;
+}
+
+/* DenseNet joins all earlier layers anew for each: joined to what was joined before, each lies in memory once. */
+static ph_status emit_concat(struct extraction *e, const struct ph_node *node) {
+    const struct ph_node *prefix = prefix_of(e, node);
+    int rest = prefix ? node->input_count - prefix->input_count : 0;
+    if (!prefix || rest >= PH_MAX_OUTPUTS) return emit(e, node, node->operation, node->attributes, node->inputs, node->input_count);
+    int inputs[PH_MAX_OUTPUTS] = {prefix->outputs[0]};
+    memcpy(inputs + 1, node->inputs + prefix->input_count, (size_t)rest * sizeof *inputs);
+    return emit(e, node, node->operation, node->attributes, inputs, 1 + rest);
+}
+
 static ph_status rewrite_node(struct extraction *e, const struct ph_node *node) {
     int first = node->input_count ? node->inputs[0] : PH_ABSENT;
     if (node->operation == &ph_operation_identity) return import_value(e, first, &e->map[node->outputs[0]]);
+    if (node->operation == &ph_operation_concat) return emit_concat(e, node);
 
     struct pending pending = {0};
     if (node->operation == &ph_operation_convolution && !constant_input(e, node, 0) && constant_input(e, node, 1) &&
@@ -140,16 +180,23 @@ static ph_status rewrite_node(struct extraction *e, const struct ph_node *node) 
         pending.attributes = *(const struct ph_convolution_attributes *)node->attributes;
     } else if (first != PH_ABSENT && e->pending[first].convolution) {
         pending = e->pending[first];
-        if (node->operation == &ph_operation_relu) pending.attributes.relu = true;
-        else PH_TRY(fold_batch_norm(e, &pending, node));
+        if (is_rectifier(node)) {
+            pending.attributes.relu = true;
+            pending.attributes.ceiling = node->operation == &ph_operation_clip
+                                             ? ((const struct ph_activation_attributes *)node->attributes)->high : 0;
+        } else {
+            PH_TRY(fold_batch_norm(e, &pending, node));
+        }
+    } else if (is_constant_norm(e, node) && e->old->values[first].shape.rank == 4) {
+        pending.convolution = node;
+        pending.attributes = (struct ph_convolution_attributes){.kernel = {1, 1, 1}, .stride = {1, 1, 1},
+            .dilation = {1, 1, 1}, .groups = e->old->values[first].shape.dims[1]};
+        PH_TRY(fold_batch_norm(e, &pending, node));
     } else {
         return emit(e, node, node->operation, node->attributes, node->inputs, node->input_count);
     }
-    /* A second batch-norm behind the first would need the folded weights as its start: leave it alone. */
     int output = node->outputs[0];
-    bool again = pending.weights && e->uses[output] == 1 &&
-                 e->old->nodes[e->consumer[output]].operation == &ph_operation_batch_norm;
-    if (!again && merges(e, output, pending.attributes.relu)) {
+    if (merges(e, output, &pending)) {
         e->pending[output] = pending;
         return PH_OK;
     }

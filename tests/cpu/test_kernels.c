@@ -133,6 +133,15 @@ static void check(struct network *net, const char *what, double tolerance) {
     check_with(net, what, tolerance, noise(ph_shape_size(&in)));
 }
 
+static int batch_norm(struct network *net, int input) {
+    int64_t channels = shape_of(net, input).dims[1];
+    int inputs[] = {input, constant(net, PH_SHAPE(channels), 1), constant(net, PH_SHAPE(channels), 0.5),
+        constant(net, PH_SHAPE(channels), 0.5), constant(net, PH_SHAPE(channels), 0)};
+    float *variance = net->constants[net->constant_count - 1];
+    for (int64_t c = 0; c < channels; c++) variance[c] = 0.5f + (float)(c % 5);
+    return node(net, &ph_operation_batch_norm, &(struct ph_norm_attributes){.epsilon = 1e-5}, inputs, 5);
+}
+
 static void test_convolutions(void **state) {
     for (int i = 0; i < 150; i++) {
         struct network net;
@@ -146,6 +155,27 @@ static void test_convolutions(void **state) {
         char what[128];
         snprintf(what, sizeof what, "convolution %dx%d stride %d dilation %d groups %d", kernel_y, kernel_x, stride, dilation, groups);
         check(&net, what, 1e-5);
+    }
+}
+
+/* Each channel by itself; with batch normalisation and a ReLU, or one with a ceiling, that a pass merges. */
+static void test_depthwise(void **state) {
+    for (int i = 0; i < 100; i++) {
+        struct network net;
+        int channels = draw(2, 50), kernel = (const int[]){1, 3, 3, 5, 7, 2}[draw(0, 5)];
+        network_start(&net, *state, PH_SHAPE(draw(1, 2), 3, draw(16, 30), draw(16, 30)));
+        net.last = convolution(&net, net.input, channels, 3, 3, 1, 1, 1, true);
+        net.last = convolution(&net, net.last, channels, kernel, kernel, draw(1, 3), draw(0, 3) ? 1 : 2, channels, draw(0, 1));
+        if (draw(0, 1)) net.last = batch_norm(&net, net.last);
+        if (draw(0, 1)) net.last = node(&net, &ph_operation_tanh, NULL, &net.last, 1);
+        if (draw(0, 1)) net.last = batch_norm(&net, net.last);
+        if (draw(0, 2)) {
+            struct ph_activation_attributes clip = {.low = 0, .high = 0.5};
+            bool ceiling = draw(0, 1);
+            net.last = node(&net, ceiling ? &ph_operation_clip : &ph_operation_relu, ceiling ? &clip : NULL, &net.last, 1);
+        }
+        net.last = convolution(&net, net.last, draw(1, 40), 1, 1, 1, 1, 1, true);
+        check(&net, "depthwise", 1e-5);
     }
 }
 
@@ -310,7 +340,7 @@ static void test_fourier(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_convolutions), cmocka_unit_test(test_first_layers),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_convolutions), cmocka_unit_test(test_depthwise), cmocka_unit_test(test_first_layers),
         cmocka_unit_test(test_networks), cmocka_unit_test(test_redirected), cmocka_unit_test(test_operation_cases),
         cmocka_unit_test(test_matrix_products), cmocka_unit_test(test_fourier)};
     ph_context *context = ph_context_create();

@@ -3,6 +3,7 @@
 #define PH_CPU_BLOCKED_H
 
 #include "cpu/kernels/list.h"
+#include <math.h>
 
 /* Rank 4, fed or computed, not empty. */
 PH_INLINE bool is_blockable(const struct ph_kernel_query *query, int value) {
@@ -30,9 +31,19 @@ PH_INLINE float *block_of_task(const struct ph_operand *operand, int64_t index) 
 
 /* ---- What kernels of convolution share (convolution.c) ---------------------------------------------------------------- */
 
+enum { PH_MAX_TAPS = 1024 }; /* kernel elements */
 /* Two-dimensional, with constant weights and bias. */
 bool PH_KERNEL(ph_convolution_takes)(const struct ph_kernel_query *query);
-/* Puts zeros into the output's gradient where a fused ReLU's output is zero. In place: the producer reads it last. */
+/* A fused ReLU: no smaller than 0, no larger than its ceiling; NaN passes. */
+struct rectifier { bool on; float ceiling; /* HUGE_VALF: none */ };
+PH_INLINE struct rectifier rectifier_of(const struct ph_convolution_attributes *a) {
+    return (struct rectifier){a->relu, a->ceiling != 0 ? (float)a->ceiling : HUGE_VALF};
+}
+PH_INLINE vector rectify(struct rectifier rectifier, vector x) {
+    return rectifier.on ? minimum(splat(rectifier.ceiling), maximum((vector){0}, x)) : x;
+}
+/* Puts zeros into the output's gradient where a fused ReLU's output is at one of its limits. In place: the producer reads
+ * it last. */
 void PH_KERNEL(ph_convolution_mask)(const struct ph_kernel_call *call);
 /* The backward reads the output where a ReLU is fused. */
 unsigned PH_KERNEL(ph_convolution_reads)(const struct ph_kernel_query *query);

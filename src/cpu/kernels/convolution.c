@@ -15,13 +15,13 @@ struct geometry {
     int64_t kernel[2], stride[2], dilation[2], pad[2];
     int64_t groups;        /* as the direct loop sees them: merged until they hold whole blocks */
     int64_t real_groups;
-    bool relu;
+    struct rectifier rectifier;
     const float *weights, *bias;
 };
 
 static struct geometry geometry_make(const struct ph_convolution_attributes *a, const int64_t *in, const int64_t *out) {
     struct geometry g = {.items = in[0], .channels = in[1], .height = in[2], .width = in[3], .outputs = out[1],
-        .out_height = out[2], .out_width = out[3], .real_groups = a->groups, .relu = a->relu};
+        .out_height = out[2], .out_width = out[3], .real_groups = a->groups, .rectifier = rectifier_of(a)};
     for (int i = 0; i < 2; i++) {
         g.kernel[i] = a->kernel[i + 1];
         g.stride[i] = a->stride[i + 1];
@@ -82,8 +82,8 @@ static void pack_bias(const struct geometry *g, float *packed) {
 
 static float *pixel_zero(const struct ph_operand *operand) { return block_origin(operand, 0, 0); }
 
-/* A fused ReLU's gradient: zero where the output is. In place, since the producer is the last to read it. */
-struct mask { const struct ph_operand *gradient, *output; };
+/* A fused ReLU's gradient: zero where the output is at a limit. In place, since the producer is the last to read it. */
+struct mask { const struct ph_operand *gradient, *output; float ceiling; };
 
 static void mask_row(void *argument, int64_t index) {
     const struct mask *mask = argument;
@@ -91,14 +91,17 @@ static void mask_row(void *argument, int64_t index) {
     int64_t y = index % dims[2], block = index / dims[2] % blocks_of(dims[1]), n = index / dims[2] / blocks_of(dims[1]);
     float *gradient = block_origin(mask->gradient, n, block) + y * mask->gradient->layout.row;
     const float *output = block_origin(mask->output, n, block) + y * mask->output->layout.row;
-    for (int64_t x = 0; x < dims[3] * PH_LANES; x += PH_LANES)
-        store(gradient + x, where(load(output + x) > (vector){0}, load(gradient + x), (vector){0}));
+    for (int64_t x = 0; x < dims[3] * PH_LANES; x += PH_LANES) {
+        vector value = load(output + x);
+        store(gradient + x, where((value > (vector){0}) & (value < splat(mask->ceiling)), load(gradient + x), (vector){0}));
+    }
 }
 
 void PH_KERNEL(ph_convolution_mask)(const struct ph_kernel_call *call) {
-    if (!((const struct ph_convolution_attributes *)call->node->attributes)->relu) return;
+    struct rectifier rectifier = rectifier_of(call->node->attributes);
+    if (!rectifier.on) return;
     const int64_t *dims = call->outputs[0].shape->dims;
-    struct mask mask = {&call->output_gradients[0], &call->outputs[0]};
+    struct mask mask = {&call->output_gradients[0], &call->outputs[0], rectifier.ceiling};
     ph_parallel_for(call->context, dims[0] * blocks_of(dims[1]) * dims[2], mask_row, &mask);
 }
 
@@ -175,7 +178,7 @@ static void forward_groups(const struct ph_kernel_call *call, const struct geome
     d->height = (int)g->out_height;
     d->width = (int)g->out_width;
     d->items = g->items;
-    d->relu = g->relu;
+    d->rectifier = g->rectifier;
     const float *packed = call->packed;
     for (int64_t i = 0; i < g->groups; i++) {
         d->in = in + i * d->in_blocks * d->in_plane;

@@ -35,8 +35,7 @@ void PH_KERNEL(ph_direct_pack)(float *packed, int64_t in_channels, int taps, int
 PH_INLINE void finish(const struct direct *d, vector sum, const float *bias, float *out) {
     if (bias) sum += load(bias);
     if (d->accumulate) sum += load(out);
-    if (d->relu) sum = maximum((vector){0}, sum);
-    store(out, sum);
+    store(out, rectify(d->rectifier, sum));
 }
 
 /* One tile: GROUP blocks (all of them stored only when `blocks` says so) by PIXELS pixels. The strides are constants in

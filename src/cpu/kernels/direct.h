@@ -9,9 +9,8 @@
 #ifndef PH_DIRECT_H
 #define PH_DIRECT_H
 
-#include "cpu/kernels/vector.h"
+#include "cpu/kernels/blocked.h"
 
-enum { PH_MAX_TAPS = 1024 };
 
 struct direct {
     const float *in;            /* first tap's base: pixel (0, 0), channel 0 */
@@ -29,7 +28,8 @@ struct direct {
     int64_t weights_item;       /* from one batch item's weights to the next; 0: all have the same */
     int packed_width;           /* width the weights were packed for when it is not `width`; 0: it is */
     const float *bias;          /* [out_blocks * lanes], NULL: zero */
-    bool relu, accumulate;
+    struct rectifier rectifier;
+    bool accumulate;
 };
 
 /* Floats of packed weights for rows of this width, and the packing: weight(state, out channel, in channel, tap), asked for

@@ -23,5 +23,6 @@ PH_INLINE vector splat(float value) { return value - (vector){0}; }
 PH_INLINE vector where(vector_int mask, vector a, vector b) { return (vector)((mask & (vector_int)a) | (~mask & (vector_int)b)); }
 /* The larger; `b` where either is not a number, so that maximum(limit, x) passes a NaN of x on. */
 PH_INLINE vector maximum(vector a, vector b) { return where(a > b, a, b); }
+PH_INLINE vector minimum(vector a, vector b) { return where(a < b, a, b); }
 
 #endif

@@ -114,7 +114,8 @@ struct job {
     float *transformed, *products; /* [point][channel block][tile of the stretch][lane] */
     const float *bias;
     int64_t first, count;          /* tiles of this stretch */
-    bool relu, accumulate;
+    struct rectifier rectifier;
+    bool accumulate;
 };
 
 PH_INLINE void input_1d(const vector d[SIDE], vector r[SIDE]) {
@@ -179,7 +180,7 @@ static void transform_output(void *argument, int64_t index) {
             float *pixel = out + y * job->out->layout.row + x * PH_LANES;
             vector sum = r[x] + bias;
             if (job->accumulate) sum += load(pixel);
-            store(pixel, job->relu ? maximum((vector){0}, sum) : sum);
+            store(pixel, rectify(job->rectifier, sum));
         }
     }
 }
@@ -188,7 +189,7 @@ static void run(const struct ph_kernel_call *call) {
     bool backward = call->output_gradients[0].data;
     struct job job = {.s = shape_of_call(call), .in = backward ? &call->output_gradients[0] : &call->inputs[0],
         .out = backward ? &call->input_gradients[0] : &call->outputs[0], .transformed = call->scratch, .bias = call->packed,
-        .relu = !backward && ((const struct ph_convolution_attributes *)call->node->attributes)->relu,
+        .rectifier = backward ? (struct rectifier){0} : rectifier_of(call->node->attributes),
         .accumulate = backward && call->accumulate[0]};
     const struct shape *s = &job.s;
     if (backward) PH_KERNEL(ph_convolution_mask)(call);

@@ -84,11 +84,12 @@ static void narrow_add(const struct geometry *g, real *narrow, const real *wide,
         }
 }
 
-/* Values of a narrow tensor, counted only where `gate` (NULL: everywhere) is positive. */
-struct gated { const real *values, *gate; };
+/* Values of a narrow tensor, counted only where `gate` (NULL: everywhere) is between 0 and the ceiling (0: none). */
+struct gated { const real *values, *gate; double ceiling; };
 
 static inline double gated_value(struct gated tensor, int64_t index) {
-    return tensor.gate && !(tensor.gate[index] > 0) ? 0 : tensor.values[index];
+    bool closed = tensor.gate && (!(tensor.gate[index] > 0) || (tensor.ceiling && tensor.gate[index] >= (real)tensor.ceiling));
+    return closed ? 0 : tensor.values[index];
 }
 
 /* Sum over a group's narrow channels, from index `first` of `narrow`, and all taps; `weights` is at the group's first
@@ -273,14 +274,16 @@ static void convolution_forward(const struct ph_call *call) {
     bias_fill(y, shape, optional_input(call, 2));
     narrow_add(&g, y, call->inputs[0], call->inputs[1]);
     if (!a->relu) return;
-    for (int64_t i = 0; i < ph_shape_size(shape); i++)
-        if (!(y[i] > 0)) y[i] = 0;
+    for (int64_t i = 0; i < ph_shape_size(shape); i++) {
+        if (y[i] < 0) y[i] = 0;
+        if (a->ceiling && y[i] > (real)a->ceiling) y[i] = (real)a->ceiling;
+    }
 }
 
 static void convolution_backward(const struct ph_call *call) {
     const struct ph_convolution_attributes *a = call->attributes;
     struct geometry g = geometry_of(a, call->input_shapes[0], &call->output_shapes[0]);
-    struct gated gradient = {call->output_gradients[0], a->relu ? call->outputs[0] : NULL};
+    struct gated gradient = {call->output_gradients[0], a->relu ? call->outputs[0] : NULL, a->ceiling};
     if (call->input_gradients[0]) wide_add(&g, call->input_gradients[0], gradient, call->inputs[1]);
     if (call->input_gradients[1]) weights_add(&g, call->input_gradients[1], call->inputs[0], gradient);
     real *bias_gradient = optional_gradient(call, 2);
@@ -316,7 +319,7 @@ static ph_status convolution_read(struct ph_import *import) {
 static void convolution_transpose_forward(const struct ph_call *call) {
     struct geometry g = geometry_of(call->attributes, &call->output_shapes[0], call->input_shapes[0]);
     bias_fill(call->outputs[0], &call->output_shapes[0], optional_input(call, 2));
-    wide_add(&g, call->outputs[0], (struct gated){call->inputs[0], NULL}, call->inputs[1]);
+    wide_add(&g, call->outputs[0], (struct gated){call->inputs[0], NULL, 0}, call->inputs[1]);
 }
 
 static void convolution_transpose_backward(const struct ph_call *call) {
@@ -324,9 +327,9 @@ static void convolution_transpose_backward(const struct ph_call *call) {
     const real *gradient = call->output_gradients[0];
     if (call->input_gradients[0]) narrow_add(&g, call->input_gradients[0], gradient, call->inputs[1]);
     if (call->input_gradients[1])
-        weights_add(&g, call->input_gradients[1], gradient, (struct gated){call->inputs[0], NULL});
+        weights_add(&g, call->input_gradients[1], gradient, (struct gated){call->inputs[0], NULL, 0});
     real *bias_gradient = optional_gradient(call, 2);
-    if (bias_gradient) bias_add(bias_gradient, &call->output_shapes[0], (struct gated){gradient, NULL});
+    if (bias_gradient) bias_add(bias_gradient, &call->output_shapes[0], (struct gated){gradient, NULL, 0});
 }
 
 static double convolution_transpose_flops(const struct ph_call *call) {
@@ -380,6 +383,9 @@ static const struct ph_case convolution_cases[] = {
      .inputs = {{PH_SHAPE(2, 2, 5, 4), -1, 1}, {PH_SHAPE(3, 2, 3, 3), -1, 1}}},
     {"3x3, pad 1, fused relu",
      ATTRIBUTES(.kernel = {1, 3, 3}, .pad_begin = {0, 1, 1}, .pad_end = {0, 1, 1}, .relu = true),
+     .inputs = {{PH_SHAPE(2, 2, 5, 4), -1, 1}, {PH_SHAPE(3, 2, 3, 3), -1, 1}, {PH_SHAPE(3), -0.5, 0.5}}},
+    {"3x3, pad 1, fused relu with a ceiling",
+     ATTRIBUTES(.kernel = {1, 3, 3}, .pad_begin = {0, 1, 1}, .pad_end = {0, 1, 1}, .relu = true, .ceiling = 0.75),
      .inputs = {{PH_SHAPE(2, 2, 5, 4), -1, 1}, {PH_SHAPE(3, 2, 3, 3), -1, 1}, {PH_SHAPE(3), -0.5, 0.5}}},
     {"7x7, stride 2, pad 3",
      ATTRIBUTES(.kernel = {1, 7, 7}, .stride = {1, 2, 2}, .pad_begin = {0, 3, 3}, .pad_end = {0, 3, 3}),
