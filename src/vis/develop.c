@@ -1,7 +1,9 @@
 /* From parameters to finished pictures: the plain picture, the objective's value on it as its file will hold it, and
  * the recipe that makes it again. */
 #include "vis/vis.h"
+#include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static ph_status printer_create(struct ph_developer *d) {
@@ -36,7 +38,9 @@ ph_status ph_developer_start(const struct ph_render *render, int first, int coun
     if (!status) {
         developer->pixels = ph_alloc_array((size_t)count * sizeof *developer->pixels, item_size(developer));
         developer->values = ph_alloc_array((size_t)count, sizeof *developer->values);
-        if (!developer->pixels || !developer->values) status = ph_fail_memory(render->model->context);
+        bool stretches = render->recipe->stretch > 0;
+        if (stretches) developer->sorted = ph_alloc_array(item_size(developer), sizeof *developer->sorted);
+        if (!developer->pixels || !developer->values || (stretches && !developer->sorted)) status = ph_fail_memory(render->model->context);
     }
     if (!status) status = printer_create(developer);
     if (status) ph_developer_finish(developer);
@@ -51,6 +55,7 @@ void ph_developer_finish(struct ph_developer *developer) {
     ph_recipe_destroy(&developer->recipe);
     ph_free(developer->pixels);
     ph_free(developer->values);
+    ph_free(developer->sorted);
     *developer = (struct ph_developer){0};
 }
 
@@ -66,12 +71,30 @@ static ph_status evaluate(struct ph_developer *d) {
     return PH_OK;
 }
 
+static int ascending(const void *a, const void *b) {
+    float x = *(const float *)a, y = *(const float *)b;
+    return (x > y) - (x < y);
+}
+
+/* Spreads the colours about grey until `percent` of them just fit; opacity stays. */
+static void stretch(float *pixels, size_t count, double percent, float *sorted) {
+    for (size_t i = 0; i < count; i++) sorted[i] = fabsf(pixels[i] - 0.5f);
+    qsort(sorted, count, sizeof *sorted, ascending);
+    float reach = sorted[(size_t)(percent / 100 * (double)(count - 1))];
+    for (size_t i = 0; i < count && reach > 0; i++)
+        pixels[i] = fminf(fmaxf(0.5f + (pixels[i] - 0.5f) * (0.5f / reach), 0), 1);
+}
+
 /* Fills d->pixels and d->values. */
 static ph_status print(struct ph_developer *d, const float *parameters) {
     struct ph_shape shape = ph_render_parameters(&d->render, d->count);
     memcpy(ph_program_input(d->printer, d->parameters), parameters, (size_t)ph_shape_size(&shape) * sizeof *parameters);
     PH_TRY(ph_program_forward(d->printer));
     ph_program_read(d->printer, d->picture, d->pixels);
+    const struct ph_view *view = &d->render.view;
+    size_t colours = (size_t)view->channels * (size_t)view->height * (size_t)view->width;
+    for (int n = 0; n < d->count && d->sorted; n++)
+        stretch(d->pixels + (size_t)n * item_size(d), colours, d->render.recipe->stretch, d->sorted);
     return evaluate(d);
 }
 

@@ -397,6 +397,10 @@ const struct ph_option ph_options[] = {
       "pixel: after each step, this share of the pixels, those which matter least to the objective, become grey"},
      PH_METHOD, &number_kind, FIELD(clip_contribution), 0, 100},
 
+    {{"stretch", "PERCENT", "0", "step regularisers",
+      "contrast of the finished picture: spread about grey until this share of its values just fits; 0: as it is"},
+     PH_METHOD, &number_kind, FIELD(stretch), 0, 100},
+
     {{"stop-value", "VALUE", "none", "stopping",
       "a picture rests once its objective has reached this, or with 'target' is this near to it"},
      PH_PICTURE, &optional_kind, FIELD(stop_value), -1e30, 1e30},

@@ -8,6 +8,8 @@ struct preset { const char *name, *help, *settings; };
  * dream's. All wake silent units in their first steps, for few of those systems do, and then leave such a picture grey. */
 #define PIXELS "parameterisation=pixel\ndecorrelate=false\nsquash=clip\nborder=wrap\n"
 #define STILL "transforms=none\n"
+/* It shows its pictures at full contrast. Its small steps take long to wake a unit. */
+#define TOOLBOX PIXELS STILL "spread=0.0392\noptimiser=sgd\nstretch=99.9\nredirect-steps=100\n"
 #define SHIFTS "scale=0\nrotate=0\njitter-end=0\n" /* jitter alone */
 
 static const struct preset presets[] = {
@@ -36,19 +38,20 @@ static const struct preset presets[] = {
      "learning-rate=0.00392\nsteps=200\nspread=0.05\n"},
     {"pytorch-cnn-visualizations", "its class pictures: pixels, plain gradient steps (utkuozbulak)",
      PIXELS STILL "optimiser=sgd\nlearning-rate=0.3\nsteps=150\nspread=0.03\n"},
+    /* Its pixels know no bounds, so its rate of 1 only means that all steps are alike. */
     {"flashtorch", "FlashTorch's activation maximisation: pixels, gradient over its size (MisaOgura/flashtorch)",
-     PIXELS STILL "optimiser=sgd\nnormalise=rms\nlearning-rate=0.225\nsteps=30\nspread=0.03\n"},
+     PIXELS STILL "optimiser=sgd\nnormalise=rms\nlearning-rate=0.02\nsteps=30\nspread=0.03\n"},
     /* Table 1 of Yosinski et al. 2015, with the rates of optimize/README.md. */
     {"toolbox-1", "Deep Visualization Toolbox, first set: blur, half of the pixels by norm (Yosinski et al. 2015)",
-     PIXELS STILL "spread=0.0392\noptimiser=sgd\nnormalise=progress\nlearning-rate=2\nrate-limit=0.00153787\nsteps=500\n"
+     TOOLBOX "normalise=progress\nlearning-rate=2\nrate-limit=0.00153787\nsteps=500\n"
      "blur=0.5\nblur-every=4\nclip-norm=50\n"},
     {"toolbox-2", "Deep Visualization Toolbox, second set: decay, a fifth of the pixels by norm",
-     PIXELS STILL "spread=0.0392\noptimiser=sgd\nlearning-rate=0.00153787\nsteps=750\npixel-decay=0.3\nclip-norm=20\n"},
+     TOOLBOX "learning-rate=0.00153787\nsteps=750\npixel-decay=0.3\nclip-norm=20\n"},
     {"toolbox-3", "Deep Visualization Toolbox, third set, the paper's most used: a wide blur, little decay",
-     PIXELS STILL "spread=0.0392\noptimiser=sgd\nlearning-rate=0.00153787\nsteps=1000\npixel-decay=0.0001\nblur=1\n"
+     TOOLBOX "learning-rate=0.00153787\nsteps=1000\npixel-decay=0.0001\nblur=1\n"
      "blur-every=4\n"},
     {"toolbox-4", "Deep Visualization Toolbox, fourth set: blur, nine tenths of the pixels by contribution",
-     PIXELS STILL "spread=0.0392\noptimiser=sgd\nnormalise=progress\nlearning-rate=2\nsteps=1000\nblur=0.5\n"
+     TOOLBOX "normalise=progress\nlearning-rate=2\nsteps=1000\nblur=0.5\n"
      "blur-every=4\nclip-contribution=90\n"},
     /* Step sizes 11, 6, 6 to 3, 3 over 190, 150, 150 and 10 steps, each with its blur after it. */
     {"deepdraw", "deepdraw: pixels, a blur after each step that narrows, falling steps (auduno/deepdraw)",

@@ -72,6 +72,7 @@ struct ph_recipe {
     struct ph_numbers blur;      /* deviation, or its first and last value */
     int64_t blur_every;
     double clip_norm, clip_contribution; /* percentiles */
+    double stretch;              /* percentile; 0: as it is */
 };
 
 /* `option=value` lines of every option that shapes the picture and is not at its default. */
@@ -379,6 +380,7 @@ struct ph_developer {
     int parameters, picture;
     struct ph_program *printer, *evaluator;
     float *pixels, *values;            /* of all items */
+    float *sorted;                     /* of one picture's size; NULL where none is stretched */
 };
 
 ph_status ph_developer_start(const struct ph_render *render, int first, int count, struct ph_developer *developer);
