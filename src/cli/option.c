@@ -37,7 +37,7 @@ static const struct cli_option options[] = {
      CLI_EXPLAIN, AT(average)},
     {"samples", 0, "N", "25", "noisy copies", CLI_EXPLAIN, AT(samples), 1, 100000},
     {"noise", 0, "S", "0.15", "deviation of the noise, as a share of the input's range", CLI_EXPLAIN, AT(noise)},
-    {"baseline", 0, "NAME|PICTURE", NULL, "black, mean, blur, noise or a picture (default: the method's own)", CLI_EXPLAIN,
+    {"baseline", 0, "BASELINE", NULL, "black, mean, blur, noise or a picture (default: the method's own)", CLI_EXPLAIN,
      AT(baseline)},
     {"steps", 0, "N", "0", "of a path; 0: the method's own", CLI_EXPLAIN, AT(path_steps), 0, 100000},
     {"tolerance", 0, "SHARE", "0", "integrated gradients: double the steps until the gap is below it; 0: never",

@@ -42,8 +42,7 @@ static ph_status run_make(const struct ph_subject *subject, int count, bool grad
     struct ph_program_request request = {.taps = &run->value, .tap_count = 1, .loss = gradients ? run->value : PH_ABSENT,
         .parameters = &run->input, .parameter_count = gradients};
     if (!status) status = ph_program_create(run->graph, &request, &run->program);
-    if (!status && (!ph_program_input(run->program, run->input) ||
-                    (gradients && !ph_program_gradient(run->program, run->input))))
+    if (!status && !ph_program_input(run->program, run->input))
         status = ph_fail(subject->context, PH_ERROR_ARGUMENT, "objective '%s' does not depend on the picture",
                          subject->objective->text);
     if (status) run_finish(run);
@@ -118,6 +117,16 @@ static void ancestors_mark(const struct ph_graph *graph, int value, bool *marked
     }
 }
 
+static ph_status layer_check(const struct ph_subject *subject, const struct ph_graph *graph, int value, int layer) {
+    bool *marked = ph_alloc_array((size_t)graph->value_count, sizeof *marked);
+    if (!marked) return ph_fail_memory(graph->context);
+    ancestors_mark(graph, value, marked);
+    bool leads = marked[layer];
+    ph_free(marked);
+    return leads ? PH_OK : ph_fail(graph->context, PH_ERROR_ARGUMENT, "objective '%s' does not depend on layer '%s'",
+                                   subject->objective->text, graph->values[layer].name);
+}
+
 /* The last layer before `end` that the objective depends on and that has channels and positions. */
 static ph_status layer_choose(const struct ph_graph *graph, int value, int end, int *layer) {
     bool *marked = ph_alloc_array((size_t)graph->value_count, sizeof *marked);
@@ -147,6 +156,7 @@ static ph_status layer_build(struct ph_subject *subject, const char *name, bool 
                        "layer '%s' %s has no positions to draw a map of: a layer [1,K,H,W] with H or W above 1 is needed "
                        "(phosphene inspect lists them)",
                        record->name, ph_shape_text(&record->shape, text));
+    PH_TRY(layer_check(subject, layer->graph, layer->value, layer->layer));
     layer->shape = record->shape;
     layer->size = (size_t)ph_shape_size(&record->shape);
     if (!(layer->name = ph_strdup(record->name))) return ph_fail_memory(subject->context);
@@ -157,10 +167,7 @@ static ph_status layer_build(struct ph_subject *subject, const char *name, bool 
     layer->value = map[2];
     struct ph_program_request request = {.taps = (int[]){layer->layer, layer->value}, .tap_count = 2,
         .loss = layer->value, .parameters = &layer->delta, .parameter_count = 1};
-    PH_TRY(ph_program_create(layer->spliced, &request, &layer->program));
-    if (ph_program_gradient(layer->program, layer->delta) && ph_program_input(layer->program, layer->input)) return PH_OK;
-    return ph_fail(subject->context, PH_ERROR_ARGUMENT, "objective '%s' does not depend on layer '%s'",
-                   subject->objective->text, layer->name);
+    return ph_program_create(layer->spliced, &request, &layer->program);
 }
 
 ph_status ph_subject_layer_start(struct ph_subject *subject, const char *name, bool spatial,
