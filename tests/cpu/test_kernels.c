@@ -312,6 +312,31 @@ static void test_operation_cases(void **state) {
 }
 
 /* Either operand fed, the other constant, alone and shared by the stack; and both the same. */
+/* Stacks with axes of their own or in common, every tail of the tiles; fully connected layers of few rows and many. */
+static void test_products_of_any_shape(void **state) {
+    for (int i = 0; i < 40; i++) {
+        struct network net;
+        int m = draw(1, 110), k = draw(1, 300), n = draw(1, 150), items = draw(1, 3), kind = draw(0, 3);
+        bool left = draw(0, 1);
+        struct ph_shape a = PH_SHAPE(items, 2, m, k), b = PH_SHAPE(items, 2, k, n);
+        if (kind == 1 && left) b = PH_SHAPE(k, n);
+        if (kind == 2) b = PH_SHAPE(items, 1, k, n);
+        if (kind == 2) a = PH_SHAPE(items, 1, m, k);
+        if (kind == 3) {
+            network_start(&net, *state, PH_SHAPE(m, k));
+            bool transpose = draw(0, 1);
+            int inputs[] = {net.input, constant(&net, transpose ? PH_SHAPE(n, k) : PH_SHAPE(k, n), 1 / sqrt((double)k)),
+                constant(&net, draw(0, 1) ? PH_SHAPE(n) : PH_SHAPE(m, 1), 1)};
+            net.last = node(&net, &ph_operation_gemm, &(struct ph_gemm_attributes){0.5, 2, false, transpose}, inputs, 3);
+        } else {
+            network_start(&net, *state, left ? a : b);
+            int other = constant(&net, left ? b : a, 1 / sqrt((double)k)), operands[2] = {left ? net.input : other, left ? other : net.input};
+            net.last = node(&net, &ph_operation_matmul, NULL, operands, 2);
+        }
+        check(&net, "product", 1e-5);
+    }
+}
+
 static void test_matrix_products(void **state) {
     static const struct { int64_t items, shared; } cases[] = {{1, 1}, {3, 3}, {3, 1}};
     for (int i = 0; i < PH_COUNT(cases); i++)
@@ -342,7 +367,7 @@ static void test_fourier(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_convolutions), cmocka_unit_test(test_depthwise), cmocka_unit_test(test_first_layers),
         cmocka_unit_test(test_networks), cmocka_unit_test(test_redirected), cmocka_unit_test(test_operation_cases),
-        cmocka_unit_test(test_matrix_products), cmocka_unit_test(test_fourier)};
+        cmocka_unit_test(test_matrix_products), cmocka_unit_test(test_products_of_any_shape), cmocka_unit_test(test_fourier)};
     ph_context *context = ph_context_create();
     for (int level = ph_instruction_set_detect() + 1; level < PH_COUNT(ph_instruction_set_names); level++)
         printf("this processor has no %s: its kernels are compiled but not run\n", ph_instruction_set_names[level]);

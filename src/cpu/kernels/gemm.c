@@ -1,8 +1,10 @@
-/* Fully connected layers: a few rows by a constant matrix, read in place. It is read once and bounds the time, so the work
- * is split along it: by rows where each gives one output (dot products), by columns where rows are added up. */
+/* Fully connected layers: rows by a constant matrix, read in place. For a few rows it is read once and bounds the time, so
+ * the work is split along it: by rows where each gives one output (dot products), by columns where rows are added up. Many
+ * rows are a product of matrices. */
 #include "cpu/kernels/blocked.h"
+#include "cpu/kernels/product.h"
 
-enum { COLUMNS = 256 };
+enum { COLUMNS = 256, MANY_ROWS = 8 };
 
 struct product {
     const float *rows_in;   /* [items, in] */
@@ -55,8 +57,26 @@ static void add_rows(void *argument, int64_t index) {
     }
 }
 
+/* The bias is there first, and the product added. */
+static void run_many(const struct ph_kernel_call *call, const struct product *p, bool dots) {
+    const struct ph_shape *matrix = call->plain.input_shapes[1];
+    int64_t count = matrix->dims[0], length = matrix->dims[1], columns = dots ? count : length;
+    for (int64_t n = 0; p->bias && n < p->items; n++)
+        for (int64_t c = 0; c < columns; c++)
+            p->out[n * columns + c] = p->beta * p->bias[n * p->bias_row + c * p->bias_column];
+    struct ph_product product = {.a = {(float *)p->rows_in, dots ? length : count, 1, {0}},
+        .b = {call->inputs[1].data, dots ? 1 : length, dots ? length : 1, {0}}, .y = {p->out, columns, 1, {0}},
+        .rows = p->items, .inner = dots ? length : count, .columns = columns, .factor = p->alpha,
+        .accumulate = p->bias || p->accumulate};
+    PH_KERNEL(ph_product_run)(call->context, &product);
+}
+
 static void run_product(const struct ph_kernel_call *call, struct product *p, bool dots) {
     const struct ph_shape *matrix = call->plain.input_shapes[1];
+    if (p->items >= MANY_ROWS) {
+        run_many(call, p, dots);
+        return;
+    }
     p->matrix = call->inputs[1].data;
     p->count = matrix->dims[0];
     p->length = matrix->dims[1];

@@ -1,0 +1,95 @@
+/* Products of matrices, blocked: a task packs a panel of the right matrix, a stretch of the inner axis at a time, and holds
+ * a few rows of the result in registers while it goes along the stretch. */
+#include "cpu/kernels/product.h"
+
+#if PH_LANES == 16
+enum { VECTORS = 4 };
+#else
+enum { VECTORS = 2 };
+#endif
+enum { PANEL = VECTORS * PH_LANES, ROWS = 6, STRETCH = 256, TASK_ROWS = 192 };
+
+struct job { const struct ph_product *p; int64_t row_tasks, column_tasks; };
+
+static float *matrix_of_item(const struct ph_product *p, const struct ph_matrix *matrix, int64_t item) {
+    float *data = matrix->data;
+    for (int axis = p->axes - 1; axis >= 0; axis--) {
+        data += item % p->stack[axis] * matrix->item[axis];
+        item /= p->stack[axis];
+    }
+    return data;
+}
+
+/* [inner][PANEL], zeros behind the last column. */
+static void pack(const struct ph_matrix *b, const float *from, int64_t inner, int64_t columns, float *panel) {
+    if (columns < PANEL) memset(panel, 0, (size_t)(inner * PANEL) * sizeof *panel);
+    if (b->column == 1)
+        for (int64_t i = 0; i < inner; i++)
+            memcpy(panel + i * PANEL, from + i * b->row, (size_t)columns * sizeof *panel);
+    else
+        for (int64_t c = 0; c < columns; c++) /* along what is adjacent in memory */
+            for (int64_t i = 0; i < inner; i++) panel[i * PANEL + c] = from[i * b->row + c * b->column];
+}
+
+/* `rows` rows by a panel; `add`: to what is there. */
+PH_INLINE void tile(const struct ph_product *p, const float *a, const float *panel, int64_t inner, float *y, int64_t columns,
+                    bool add, const int rows) {
+    vector sum[ROWS * VECTORS];
+#pragma GCC unroll 24
+    for (int i = 0; i < rows * VECTORS; i++) sum[i] = (vector){0};
+    for (int64_t k = 0; k < inner; k++, a += p->a.column, panel += PANEL) {
+        vector b[VECTORS];
+#pragma GCC unroll 4
+        for (int v = 0; v < VECTORS; v++) b[v] = load(panel + v * PH_LANES);
+#pragma GCC unroll 6
+        for (int r = 0; r < rows; r++) {
+            vector factor = splat(a[r * p->a.row]);
+#pragma GCC unroll 4
+            for (int v = 0; v < VECTORS; v++) sum[r * VECTORS + v] += factor * b[v];
+        }
+    }
+    for (int r = 0; r < rows; r++, y += p->y.row) {
+        float row[PANEL];
+#pragma GCC unroll 4
+        for (int v = 0; v < VECTORS; v++) store(row + v * PH_LANES, sum[r * VECTORS + v] * splat(p->factor));
+        for (int64_t c = 0; c < columns; c++) y[c] = add ? y[c] + row[c] : row[c];
+    }
+}
+
+static void rows_run(const struct ph_product *p, const float *a, const float *panel, int64_t inner, float *y, int64_t columns,
+                     bool add, int64_t rows) {
+    for (; rows >= ROWS; rows -= ROWS, a += ROWS * p->a.row, y += ROWS * p->y.row)
+        tile(p, a, panel, inner, y, columns, add, ROWS);
+    switch (rows) {
+    case 5: tile(p, a, panel, inner, y, columns, add, 5); break;
+    case 4: tile(p, a, panel, inner, y, columns, add, 4); break;
+    case 3: tile(p, a, panel, inner, y, columns, add, 3); break;
+    case 2: tile(p, a, panel, inner, y, columns, add, 2); break;
+    case 1: tile(p, a, panel, inner, y, columns, add, 1); break;
+    default: break;
+    }
+}
+
+static void task_run(void *argument, int64_t index) {
+    const struct job *job = argument;
+    const struct ph_product *p = job->p;
+    int64_t row = index % job->row_tasks * TASK_ROWS, column = index / job->row_tasks % job->column_tasks * PANEL;
+    int64_t item = index / job->row_tasks / job->column_tasks;
+    int64_t rows = PH_MIN((int64_t)TASK_ROWS, p->rows - row), columns = PH_MIN((int64_t)PANEL, p->columns - column);
+    const float *a = matrix_of_item(p, &p->a, item) + row * p->a.row;
+    const float *b = matrix_of_item(p, &p->b, item) + column * p->b.column;
+    float *y = matrix_of_item(p, &p->y, item) + row * p->y.row + column;
+    float panel[STRETCH * PANEL] __attribute__((aligned(64)));
+    for (int64_t k = 0; k < p->inner; k += STRETCH) {
+        int64_t inner = PH_MIN((int64_t)STRETCH, p->inner - k);
+        pack(&p->b, b + k * p->b.row, inner, columns, panel);
+        rows_run(p, a + k * p->a.column, panel, inner, y, columns, p->accumulate || k > 0, rows);
+    }
+}
+
+void PH_KERNEL(ph_product_run)(const ph_context *context, const struct ph_product *product) {
+    struct job job = {product, (product->rows + TASK_ROWS - 1) / TASK_ROWS, (product->columns + PANEL - 1) / PANEL};
+    int64_t items = 1;
+    for (int axis = 0; axis < product->axes; axis++) items *= product->stack[axis];
+    ph_parallel_for(context, items * job.column_tasks * job.row_tasks, task_run, &job);
+}
