@@ -65,6 +65,7 @@ static ph_status behind_picture(const struct ph_render *render, int first, int c
     PH_TRY(ph_preprocessing_build(render->model, scene->graph, input, &input));
     scene->network = scene->graph->node_count;
     PH_TRY(ph_model_build(render->model, scene->graph, input));
+    scene->network_end = scene->graph->node_count;
     ph_pooling_swap(scene->graph, render->recipe, scene->network);
     for (int64_t i = 0; i < count * views; i++) objectives[i] = render->objectives[first + i / views];
     struct ph_objective_scope scope = {.model = render->model, .graph = scene->graph, .picture = picture,

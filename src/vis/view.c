@@ -25,7 +25,8 @@ ph_status ph_view_resolve(const ph_model *model, const ph_recipe *recipe, bool o
         view->width = model->path ? (int)input->dims[3] : EMBEDDED_PICTURE_SIZE;
     }
     if (!view->input_width) {
-        bool as_picture = model->size_is_free && !own_input;
+        /* Boxes are brought to the size that the network was made for, however large the picture is. */
+        bool as_picture = model->size_is_free && !own_input && recipe->transforms != PH_TRANSFORMS_CROPS;
         view->input_height = as_picture ? view->height : (int)input->dims[2];
         view->input_width = as_picture ? view->width : (int)input->dims[3];
     }

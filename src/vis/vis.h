@@ -351,7 +351,7 @@ struct ph_scene {
     int picture;     /* [N,C,H,W] */
     int value;       /* [N] the objectives */
     int loss;        /* [N] what is minimised */
-    int network;     /* first node of the network */
+    int network, network_end; /* nodes of the network: [network, network_end) */
 };
 
 /* Chooses the view for objective `first` and those like it: a network whose size is free up to some layer sees the picture

@@ -44,7 +44,7 @@ static void inputs_copy(const struct ph_graph *graph, struct ph_program *from, s
     }
 }
 
-/* The first layer behind the picture whose values for `item` are in trouble. The program that ran keeps only what its
+/* The first layer of the network whose values for `item` are in trouble. The program that ran keeps only what its
  * backward pass needs, so another one runs that keeps every layer: slow, but once. Without memory there is no answer. */
 static void layer_find(const struct ph_scene *scene, struct ph_program *program, int item, enum trouble trouble,
                        char *name, size_t size) {
@@ -56,7 +56,7 @@ static void layer_find(const struct ph_scene *scene, struct ph_program *program,
     float *values = NULL;
     size_t most = 0;
     if (!taps) return;
-    for (int n = scene->network; n < graph->node_count; n++) {
+    for (int n = scene->network; n < scene->network_end; n++) {
         int value = graph->nodes[n].outputs[0];
         const struct ph_value *record = &graph->values[value];
         if (record->type != PH_FLOAT || record->data) continue;
@@ -104,7 +104,8 @@ static void check_gradient(struct ph_watch *watch, const struct ph_render *rende
         char layer[128] = "";
         if (size == 0) layer_find(scene, program, item, ALL_ZERO, layer, sizeof layer);
         snprintf(text, sizeof text,
-                 "the %s since step %lld%s%s%s; try another seed, more redirect-steps, or the layer before its activation",
+                 "the %s since step %lld%s%s%s; try another seed, more redirect-steps, a smaller learning rate, or the "
+                 "layer before its activation",
                  size > 0 ? "gradient has vanished: it is below 1e-9" : "unit is silent, its gradient is zero",
                  (long long)watch->silent_since + 1, *layer ? " (layer '" : "", layer, *layer ? "' is all zero)" : "");
         warn(watch, render, objective, text);

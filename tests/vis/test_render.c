@@ -523,6 +523,25 @@ static void a_lasting_silence_is_said(void **state) {
     ph_context_set_log(context, NULL, NULL);
 }
 
+/* A rate of nothing, and one that drives all pixels to black and white at once. */
+static void what_goes_nowhere_is_said(void **state) {
+    (void)state;
+    static const struct { const char *recipe, *objective, *said; } cases[] = {
+        {"size=48\nsteps=60\nlearning-rate=0\ntransforms=none", "class:monarch", "nothing moves it"},
+        {"size=48\nsteps=30\noptimiser=sgd\nlearning-rate=1e9\nredirect-steps=0", "class:monarch", "gradient"},
+        {"size=48\nsteps=30\nspread=0\nredirect-steps=0", "conv5b:20@1,1", "is silent"}};
+    ph_context_set_log(context, keep_log, NULL);
+    for (int i = 0; i < PH_COUNT(cases); i++) {
+        logged[0] = 0;
+        ph_picture *picture = render(cases[i].recipe, cases[i].objective);
+        if (!strstr(logged, cases[i].said)) fail_msg("%s: '%s'", cases[i].recipe, logged);
+        assert_non_null(strstr(logged, cases[i].objective));
+        assert_non_null(strstr(logged, "step"));
+        ph_picture_destroy(&picture);
+    }
+    ph_context_set_log(context, NULL, NULL);
+}
+
 static void numbers_that_overflow_are_an_error(void **state) {
     (void)state;
     ph_preprocessing proper = ph_model_preprocessing(model), wrong = proper;
@@ -533,6 +552,7 @@ static void numbers_that_overflow_are_an_error(void **state) {
     assert_int_equal(ph_render(model, recipe, two, 2, NULL, pictures), PH_ERROR_NUMERIC);
     assert_non_null(strstr(ph_context_error(context), "conv3a:5"));
     assert_non_null(strstr(ph_context_error(context), "step 1"));
+    assert_non_null(strstr(ph_context_error(context), "first in layer"));
     assert_null(pictures[0]);
     assert_null(pictures[1]);
     ph_recipe_destroy(&recipe);
@@ -674,6 +694,7 @@ int main(void) {
         cmocka_unit_test(a_stopped_render_gives_what_it_has),
         cmocka_unit_test(the_loop_allocates_nothing),
         cmocka_unit_test(a_lasting_silence_is_said),
+        cmocka_unit_test(what_goes_nowhere_is_said),
         cmocka_unit_test(numbers_that_overflow_are_an_error),
         cmocka_unit_test(mistakes_are_found_before_work_begins),
         cmocka_unit_test(failing_memory_leaves_nothing_behind),
