@@ -1,16 +1,19 @@
 /* From the text of an objective to a weighted sum of terms.
  *
- *     expression   [-] product { + product | - product }
- *     product      factor { * factor }             at most one of them not a number
- *     factor       number | - factor | ( expression ) | FUNCTION ( [LAYER] ) | reference
+ *     expression   product { + product | - product }
+ *     product      factor { * factor }
+ *     factor       number | - factor | ( expression ) | FUNCTION ( [argument {, argument}] ) | reference
  *     reference    LAYER | LAYER : units [@ column , row] | class : CLASS | probability : CLASS
  *     units        N | * | N-N , N , ...           (lists are for ph_objective_expand)
+ *     argument     [NAME =] (layer | number | WORD | FILE | vector | expression)
+ *     layer        LAYER [@ region]
+ *     vector       [ number , ... ] | [ N : number , ... ] | FILE [@ region] | FILE @ *
+ *     region       column [- column] , row [- row]
  *
- * Since objectives are only added and scaled, every expression is a number plus a sum of weighted terms, which is what
- * the parser keeps; a subexpression is a range of terms and a number. */
+ * Numbers are multiplied into the weights of the terms they stand beside, so that what is kept is a number plus a sum of
+ * weighted terms; products of objectives are terms that have two such sums. Everything lies in the objective's pool. */
 #include "vis/vis.h"
 #include <ctype.h>
-#include <stdio.h>
 #include <string.h>
 
 #define MAX_DEPTH 64 /* of parentheses and signs */
@@ -21,9 +24,6 @@ struct parser {
     const char *text, *at;
     int depth;
 };
-
-/* The terms from `first` on, and a number. */
-struct sum { double constant; int first; };
 
 static ph_status parse_fail(struct parser *p, const char *where, const char *message, const char *detail) {
     return ph_fail(p->context, PH_ERROR_ARGUMENT, "objective '%s', character %d: %s%s", p->text,
@@ -183,33 +183,250 @@ static ph_status parse_unit(struct parser *p, struct ph_term *term) {
     return parse_coordinate(p, &term->row);
 }
 
+/* ---- Arguments ------------------------------------------------------------------------------------------------------ */
+
+static ph_status parse_sum(struct parser *p, struct ph_sum *sum);
+
+static bool accept_signed(struct parser *p, double *value) {
+    const char *start = p->at;
+    bool minus = accept(p, '-');
+    skip_space(p);
+    if (accept_number(p, value)) {
+        if (minus) *value = -*value;
+        return true;
+    }
+    p->at = start;
+    return false;
+}
+
+/* "3" or "3-5". */
+static ph_status parse_range(struct parser *p, int64_t range[2]) {
+    PH_TRY(parse_coordinate(p, &range[0]));
+    range[1] = range[0];
+    const char *start = p->at;
+    if (!accept(p, '-')) return PH_OK;
+    PH_TRY(parse_coordinate(p, &range[1]));
+    return range[1] >= range[0] ? PH_OK : parse_fail(p, start, "a range begins with its smaller end", "");
+}
+
+static ph_status parse_region(struct parser *p, struct ph_region *region) {
+    if (!accept(p, '@')) return PH_OK;
+    region->given = true;
+    PH_TRY(parse_range(p, region->columns));
+    if (!accept(p, ',')) return parse_fail(p, p->at, "a position is column,row: a comma expected", "");
+    return parse_range(p, region->rows);
+}
+
+/* A file's name ends at a comma, a parenthesis or an @, unless it is quoted. */
+static ph_status parse_file(struct parser *p, const char **name) {
+    *name = NULL;
+    skip_space(p);
+    if (*p->at == '\'') return parse_quoted(p, name);
+    const char *start = p->at, *end = start;
+    for (; *p->at && !strchr(",()@", *p->at); p->at++)
+        if (!isspace((unsigned char)*p->at)) end = p->at + 1;
+    p->at = end;
+    return end == start ? parse_fail(p, start, "the name of a file expected", "")
+                        : copy_name(p, start, (size_t)(end - start), name);
+}
+
+/* One entry of a vector's list: a number, or a channel and its number. */
+static ph_status parse_entry(struct parser *p, struct ph_argument *argument, int64_t *channel, float *weight) {
+    double number;
+    skip_space(p);
+    const char *start = p->at, *at = start;
+    while (isdigit((unsigned char)*at)) at++;
+    const char *digits_end = at;
+    while (isspace((unsigned char)*at)) at++;
+    bool sparse = digits_end > start && *at == ':';
+    *channel = argument->list_count;
+    if (argument->list_count && sparse != argument->sparse)
+        return parse_fail(p, start, "a list has channels with all its numbers, or with none", "");
+    argument->sparse = sparse;
+    if (sparse) {
+        PH_TRY(parse_coordinate(p, channel));
+        p->at = at + 1;
+    }
+    if (!accept_signed(p, &number)) return parse_fail(p, p->at, "a number expected", "");
+    *weight = (float)number;
+    return PH_OK;
+}
+
+static ph_status parse_list(struct parser *p, const char *start, struct ph_argument *argument) {
+    size_t most = 1;
+    for (const char *c = p->at; *c && *c != ']'; c++) most += *c == ',';
+    int64_t *channels = ph_pool_alloc(&p->objective->pool, most * sizeof *channels);
+    float *weights = ph_pool_alloc(&p->objective->pool, most * sizeof *weights);
+    if (!channels || !weights) return ph_fail_memory(p->context);
+    argument->channels = channels;
+    argument->weights = weights;
+    do {
+        int i = argument->list_count;
+        PH_TRY(parse_entry(p, argument, &channels[i], &weights[i]));
+        argument->list_count++;
+    } while (accept(p, ','));
+    return accept(p, ']') ? PH_OK : parse_fail(p, start, "this bracket is not closed", "");
+}
+
+static ph_status parse_vector(struct parser *p, struct ph_term *term, struct ph_argument *argument) {
+    const char *start = p->at;
+    if (accept(p, '[')) return parse_list(p, start, argument);
+    PH_TRY(parse_file(p, &argument->name));
+    const char *at = p->at;
+    if (!accept(p, '@')) return PH_OK;
+    skip_space(p);
+    if (*p->at == '*') { /* every position: for ph_objective_expand */
+        term->units_begin = (int)(p->at - p->text);
+        term->units_end = term->units_begin + 1;
+        p->at++;
+        return PH_OK;
+    }
+    p->at = at;
+    return parse_region(p, &argument->region);
+}
+
+static ph_status parse_word(struct parser *p, const struct ph_parameter *parameter, struct ph_argument *argument) {
+    const char *start = p->at, *word;
+    PH_TRY(parse_name(p, &word));
+    for (int i = 0; word && parameter->words[i]; i++)
+        if (!strcmp(parameter->words[i], word)) {
+            argument->word = i;
+            return PH_OK;
+        }
+    struct ph_text words = {0};
+    for (int i = 0; parameter->words[i]; i++)
+        ph_text_append(&words, "%s%s", !i ? "" : parameter->words[i + 1] ? ", " : " or ", parameter->words[i]);
+    ph_status status = parse_fail(p, start, "one of these is expected: ", words.data ? words.data : "");
+    ph_text_finish(&words);
+    return status;
+}
+
+static ph_status parse_number_argument(struct parser *p, const struct ph_parameter *parameter,
+                                       struct ph_argument *argument) {
+    const char *start = p->at;
+    if (accept_signed(p, &argument->number) && argument->number >= parameter->low &&
+        argument->number <= parameter->high)
+        return PH_OK;
+    struct ph_text range = {0};
+    ph_text_append(&range, "%s is a number from ", parameter->name);
+    ph_text_append_number(&range, parameter->low);
+    ph_text_append(&range, " to ");
+    ph_text_append_number(&range, parameter->high);
+    ph_status status = parse_fail(p, start, "", range.data ? range.data : "a number expected");
+    ph_text_finish(&range);
+    return status;
+}
+
+static ph_status parse_argument(struct parser *p, struct ph_term *term, int index) {
+    const struct ph_parameter *parameter = &term->type->parameters[index];
+    struct ph_argument *argument = &term->arguments[index];
+    skip_space(p);
+    argument->given = true;
+    argument->begin = (int)(p->at - p->text);
+    switch (parameter->kind) {
+    case PH_ARGUMENT_LAYER:
+        PH_TRY(parse_name(p, &argument->name));
+        if (!argument->name) return parse_fail(p, p->at, "the name of a layer expected: ", term->type->form);
+        return parse_region(p, &argument->region);
+    case PH_ARGUMENT_NUMBER: return parse_number_argument(p, parameter, argument);
+    case PH_ARGUMENT_WORD: return parse_word(p, parameter, argument);
+    case PH_ARGUMENT_FILE: return parse_file(p, &argument->name);
+    case PH_ARGUMENT_VECTOR: return parse_vector(p, term, argument);
+    case PH_ARGUMENT_EXPRESSION: return parse_sum(p, &argument->expression);
+    }
+    return PH_OK;
+}
+
+/* ---- Functions ------------------------------------------------------------------------------------------------------ */
+
 static const char *function_name(void *user, int index) {
     (void)user;
-    return ph_term_types[index]->syntax == PH_TERM_REFERENCE ? NULL : ph_term_types[index]->name;
+    return ph_term_types[index]->function ? ph_term_types[index]->name : NULL;
+}
+
+static ph_status function_find(struct parser *p, const char *start, const char *name,
+                               const struct ph_term_type **type) {
+    int count = 0;
+    for (; ph_term_types[count]; count++)
+        if (ph_term_types[count]->function && !strcmp(ph_term_types[count]->name, name)) {
+            *type = ph_term_types[count];
+            return PH_OK;
+        }
+    struct ph_text text = {0};
+    ph_text_append(&text, "'%s'", name);
+    ph_suggest(&text, name, count, function_name, NULL);
+    ph_status status = parse_fail(p, start, "there is no function ", text.data ? text.data : "");
+    ph_text_finish(&text);
+    return status;
+}
+
+/* Consumes "NAME =" and tells which parameter that is; `next`, the next one without a name, when there is none. */
+static ph_status accept_parameter(struct parser *p, const struct ph_term_type *type, int next, int *index) {
+    skip_space(p);
+    const char *start = p->at, *end = start;
+    while (islower((unsigned char)*end) || *end == '_') end++;
+    const char *equals = end;
+    while (isspace((unsigned char)*equals)) equals++;
+    *index = next;
+    if (end == start || *equals != '=') return PH_OK;
+    for (int i = 0; type->parameters[i].name; i++)
+        if (strlen(type->parameters[i].name) == (size_t)(end - start) &&
+            !memcmp(type->parameters[i].name, start, (size_t)(end - start))) {
+            *index = i;
+            p->at = equals + 1;
+            return PH_OK;
+        }
+    return parse_fail(p, start, "there is no parameter of that name: ", type->form);
+}
+
+static ph_status parse_arguments(struct parser *p, struct ph_term *term) {
+    const struct ph_parameter *parameters = term->type->parameters;
+    int next = 0, index;
+    if (accept(p, ')')) return PH_OK;
+    if (!parameters[0].name) return parse_fail(p, p->at, "a closing parenthesis expected: ", term->type->form);
+    do {
+        skip_space(p);
+        const char *start = p->at;
+        PH_TRY(accept_parameter(p, term->type, next, &index));
+        if (!parameters[index].name) return parse_fail(p, start, "too many arguments: ", term->type->form);
+        if (term->arguments[index].given) return parse_fail(p, start, "this argument is given twice: ", term->type->form);
+        PH_TRY(parse_argument(p, term, index));
+        next = index + 1;
+    } while (accept(p, ','));
+    return accept(p, ')') ? PH_OK : parse_fail(p, p->at, "a comma or a closing parenthesis expected: ", term->type->form);
 }
 
 static ph_status parse_function(struct parser *p, const char *start, const char *name, struct ph_term *term) {
-    int count = 0;
-    for (; ph_term_types[count]; count++)
-        if (ph_term_types[count]->syntax != PH_TERM_REFERENCE && !strcmp(ph_term_types[count]->name, name))
-            term->type = ph_term_types[count];
-    if (!term->type) {
+    PH_TRY(function_find(p, start, name, &term->type));
+    if (++p->depth > MAX_DEPTH) return parse_fail(p, start, "too deeply nested", "");
+    const struct ph_parameter *parameters = term->type->parameters;
+    const char *inside = p->at;
+    PH_TRY(parse_arguments(p, term));
+    p->depth--;
+    for (int i = 0; parameters[i].name; i++) {
+        if (term->arguments[i].given || parameters[i].optional) continue;
         struct ph_text text = {0};
-        ph_text_append(&text, "'%s'", name);
-        ph_suggest(&text, name, count, function_name, NULL);
-        ph_status status = parse_fail(p, start, "there is no function ", text.data ? text.data : "");
+        ph_text_append(&text, "%s is missing: %s", parameters[i].name, term->type->form);
+        ph_status status = parse_fail(p, inside, "", text.data ? text.data : "an argument is missing");
         ph_text_finish(&text);
         return status;
     }
-    if (term->type->syntax == PH_TERM_LAYER_FUNCTION) {
-        PH_TRY(parse_name(p, &term->name));
-        if (!term->name) return parse_fail(p, p->at, "the name of a layer expected: ", term->type->form);
-    }
-    return accept(p, ')') ? PH_OK : parse_fail(p, p->at, "a closing parenthesis expected: ", term->type->form);
+    return PH_OK;
 }
 
-static ph_status parse_reference(struct parser *p) {
-    struct ph_objective *objective = p->objective;
+/* ---- Sums ----------------------------------------------------------------------------------------------------------- */
+
+/* A copy in the pool as the last term of a sum. */
+static ph_status term_add(struct parser *p, const struct ph_term *term, struct ph_sum *sum) {
+    struct ph_term *copy = ph_pool_copy(&p->objective->pool, term, sizeof *term);
+    if (!copy) return ph_fail_memory(p->context);
+    if (sum->last) sum->last->next = copy;
+    else sum->first = copy;
+    sum->last = copy;
+    return PH_OK;
+}
+
+static ph_status parse_reference(struct parser *p, struct ph_sum *sum) {
     const char *start = p->at, *name;
     bool quoted = *start == '\'';
     struct ph_term term = {.weight = 1, .begin = (int)(start - p->text)};
@@ -232,30 +449,25 @@ static ph_status parse_reference(struct parser *p) {
         term.type = &ph_term_layer;
         term.name = name;
     }
-    if (!ph_grow(&objective->terms, objective->term_count, &objective->term_capacity, sizeof *objective->terms))
-        return ph_fail_memory(p->context);
-    objective->terms[objective->term_count++] = term;
-    return PH_OK;
+    return term_add(p, &term, sum);
 }
 
-static ph_status parse_sum(struct parser *p, struct sum *sum);
-
-static void scale(struct parser *p, struct sum *sum, double factor) {
+static void scale(struct ph_sum *sum, double factor) {
     sum->constant *= factor;
-    for (int i = sum->first; i < p->objective->term_count; i++) p->objective->terms[i].weight *= factor;
+    for (struct ph_term *term = sum->first; term; term = term->next) term->weight *= factor;
 }
 
-static ph_status parse_factor(struct parser *p, struct sum *sum) {
-    *sum = (struct sum){.first = p->objective->term_count};
+static ph_status parse_factor(struct parser *p, struct ph_sum *sum) {
+    *sum = (struct ph_sum){0};
     skip_space(p);
     if (accept_number(p, &sum->constant)) return PH_OK;
     bool minus = *p->at == '-', open = *p->at == '(';
-    if (!minus && !open) return parse_reference(p);
+    if (!minus && !open) return parse_reference(p, sum);
     if (++p->depth > MAX_DEPTH) return parse_fail(p, p->at, "too deeply nested", "");
     const char *start = p->at++;
     if (minus) {
         PH_TRY(parse_factor(p, sum));
-        scale(p, sum, -1);
+        scale(sum, -1);
     } else {
         PH_TRY(parse_sum(p, sum));
         if (!accept(p, ')')) return parse_fail(p, start, "this parenthesis is not closed", "");
@@ -264,35 +476,49 @@ static ph_status parse_factor(struct parser *p, struct sum *sum) {
     return PH_OK;
 }
 
-static ph_status parse_product(struct parser *p, struct sum *product) {
+/* Numbers become weights; of two objectives the product is a term. */
+static ph_status multiply(struct parser *p, const char *start, struct ph_sum *product, struct ph_sum *factor) {
+    if (!factor->first) {
+        scale(product, factor->constant);
+        return PH_OK;
+    }
+    if (!product->first) {
+        scale(factor, product->constant);
+        *product = *factor;
+        return PH_OK;
+    }
+    struct ph_term term = {.type = &ph_term_product, .weight = 1, .begin = (int)(start - p->text)};
+    term.arguments[0] = (struct ph_argument){.given = true, .expression = *product};
+    term.arguments[1] = (struct ph_argument){.given = true, .expression = *factor};
+    *product = (struct ph_sum){0};
+    return term_add(p, &term, product);
+}
+
+static ph_status parse_product(struct parser *p, struct ph_sum *product) {
     PH_TRY(parse_factor(p, product));
     for (;;) {
         skip_space(p);
         const char *start = p->at;
+        struct ph_sum factor;
         if (!accept(p, '*')) return PH_OK;
-        bool left = p->objective->term_count > product->first;
-        struct sum right;
-        PH_TRY(parse_factor(p, &right));
-        if (left && p->objective->term_count > right.first)
-            return parse_fail(p, start, "objectives can be multiplied by numbers only", "");
-        if (left) {
-            scale(p, product, right.constant);
-        } else {
-            scale(p, &right, product->constant);
-            *product = right;
-        }
+        PH_TRY(parse_factor(p, &factor));
+        PH_TRY(multiply(p, start, product, &factor));
     }
 }
 
-static ph_status parse_sum(struct parser *p, struct sum *sum) {
+static ph_status parse_sum(struct parser *p, struct ph_sum *sum) {
     PH_TRY(parse_product(p, sum));
     for (;;) {
         bool minus = accept(p, '-');
         if (!minus && !accept(p, '+')) return PH_OK;
-        struct sum right;
+        struct ph_sum right;
         PH_TRY(parse_product(p, &right));
-        if (minus) scale(p, &right, -1);
+        if (minus) scale(&right, -1);
         sum->constant += right.constant;
+        if (!right.first) continue;
+        if (sum->last) sum->last->next = right.first;
+        else sum->first = right.first;
+        sum->last = right.last;
     }
 }
 
@@ -301,148 +527,18 @@ ph_status ph_objective_parse(ph_context *context, const char *text, struct ph_ob
     if (!text) return ph_fail(context, PH_ERROR_ARGUMENT, "no objective");
     objective->text = ph_pool_strdup(&objective->pool, text);
     struct parser p = {.context = context, .objective = objective, .text = objective->text, .at = objective->text};
-    struct sum sum;
     ph_status status = objective->text ? PH_OK : ph_fail_memory(context);
-    if (!status) status = parse_sum(&p, &sum);
+    if (!status) status = parse_sum(&p, &objective->sum);
     if (!status) {
         skip_space(&p);
         if (*p.at) status = parse_fail(&p, p.at, "an operator or the end expected", "");
-        else if (!objective->term_count) status = parse_fail(&p, p.text, "a number alone cannot be an objective", "");
+        else if (!objective->sum.first) status = parse_fail(&p, p.text, "a number alone cannot be an objective", "");
     }
-    if (!status) objective->constant = sum.constant;
     if (status) ph_objective_finish(objective);
     return status;
 }
 
 void ph_objective_finish(struct ph_objective *objective) {
     ph_pool_finish(&objective->pool);
-    ph_free(objective->terms);
     *objective = (struct ph_objective){0};
-}
-
-/* ---- Lists of units ---------------------------------------------------------------------------------------------- */
-
-static const struct ph_term *list_term(const struct ph_objective *objective, int *count) {
-    const struct ph_term *found = NULL;
-    *count = 0;
-    for (int i = 0; i < objective->term_count; i++)
-        if (objective->terms[i].units_end > objective->terms[i].units_begin) {
-            found = &objective->terms[i];
-            ++*count;
-        }
-    return found;
-}
-
-ph_status ph_objective_check_single(ph_context *context, const struct ph_objective *objective) {
-    int count;
-    if (!list_term(objective, &count)) return PH_OK;
-    return ph_fail(context, PH_ERROR_ARGUMENT,
-                   "objective '%s' names several units: expand it to one objective for each first", objective->text);
-}
-
-/* How many units the layer or the class list has. */
-static ph_status unit_count(ph_model *model, const struct ph_term *term, int64_t *count) {
-    struct ph_graph *graph = NULL;
-    const char *layer = term->name;
-    int input, value;
-    if (term->type == &ph_term_class || term->type == &ph_term_probability) {
-        layer = model->logits ? model->logits : model->probabilities;
-        if (!layer) return ph_fail(model->context, PH_ERROR_NOT_FOUND, "the network has no layer of classes");
-    }
-    ph_status status = ph_graph_create(model->context, &graph);
-    if (!status) status = ph_graph_add_input(graph, NULL, PH_FLOAT, model->default_input, &input);
-    if (!status) status = ph_model_build(model, graph, input);
-    if (!status) status = ph_model_find_layer(model, graph, layer, &value);
-    if (!status && graph->values[value].shape.rank < 2)
-        status = ph_fail(model->context, PH_ERROR_SHAPE, "layer '%s' has no channels", layer);
-    if (!status) *count = graph->values[value].shape.dims[1];
-    ph_graph_destroy(&graph);
-    return status;
-}
-
-/* The next run of units in "0-31,40": false at the end. */
-static bool range_next(const char **at, const char *end, int64_t *first, int64_t *last) {
-    int64_t *numbers[2] = {first, last};
-    if (*at >= end) return false;
-    *first = 0;
-    for (int i = 0; i < 2; i++) {
-        int64_t value = 0;
-        for (; *at < end && isdigit((unsigned char)**at); ++*at)
-            if (value <= INT32_MAX) value = 10 * value + (**at - '0');
-        *numbers[i] = value;
-        if (i == 0) *last = value;
-        if (*at >= end || *(*at)++ == ',') break;
-    }
-    return true;
-}
-
-static ph_status expand_list(ph_model *model, const struct ph_objective *objective, const struct ph_term *term,
-                             char ***out, int *out_count) {
-    const char *begin = objective->text + term->units_begin, *end = objective->text + term->units_end, *at = begin;
-    int64_t units = 0, first, last, count = 0;
-    PH_TRY(unit_count(model, term, &units));
-    if (*begin == '*') count = units;
-    while (*begin != '*' && range_next(&at, end, &first, &last)) {
-        if (first > last || last >= units)
-            return ph_fail(model->context, PH_ERROR_NOT_FOUND,
-                           "objective '%s', character %d: units %lld to %lld do not exist; there are 0 to %lld",
-                           objective->text, term->units_begin + 1, (long long)first, (long long)last,
-                           (long long)units - 1);
-        count += last - first + 1;
-    }
-    if (count > 1 << 24 || count < 1)
-        return ph_fail(model->context, PH_ERROR_ARGUMENT, "objective '%s' names %lld units", objective->text,
-                       (long long)count);
-
-    size_t length = strlen(objective->text) + 16; /* a unit has at most ten digits */
-    char **list = ph_alloc_array((size_t)count, sizeof *list + length);
-    if (!list) return ph_fail_memory(model->context);
-    char *text = (char *)(list + count);
-    int made = 0;
-    at = begin;
-    bool all = *begin == '*';
-    first = 0, last = units - 1;
-    while (all || range_next(&at, end, &first, &last)) {
-        for (int64_t unit = first; unit <= last; unit++, text += length) {
-            snprintf(text, length, "%.*s%lld%s", term->units_begin, objective->text, (long long)unit, end);
-            list[made++] = text;
-        }
-        if (all) break;
-    }
-    *out = list;
-    *out_count = made;
-    return PH_OK;
-}
-
-ph_status ph_objective_expand(ph_model *model, const char *text, char ***objectives, int *count) {
-    if (!model || !objectives || !count) return PH_ERROR_ARGUMENT;
-    struct ph_objective objective;
-    PH_TRY(ph_objective_parse(model->context, text, &objective));
-    int lists;
-    const struct ph_term *term = list_term(&objective, &lists);
-    ph_status status = PH_OK;
-    if (lists > 1) {
-        status = ph_fail(model->context, PH_ERROR_ARGUMENT, "objective '%s' has more than one list of units", text);
-    } else if (lists == 1) {
-        status = expand_list(model, &objective, term, objectives, count);
-    } else {
-        size_t length = strlen(text) + 1;
-        char **list = ph_alloc(sizeof *list + length);
-        if (list) {
-            list[0] = memcpy(list + 1, text, length);
-            *objectives = list;
-            *count = 1;
-        } else {
-            status = ph_fail_memory(model->context);
-        }
-    }
-    ph_objective_finish(&objective);
-    return status;
-}
-
-void ph_string_list_destroy(char ***list, int count) {
-    (void)count;
-    if (!list) return;
-    ph_free(*list);
-    *list = NULL;
 }

@@ -3,9 +3,8 @@
 #include <math.h>
 #include <string.h>
 
-/* Scaled to cover height x width, and its middle; `channels` 1 or 3. */
-static ph_status picture_fit(ph_context *context, const char *path, int channels, int height, int width,
-                             ph_picture **out) {
+ph_status ph_picture_load_covering(ph_context *context, const char *path, int channels, int height, int width,
+                                   ph_picture **out) {
     ph_picture *read = NULL, *converted = NULL, *scaled = NULL;
     *out = NULL;
     ph_status status = ph_picture_load(context, path, &read);
@@ -55,11 +54,11 @@ ph_status ph_start_load(const struct ph_render *render, struct ph_start *start) 
                        view->channels);
     if (recipe->init) {
         int channels = recipe->grey ? 1 : view->channels;
-        status = picture_fit(context, recipe->init, channels, view->height, view->width, &start->picture);
+        status = ph_picture_load_covering(context, recipe->init, channels, view->height, view->width, &start->picture);
         if (!status) status = parameters_find(render, start->picture, &start->parameters);
     }
     if (recipe->mask && !status)
-        status = picture_fit(context, recipe->mask, 1, view->height, view->width, &start->mask);
+        status = ph_picture_load_covering(context, recipe->mask, 1, view->height, view->width, &start->mask);
     if (status) ph_start_finish(start);
     return status;
 }

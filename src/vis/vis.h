@@ -2,7 +2,7 @@
  * objective behind it.
  *
  *     parameters - parameterisation - colour, sigmoid - picture - view - preprocessing - network - objective
- *     recipe.c     parameterisation.c colour.c                    view.c, transform.c              objective.c
+ *     recipe.c     parameterisation.c colour.c                    view.c, transform.c              objective.h
  *
  * render.c runs what they build; evaluate.c runs networks without a picture to optimise. */
 #ifndef PH_VIS_H
@@ -12,6 +12,7 @@
 #include "graph/operations.h"
 #include "image/image.h"
 #include "model/model.h"
+#include "vis/objective.h"
 #include "vis/optimiser.h"
 
 /* ---- recipe.c, options.c, preset.c -------------------------------------------------------------------------------- */
@@ -186,6 +187,9 @@ struct ph_start {
     ph_picture *mask;     /* one channel, likewise */
     float *parameters;    /* of one item, whose picture is `picture` */
 };
+/* A picture in a file, scaled to cover height x width, and its middle; `channels` 1 or 3. */
+ph_status ph_picture_load_covering(ph_context *context, const char *path, int channels, int height, int width,
+                                   ph_picture **out);
 ph_status ph_start_load(const struct ph_render *render, struct ph_start *start);
 void ph_start_finish(struct ph_start *start);
 
@@ -204,60 +208,6 @@ ph_status ph_canvas_lay(struct ph_graph *graph, int picture, int ground, int *se
 struct ph_shape ph_ground_shape(const struct ph_view *view);
 void ph_ground_draw(const ph_recipe *recipe, uint32_t step, float *spectrum, size_t count);
 ph_status ph_ground_build(const struct ph_render *render, struct ph_graph *graph, int spectrum, int *ground);
-
-/* ---- objective.c, objective_parse.c ------------------------------------------------------------------------------ */
-
-struct ph_term;
-struct ph_objective_scope;
-
-/* One kind of term. */
-struct ph_term_type {
-    const char *name;   /* what functions are called by */
-    const char *form;   /* as in "LAYER:CHANNEL" */
-    const char *help;
-    enum { PH_TERM_REFERENCE, PH_TERM_FUNCTION, PH_TERM_LAYER_FUNCTION } syntax;
-    /* Appends the values [N] of one term for each item; the terms differ in unit, position and class only. */
-    ph_status (*build)(const struct ph_objective_scope *scope, const struct ph_term *const *terms, int *out);
-};
-extern const struct ph_term_type ph_term_channel, ph_term_neuron, ph_term_layer, ph_term_class, ph_term_probability;
-extern const struct ph_term_type *const ph_term_types[]; /* NULL-terminated */
-
-struct ph_term {
-    const struct ph_term_type *type;
-    double weight;
-    const char *name;        /* layer, or class as written; NULL for functions without */
-    int64_t unit;            /* channel */
-    int64_t column, row;     /* of a neuron */
-    int begin;               /* where it stands in the text, for messages */
-    int units_begin, units_end; /* where a list of units stands in the text; equal when there is one unit */
-};
-
-/* Sums of weighted terms and a number: what every expression comes down to. */
-struct ph_objective {
-    struct ph_pool pool;
-    const char *text;
-    struct ph_term *terms;
-    int term_count, term_capacity;
-    double constant;
-};
-
-ph_status ph_objective_parse(ph_context *context, const char *text, struct ph_objective *objective);
-void ph_objective_finish(struct ph_objective *objective);
-/* Whether one program can serve both, with another unit picked for each item. */
-bool ph_objective_alike(const struct ph_objective *a, const struct ph_objective *b);
-/* Fails when a term names several units. */
-ph_status ph_objective_check_single(ph_context *context, const struct ph_objective *objective);
-
-struct ph_objective_scope {
-    const ph_model *model;
-    struct ph_graph *graph;
-    int picture;             /* [N,C,H,W] in [0,1], PH_ABSENT where there is none */
-    const struct ph_objective *objectives;
-    int count;               /* N */
-};
-
-/* Appends the value [N] of `count` objectives that are alike, one for each batch item. */
-ph_status ph_objective_build(const struct ph_objective_scope *scope, int *value);
 
 /* ---- evaluate.c: running a network on a given input ---------------------------------------------------------------- */
 

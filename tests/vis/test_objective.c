@@ -15,21 +15,51 @@ static ph_model *model; /* the embedded network */
 
 /* ---- The grammar ------------------------------------------------------------------------------------------------- */
 
+struct out { char *data; size_t size, at; };
+
+static void append(struct out *out, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    out->at += (size_t)vsnprintf(out->data + out->at, out->size - out->at, format, arguments);
+    va_end(arguments);
+    assert_true(out->at < out->size);
+}
+
+static void print_sum(const struct ph_sum *sum, struct out *out);
+
+static void print_region(const struct ph_region *region, struct out *out) {
+    if (region->given)
+        append(out, "@%d-%d,%d-%d", (int)region->columns[0], (int)region->columns[1], (int)region->rows[0],
+               (int)region->rows[1]);
+}
+
+static void print_argument(const struct ph_parameter *parameter, const struct ph_argument *argument, struct out *out) {
+    append(out, " ");
+    if (!argument->given) append(out, "-");
+    else if (parameter->kind == PH_ARGUMENT_NUMBER) append(out, "%g", argument->number);
+    else if (parameter->kind == PH_ARGUMENT_WORD) append(out, "%s", parameter->words[argument->word]);
+    else if (parameter->kind == PH_ARGUMENT_EXPRESSION) {
+        append(out, "{");
+        print_sum(&argument->expression, out);
+        append(out, "}");
+    } else if (argument->name) append(out, "%s", argument->name);
+    for (int i = 0; i < argument->list_count; i++)
+        append(out, "%s%d:%g", i ? "," : "", (int)argument->channels[i], (double)argument->weights[i]);
+    print_region(&argument->region, out);
+}
+
 /* The sum as text: "2 channel conv1:3; ...; + 0.5". */
-static void print(const struct ph_objective *objective, char *out, size_t size) {
-    size_t at = 0;
-    out[0] = 0;
-    for (int i = 0; i < objective->term_count; i++) {
-        const struct ph_term *term = &objective->terms[i];
-        at += (size_t)snprintf(out + at, size - at, "%g %s", term->weight, term->type->name);
-        if (term->name) at += (size_t)snprintf(out + at, size - at, " %s", term->name);
-        if (term->type == &ph_term_channel || term->type == &ph_term_neuron)
-            at += (size_t)snprintf(out + at, size - at, ":%d", (int)term->unit);
-        if (term->type == &ph_term_neuron)
-            at += (size_t)snprintf(out + at, size - at, "@%d,%d", (int)term->column, (int)term->row);
-        at += (size_t)snprintf(out + at, size - at, "; ");
+static void print_sum(const struct ph_sum *sum, struct out *out) {
+    for (const struct ph_term *term = sum->first; term; term = term->next) {
+        append(out, "%g %s", term->weight, term->type->name);
+        if (term->name) append(out, " %s", term->name);
+        if (term->type == &ph_term_channel || term->type == &ph_term_neuron) append(out, ":%d", (int)term->unit);
+        if (term->type == &ph_term_neuron) append(out, "@%d,%d", (int)term->column, (int)term->row);
+        for (int i = 0; term->type->parameters[i].name; i++)
+            print_argument(&term->type->parameters[i], &term->arguments[i], out);
+        append(out, "; ");
     }
-    if (objective->constant != 0) snprintf(out + at, size - at, "+ %g", objective->constant);
+    if (sum->constant != 0) append(out, "+ %g", sum->constant);
 }
 
 static void expressions_become_sums(void **state) {
@@ -58,12 +88,31 @@ static void expressions_become_sums(void **state) {
         {"/layer1/layer1.0/Relu_output_0:4", "1 channel /layer1/layer1.0/Relu_output_0:4; "},
         {"a:1 - 0.25*tv()", "1 channel a:1; -0.25 tv; "}, {"a:1 - tv( )", "1 channel a:1; -1 tv; "},
         {"mean(conv1) + mean( 'x y' )", "1 mean conv1; 1 mean x y; "}, {"tv", "1 layer tv; "},
+        {"mean(a@1,2)", "1 mean a@1-1,2-2; "}, {"mean(a@1-3,0)", "1 mean a@1-3,0-0; "},
+        {"a:1 * b:2", "1 product {1 channel a:1; } {1 channel b:2; }; "},
+        {"2*a:1 * (b:2 - 3) * 4", "4 product {2 channel a:1; } {1 channel b:2; + -3}; "},
+        {"-(a * b) * c", "1 product {-1 product {1 layer a; } {1 layer b; }; } {1 layer c; }; "},
+        {"direction(a, [1, -2.5, 3e2])", "1 direction a 0:1,1:-2.5,2:300 - - -; "},
+        {"direction(a@1,2, [4: -1, 9 : 2], power=2)", "1 direction a@1-1,2-2 4:-1,9:2 2 - -; "},
+        {"direction(a, my file.npy, 4)", "1 direction a my file.npy 4 - -; "},
+        {"direction(a, [1], whiten = 'c, d.npy')", "1 direction a 0:1 - c, d.npy -; "},
+        {"direction(a, photo.jpg@3,4-5, ridge=.5, whiten=c.npy)", "1 direction a photo.jpg@3-3,4-5 - c.npy 0.5; "},
+        {"cosine(a, photo-1.jpg)", "1 cosine a photo-1.jpg; "},
+        {"match(a, b.npy)", "1 match a b.npy -; "}, {"match(a, b.npy, by=cosine)", "1 match a b.npy cosine; "},
+        {"match(a, b.npy, l1)", "1 match a b.npy l1; "},
+        {"reach(a:1 - 2*b:2, -3)", "1 reach {1 channel a:1; -2 channel b:2; } -3; "},
+        {"item(2, class:king penguin) + tv()", "1 item 2 {1 class king penguin; }; 1 tv; "},
+        {"interpolate(a:1, mean(b)*2)", "1 interpolate {1 channel a:1; } {2 mean b; }; "},
+        {"a:1 * (1 - opacity())", "1 product {1 channel a:1; } {-1 opacity; + 1}; "},
+        {"boundary(colour=0.25)", "1 boundary - 0.25; "}, {"others(a:1)", "1 others {1 channel a:1; }; "},
     };
     for (int i = 0; i < PH_COUNT(cases); i++) {
         struct ph_objective objective;
         char text[512];
         if (ph_objective_parse(context, cases[i].text, &objective)) fail_msg("%s", ph_context_error(context));
-        print(&objective, text, sizeof text);
+        struct out out = {text, sizeof text, 0};
+        text[0] = 0;
+        print_sum(&objective.sum, &out);
         assert_string_equal(text, cases[i].sum);
         assert_string_equal(objective.text, cases[i].text);
         ph_objective_finish(&objective);
@@ -74,11 +123,19 @@ static void mistakes_are_placed_and_explained(void **state) {
     (void)state;
     static const struct { const char *text; int at; const char *said; } cases[] = {
         {"", 1, "expected"}, {"   ", 4, "expected"}, {"conv1:", 7, "channel"}, {"conv1:x", 7, "channel"},
-        {"conv1:3x", 7, "channel"}, {"a:1 +", 6, "ends"}, {"a:1 b:2", 5, "operator"}, {"a:1 * b:2", 5, "numbers"},
+        {"conv1:3x", 7, "channel"}, {"a:1 +", 6, "ends"}, {"a:1 b:2", 5, "operator"},
         {"2 * (a:1", 5, "not closed"}, {"a:1)", 4, "operator"}, {"3", 1, "number alone"}, {"tvv()", 1, "tv"},
-        {"mean()", 6, "layer"}, {"tv(conv1)", 4, "parenthesis"}, {"a:1@3", 6, "comma"}, {"a:1@x,2", 5, "column,row"},
+        {"mean()", 6, "LAYER is missing"}, {"tv(conv1)", 4, "parenthesis"}, {"a:1@3", 6, "comma"}, {"a:1@x,2", 5, "column,row"},
         {"'abc:1", 1, "no end"}, {"'':1", 1, "empty"}, {"class:", 7, "class"}, {"class:-", 7, "class"},
-        {"a:1 + $", 7, "expected"}, {"a:1 // b", 5, "operator"}, {"1 2", 3, "operator"}, {"*a:1", 1, "expected"}};
+        {"a:1 + $", 7, "expected"}, {"a:1 // b", 5, "operator"}, {"1 2", 3, "operator"}, {"*a:1", 1, "expected"},
+        {"direction(a)", 11, "VECTOR is missing"}, {"direction(a, [1], 0, c.npy, 1, 2)", 32, "too many"},
+        {"direction(a, [1], pow=2)", 19, "parameter"}, {"direction(a, [1], power=2, power=2)", 28, "twice"},
+        {"direction(a, [1, b])", 18, "number"}, {"direction(a, [1, 2:3])", 18, "all"}, {"cosine(a, [1", 11, "closed"},
+        {"direction(a, )", 14, "file"}, {"direction(a, [1], power=x)", 25, "0 to 100"},
+        {"direction(a, [1], power=-1)", 25, "0 to 100"}, {"match(a, b.npy, by=l3)", 20, "l2, l1, cosine or dot"},
+        {"mean(a@3-1,2)", 9, "smaller"}, {"mean(a@3)", 9, "comma"}, {"mean(a b)", 8, "comma or a closing"},
+        {"reach(a:1)", 7, "VALUE is missing"}, {"reach(a:1, b)", 12, "VALUE is a number"}, {"item(0, a:1)", 6, "1 to 64"},
+        {"caricatur(a, b.jpg)", 1, "caricature"}, {"reach(3 +, 2)", 10, "expected"}, {"tv(1)", 4, "parenthesis"}};
     for (int i = 0; i < PH_COUNT(cases); i++) {
         struct ph_objective objective;
         char at[32];
@@ -93,7 +150,8 @@ static void mistakes_are_placed_and_explained(void **state) {
 static void hostile_texts_are_answered(void **state) {
     (void)state;
     static const char text[] =
-        "-2e-1*(a/b.c:11@7,8 - 0.5*mean('x''y')) + class:big cat, small - probability:0-3,5*tv() + l:*";
+        "-2e-1*(a/b.c:11@7,8 - 0.5*mean('x''y')) + class:big cat, small - probability:0-3,5*tv() + l:*"
+        " * direction(a@1-2,3, [1: 2, 3: -.5], power = 2) - item(1, reach(b:1, 3)) * match(c, d-e.npy@*, by=l1)";
     struct ph_objective objective;
     char changed[sizeof text];
     for (size_t length = 0; length < sizeof text; length++) {
@@ -122,7 +180,7 @@ static void failing_memory_is_an_error(void **state) {
     for (int after = 0; after < 100; after++) {
         struct ph_objective objective;
         ph_alloc_fail_after(after);
-        ph_status status = ph_objective_parse(context, "a:1 + 'b c':2 - class:x y + mean(d)", &objective);
+        ph_status status = ph_objective_parse(context, "a:1 + 'b c':2 * class:x y + direction(d, [1, 2]) + match(e, f.npy)", &objective);
         ph_alloc_fail_after(-1);
         if (!status) {
             ph_objective_finish(&objective);
@@ -139,7 +197,12 @@ static void likeness_is_that_of_programs(void **state) {
     static const struct { const char *a, *b; bool alike; } cases[] = {
         {"a:1", "a:2", true}, {"a:1", "b:1", false}, {"a:1@2,3", "a:4@5,6", true}, {"a:1@2,3", "a:1", false},
         {"class:x", "class:y", true}, {"class:x", "probability:x", false}, {"a:1 - tv()", "a:2 - tv()", true},
-        {"a:1 - tv()", "a:2 - 2*tv()", false}, {"a:1", "-a:1", false}, {"a:1 + 1", "a:1", false}, {"a", "b", false}};
+        {"a:1 - tv()", "a:2 - 2*tv()", false}, {"a:1", "-a:1", false}, {"a:1 + 1", "a:1", false}, {"a", "b", false},
+        {"direction(a, [1])", "direction(a, b.npy)", true}, {"direction(a, [1])", "direction(b, [1])", false},
+        {"direction(a, [1], 2)", "direction(a, [1])", false}, {"direction(a@1,1, [1])", "direction(a@1,2, [1])", false},
+        {"match(a, b.npy)", "match(a, c.jpg)", true}, {"match(a, b.npy)", "match(a, b.npy, by=l1)", false},
+        {"a:1 * b:2", "a:3 * b:4", true}, {"a:1 * b:2", "a:1 + b:2", false}, {"reach(a:1, 2)", "reach(a:3, 2)", true},
+        {"reach(a:1, 2)", "reach(a:1, 3)", false}, {"item(1, a:1)", "item(2, a:1)", false}};
     for (int i = 0; i < PH_COUNT(cases); i++) {
         struct ph_objective a, b;
         assert_int_equal(ph_objective_parse(context, cases[i].a, &a), PH_OK);
@@ -158,7 +221,9 @@ static void lists_expand(void **state) {
         {"conv1:*", 32, "conv1:0", "conv1:31"}, {"conv1:3-5", 3, "conv1:3", "conv1:5"},
         {"conv1:1,5,7-8", 4, "conv1:1", "conv1:8"}, {"class:*", 100, "class:0", "class:99"},
         {"2*conv1:0-1@3,4 - tv()", 2, "2*conv1:0@3,4 - tv()", "2*conv1:1@3,4 - tv()"},
-        {"probability:7,9", 2, "probability:7", "probability:9"}, {"conv1:4", 1, "conv1:4", "conv1:4"}};
+        {"probability:7,9", 2, "probability:7", "probability:9"},
+        {"2*others(conv1:3-5)", 3, "2*others(conv1:3)", "2*others(conv1:5)"},
+        {"cosine(conv4b, photo.jpg@*)", 64, "cosine(conv4b, photo.jpg@0,0)", "cosine(conv4b, photo.jpg@7,7)"}, {"conv1:4", 1, "conv1:4", "conv1:4"}};
     for (int i = 0; i < PH_COUNT(cases); i++) {
         char **list;
         int count;
@@ -222,7 +287,8 @@ static void terms_are_as_defined(void **state) {
         assert_int_equal(ph_graph_create(context, &graph), PH_OK);
         assert_int_equal(ph_graph_add_input(graph, NULL, PH_FLOAT, PH_SHAPE(ITEMS, CHANNELS, HEIGHT, WIDTH), &input),
                          PH_OK);
-        struct ph_objective_scope scope = {model, graph, input, objectives, ITEMS};
+        struct ph_objective_scope scope = {
+            .model = model, .graph = graph, .picture = input, .objectives = objectives, .count = ITEMS};
         if (ph_objective_build(&scope, &value)) fail_msg("%s", ph_context_error(context));
         assert_true(ph_shape_equal(&graph->values[value].shape, &PH_SHAPE(ITEMS)));
         struct ph_program_request request = {.taps = &value, .tap_count = 1, .loss = PH_ABSENT};
