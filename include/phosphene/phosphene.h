@@ -446,6 +446,41 @@ PH_API ph_drawing_options ph_drawing_defaults(void);
 PH_API ph_status ph_explanation_draw(const ph_explanation *explanation, const ph_drawing_options *options,
                                      ph_picture **picture);
 
+typedef struct ph_box { double left, top, right, bottom; } ph_box; /* pixels of the picture as given, edges included */
+
+/* How well a map tells what the network goes by. NAN where a measure does not apply. docs/explain.md has the definitions. */
+typedef struct ph_evidence {
+    double deletion, insertion;  /* area under the share of the class (else the objective) as pixels go, or come */
+    double deletion_curve[33], insertion_curve[33]; /* its points, from none to all of the pixels */
+    int curve_points;            /* how many of them count */
+    double mu_fidelity;          /* rank correlation, -1 to 1 */
+    double average_drop, average_gain; /* of the value when only what the map marks is seen, 0 to 1 */
+    bool increase;               /* whether it rose */
+    double infidelity;           /* 0: the map predicts what noise does; 1: not at all */
+    double sensitivity;          /* largest change of the map under slight noise, 0: none; NAN for methods of many runs */
+    double sparseness;           /* Gini index, 0 to 1 */
+    double in_box;               /* share of the positive attribution inside the box */
+    bool has_box, hit;           /* pointing game: the map's maximum lies in the box, or within 15 pixels of it */
+    double seconds;              /* that all of it took, without the explanation itself */
+} ph_evidence;
+
+/* Measures an explanation made with the same arguments. `box` may be NULL. */
+PH_API ph_status ph_explanation_measure(ph_model *model, const ph_picture *picture, const ph_explain_options *options,
+                                        const ph_explanation *explanation, const ph_box *box, ph_evidence *evidence);
+
+typedef struct ph_randomisation_layer {
+    char *layer;              /* the last one whose weights were drawn anew; all behind it were too */
+    double rank_correlation;  /* of the map with the true network's, by magnitude */
+    double similarity;        /* SSIM of the two, both scaled to [0,1] */
+} ph_randomisation_layer;
+
+/* The sanity check of Adebayo et al.: does the map change when the network forgets what it learnt, from the output down?
+ * `layer_count` stages, evenly from the last layer alone to all. Free `layers` (one block) with ph_randomisation_destroy. */
+PH_API ph_status ph_explanation_randomise(ph_model *model, const ph_explain_options *options,
+                                          const ph_explanation *explanation, int layer_count,
+                                          ph_randomisation_layer **layers, int *count);
+PH_API void ph_randomisation_destroy(ph_randomisation_layer **layers, int count);
+
 /* ---- Catalogues -------------------------------------------------------------------------------------------------- */
 
 typedef struct ph_catalogue_entry {

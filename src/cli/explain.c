@@ -403,10 +403,19 @@ static int run(struct cli *cli) {
     int objectives = cli->argument_count - picture_count;
     if (!code && cli->settings.classes && objectives)
         code = cli_usage(cli, "--classes explains a picture's own top classes: no objective beside it");
-    if (!code) code = output_check(cli, picture_count * (objectives ? objectives : 1) * method_count);
+    if (!code && !cli->settings.evaluate && (cli->settings.randomise || cli->settings.boxes))
+        code = cli_usage(cli, "--randomise and --boxes go with --evaluate");
+    if (!code && !cli->settings.evaluate) code = output_check(cli, picture_count * (objectives ? objectives : 1) * method_count);
     if (!code) code = drawing_options(cli, &e.drawing);
     if (!code) code = cli_explain_options(cli, &e.options, &baseline);
     if (!code) code = cli_model_open(cli, &e.model);
+    if (!code && cli->settings.evaluate) {
+        code = cli_explain_evaluate(cli, e.model, &e.options, picture_count, methods, method_count);
+        ph_picture_destroy(&baseline);
+        ph_model_destroy(&e.model);
+        free(method_words);
+        return code;
+    }
     if (cli->settings.json) e.list = cJSON_CreateArray();
     if (!code) code = jobs_run(&e, picture_count, methods, method_count);
     if (!code && e.list) code = cli_json_print(e.list);
@@ -427,12 +436,16 @@ const struct cli_command cli_explain = {
                "the map is high.\n\n"
                "'phosphene list attribution-methods' names the methods; several are separated by commas, and 'all' runs "
                "every one that draws a map of pixels. docs/explain.md says what each does, which options it reads, and "
-               "how far each can be trusted.",
+               "how far each can be trusted.\n\n"
+               "With --evaluate nothing is drawn: the methods are measured on the pictures, or on the pictures in "
+               "folders, and a table tells how well each says what the network goes by. --output then names an SVG "
+               "file for the curves.",
     .examples = "phosphene explain chelsea.png\n"
                 "phosphene explain chelsea.png class:tabby --method integrated-gradients --tolerance 0.01\n"
                 "phosphene explain chelsea.png class:tabby --against class:lion --method lrp-epsilon-gamma-box\n"
                 "phosphene explain photo.jpg --classes 5 --method grad-cam\n"
-                "phosphene explain photo.jpg --method layer-gradient --layer conv4b --show-units 8",
+                "phosphene explain photo.jpg --method layer-gradient --layer conv4b --show-units 8\n"
+                "phosphene explain pictures/ --evaluate --method gradient,grad-cam,rise --randomise 6 -o curves.svg",
     .options = CLI_EXPLAIN | CLI_FIT | CLI_WRITE | CLI_NETWORK,
     .least = 1,
     .most = -1,

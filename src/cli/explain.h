@@ -26,4 +26,8 @@ void cli_explain_watch_finish(struct cli_explain_watch *watch);
 /* ph_explain_options.progress, its user a watch. */
 bool cli_explain_progress(void *watch, int64_t done, int64_t total, double seconds_left);
 
+/* Measures methods over pictures and folders of them, and prints the table; --output names a plot. */
+int cli_explain_evaluate(struct cli *cli, ph_model *model, ph_explain_options *options, int picture_count,
+                         const char *const *methods, int method_count);
+
 #endif

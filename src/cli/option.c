@@ -58,6 +58,11 @@ static const struct cli_option options[] = {
     {"opacity", 0, "A", "0.5", "of the map over the picture", CLI_EXPLAIN, AT(opacity)},
     {"percentile", 0, "P", "99", "magnitudes above it are clipped in the drawing", CLI_EXPLAIN, AT(percentile)},
     {"array", 0, NULL, NULL, "write the attribution as .npy too", CLI_EXPLAIN, AT(array)},
+    {"evaluate", 0, NULL, NULL, "measure the methods instead of drawing", CLI_EXPLAIN, AT(evaluate)},
+    {"randomise", 0, "N", "0", "with --evaluate: compare with a network that forgets its layers, in N stages; up to 64",
+     CLI_EXPLAIN, AT(randomise), 0, 64},
+    {"boxes", 0, "PATH", NULL, "with --evaluate: where the object is: a CSV of name,left,top,right,bottom, or a folder of "
+     "Pascal VOC annotations", CLI_EXPLAIN, AT(boxes)},
     {"minimise", 0, NULL, NULL, "as small as it gets, not as large", CLI_SOLVE, AT(minimise)},
     {"target", 0, "VALUE", NULL, "drive the objective to this value", CLI_SOLVE, AT(goal)},
     {"start", 0, "FILE", NULL, "values to start from, .npy, or .csv with a header line; INPUT=FILE for several inputs",

@@ -46,6 +46,30 @@ says stdout lrp-epsilon-gamma-box
 run 0 list colour-maps
 says stdout blue-red
 
+mkdir pictures
+cp cat.png pictures/cat.png
+cp cat.png pictures/dog.png
+printf 'picture,left,top,right,bottom\ncat,0,0,32,32\ndog.png,100,100,110,110\n' >boxes.csv
+run 0 explain pictures class:83 --evaluate --method grad-cam --fit none --boxes boxes.csv --randomise 2 --json -o curves.svg
+json stdout grad-cam 0 method
+json stdout 2 0 pictures
+json stdout 0.5 0 pointing
+json stdout logits 0 randomisation 0 layer
+json stdout 33 0 deletion_curve
+says curves.svg polyline
+run 0 explain cat.png --evaluate --method grad-cam,gradient --fit none
+says stdout insertion
+says stdout gradient
+mkdir boxes empty
+echo '<annotation><object><bndbox><xmin>1</xmin><ymin>1</ymin><xmax>32</xmax><ymax>32</ymax></bndbox></object></annotation>' \
+    >boxes/cat.xml
+run 0 explain cat.png class:83 --evaluate --fit none --boxes boxes --json
+json stdout 1 0 pointing
+run 1 explain empty --evaluate
+says stderr "no pictures"
+run 2 explain cat.png --randomise 3
+says stderr "go with --evaluate"
+
 run 1 explain cat.png --method gradcam --fit none -o x.png
 says stderr "did you mean"
 says stderr "layer-cam"

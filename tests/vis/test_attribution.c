@@ -288,6 +288,90 @@ static void maps_do_not_depend_on_threads(void **state) {
     ph_context_set_threads(context, 0);
 }
 
+/* ---- Evidence ---------------------------------------------------------------------------------------------------- */
+
+static ph_evidence measure(const ph_explanation *explanation, const ph_explain_options *options, const ph_box *box) {
+    ph_evidence evidence;
+    if (ph_explanation_measure(model, picture, options, explanation, box, &evidence))
+        fail_msg("%s", ph_context_error(context));
+    return evidence;
+}
+
+/* Curves begin and end at what theory says, whatever the map. */
+static void curves_run_from_end_to_end(void **state) {
+    (void)state;
+    ph_explain_options options = options_of("gradient");
+    ph_explanation *explanation = explain_with(model, picture, "class:83", &options);
+    ph_explanation *share = explain("probability:83", "gradient");
+    ph_evidence evidence = measure(explanation, &options, NULL);
+    double area = 0;
+    assert_int_equal(evidence.curve_points, 33);
+    assert_float_equal(evidence.deletion_curve[0], share->value, 1e-5);
+    assert_float_equal(evidence.insertion_curve[32], share->value, 1e-5);
+    for (int i = 0; i < 32; i++) area += (evidence.deletion_curve[i] + evidence.deletion_curve[i + 1]) / 64;
+    assert_float_equal(evidence.deletion, area, 1e-9);
+    assert_true(evidence.mu_fidelity >= -1 && evidence.mu_fidelity <= 1);
+    assert_true(evidence.infidelity >= 0 && evidence.infidelity <= 1);
+    assert_true(evidence.sensitivity > 0);
+    assert_true(evidence.sparseness > 0 && evidence.sparseness < 1);
+    assert_false(evidence.has_box);
+    ph_explanation_destroy(&explanation);
+    ph_explanation_destroy(&share);
+}
+
+/* The gradient tells all of what noise does to a linear network, and integrated gradients what hiding pixels does. */
+static void linear_networks_are_explained_perfectly(void **state) {
+    (void)state;
+    ph_explain_options options = options_of("gradient");
+    ph_explanation *explanation = explain_with(linear, small, "scores:2", &options);
+    ph_evidence evidence;
+    assert_int_equal(ph_explanation_measure(linear, small, &options, explanation, NULL, &evidence), PH_OK);
+    assert_true(evidence.infidelity < 1e-6);
+    assert_true(evidence.sensitivity < 1e-6);
+    ph_explanation_destroy(&explanation);
+}
+
+static void boxes_are_pixels_of_the_picture_as_given(void **state) {
+    (void)state;
+    ph_explain_options options = options_of("grad-cam");
+    ph_picture *large;
+    assert_int_equal(ph_picture_resize(picture, 96, 96, &large), PH_OK);
+    options.fit = "crop";
+    ph_explanation *explanation = explain_with(model, large, "class:83", &options);
+    ph_evidence evidence;
+    assert_int_equal(ph_explanation_measure(model, large, &options, explanation, &(ph_box){0, 0, 96, 96}, &evidence), PH_OK);
+    assert_true(evidence.hit);
+    assert_float_equal(evidence.in_box, 1, 1e-6);
+    assert_int_equal(ph_explanation_measure(model, large, &options, explanation, &(ph_box){200, 200, 300, 300}, &evidence),
+                     PH_OK);
+    assert_true(evidence.has_box && !evidence.hit);
+    assert_float_equal(evidence.in_box, 0, 1e-6);
+    ph_explanation_destroy(&explanation);
+    ph_picture_destroy(&large);
+}
+
+/* Guided backpropagation hardly notices that the classifier is gone; the gradient does (Adebayo et al. 2018). */
+static void forgetting_changes_gradients_more_than_guided_backpropagation(void **state) {
+    (void)state;
+    static const char *const methods[] = {"gradient", "guided-backpropagation"};
+    double correlations[2];
+    for (int i = 0; i < 2; i++) {
+        ph_explain_options options = options_of(methods[i]);
+        ph_explanation *explanation = explain_with(model, picture, "class:83", &options);
+        ph_randomisation_layer *layers;
+        int count;
+        assert_int_equal(ph_explanation_randomise(model, &options, explanation, 3, &layers, &count), PH_OK);
+        assert_int_equal(count, 3);
+        assert_string_equal(layers[0].layer, "logits");
+        assert_string_equal(layers[2].layer, "conv1_pre_relu");
+        correlations[i] = layers[0].rank_correlation;
+        ph_randomisation_destroy(&layers, count);
+        ph_explanation_destroy(&explanation);
+    }
+    assert_true(correlations[0] < 0.6);
+    assert_true(correlations[1] > 0.9);
+}
+
 /* ---- Drawings ---------------------------------------------------------------------------------------------------- */
 
 static void drawings_have_the_size_of_the_picture(void **state) {
@@ -416,6 +500,10 @@ int main(void) {
         cmocka_unit_test(averages_are_means_squares_and_variances),
         cmocka_unit_test(units_are_ranked_and_add_up),
         cmocka_unit_test(maps_do_not_depend_on_threads),
+        cmocka_unit_test(curves_run_from_end_to_end),
+        cmocka_unit_test(linear_networks_are_explained_perfectly),
+        cmocka_unit_test(boxes_are_pixels_of_the_picture_as_given),
+        cmocka_unit_test(forgetting_changes_gradients_more_than_guided_backpropagation),
         cmocka_unit_test(drawings_have_the_size_of_the_picture),
         cmocka_unit_test(errors_say_what_would_be_valid),
         cmocka_unit_test(progress_can_stop),

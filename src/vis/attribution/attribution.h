@@ -31,6 +31,7 @@ struct ph_attribution_method {
     bool is_signed;             /* negative values mean "against" */
     bool conserves;             /* the sum and what biases absorb make up the value */
     bool on_probability;        /* without an objective: of the share of the top class, not of its score */
+    bool of_many_runs;          /* too many to be repeated for a measure */
     bool of_units;              /* [1,K,h,w]: every unit of a layer */
     const char *baseline;       /* where none is asked for; NULL: takes none */
     int steps;                  /* likewise; 0: takes none */
@@ -55,6 +56,12 @@ extern const struct ph_attribution_method
     /* xrai.c */ ph_attribution_xrai,
     /* layer.c */ ph_attribution_layer_gradient, ph_attribution_layer_path;
 
+/* NULL when there is none of that name. */
+const struct ph_attribution_method *ph_attribution_method_find(const char *name);
+/* ph_explain of a network that forgot the weights of its last `forgotten` layers. */
+ph_status ph_explain_forgotten(ph_model *model, const ph_picture *picture, const char *objective,
+                               const ph_explain_options *options, int forgotten, ph_explanation **explanation);
+
 /* ---- Helpers ----------------------------------------------------------------------------------------------------- */
 
 /* [1,C,H,W], zeroed. */
@@ -66,6 +73,8 @@ ph_status ph_attribution_layer_name(struct ph_attribution *attribution, const ch
 bool ph_attribution_progress(struct ph_attribution *attribution, int64_t done, int64_t total);
 /* Nodes and weights on [0,1] of the Gauss-Legendre rule with `count` points. */
 void ph_gauss_legendre(int count, double *nodes, double *weights);
+/* Spearman's correlation; equal numbers share their mean rank. 0 where one of them is constant. */
+ph_status ph_rank_correlation(ph_context *context, const double *a, const double *b, size_t count, double *correlation);
 /* Grows or shrinks planes bilinearly, pixel centres at halves, edges repeated. */
 ph_status ph_planes_resize(ph_context *context, const float *from, int planes, int height, int width, int new_height,
                            int new_width, float *to);

@@ -171,7 +171,7 @@ static ph_status score_cam_run(struct ph_attribution *a, const float *input, ph_
 const struct ph_attribution_method ph_attribution_score_cam = {
     .name = "score-cam", .help = "channels weighted by the value of the picture seen through each; no gradient",
     .source = "Wang et al. 2020, arXiv 1910.01279", .options = "layer baseline", .baseline = "mean",
-    .run = score_cam_run,
+    .of_many_runs = true, .run = score_cam_run,
 };
 
 /* ---- Eigen-CAM --------------------------------------------------------------------------------------------------- */

@@ -63,18 +63,18 @@ static const char *method_name(void *user, int index) {
     return ph_attribution_methods[index]->name;
 }
 
+const struct ph_attribution_method *ph_attribution_method_find(const char *name) {
+    for (int i = 0; name && ph_attribution_methods[i]; i++)
+        if (!strcmp(ph_attribution_methods[i]->name, name)) return ph_attribution_methods[i];
+    return NULL;
+}
+
 static ph_status method_find(ph_context *context, const char *name, const struct ph_attribution_method **method) {
-    struct ph_text names = {0};
+    struct ph_text names = {0}, nearest = {0};
     int count = 0;
-    for (; ph_attribution_methods[count]; count++) {
-        if (name && !strcmp(ph_attribution_methods[count]->name, name)) {
-            *method = ph_attribution_methods[count];
-            ph_text_finish(&names);
-            return PH_OK;
-        }
+    if ((*method = ph_attribution_method_find(name))) return PH_OK;
+    for (; ph_attribution_methods[count]; count++)
         ph_text_append(&names, "%s%s", count ? ", " : "", ph_attribution_methods[count]->name);
-    }
-    struct ph_text nearest = {0};
     if (name) ph_suggest(&nearest, name, count, method_name, NULL);
     ph_status status = ph_fail(context, PH_ERROR_NOT_FOUND, "method '%s': there is none of that name%s; there are %s",
                                name ? name : "", nearest.data ? nearest.data : "", names.data ? names.data : "");
@@ -336,11 +336,13 @@ static ph_status objective_choose(struct ph_attribution *a, const char *objectiv
     return text ? PH_OK : ph_fail_memory(a->context);
 }
 
-static ph_status explain(struct ph_attribution *a, const struct ph_objective *objective, const ph_tensor *input) {
+static ph_status explain(struct ph_attribution *a, const struct ph_objective *objective, int forgotten,
+                         const ph_tensor *input) {
     float black[PH_MAX_CHANNELS], white[PH_MAX_CHANNELS];
     int average = word_index(averages, PH_COUNT(averages), a->options.average);
     PH_TRY(ph_objective_check_single(a->context, objective));
     ph_subject_start(a->model, objective, &PH_SHAPE(1, a->channels, a->height, a->width), &a->subject);
+    a->subject.forgotten = forgotten;
     PH_TRY(colours_make(a, black, white));
     if (a->method->baseline) PH_TRY(baseline_make(a));
     if (!a->options.steps) a->options.steps = a->method->steps;
@@ -350,7 +352,7 @@ static ph_status explain(struct ph_attribution *a, const struct ph_objective *ob
     return result_complete(a, average);
 }
 
-static ph_status explain_picture(struct ph_attribution *a, const ph_picture *picture, const char *text) {
+static ph_status explain_picture(struct ph_attribution *a, const ph_picture *picture, const char *text, int forgotten) {
     ph_tensor *input = NULL;
     struct ph_objective objective = {0};
     PH_TRY(method_find(a->context, a->options.method, &a->method));
@@ -360,7 +362,7 @@ static ph_status explain_picture(struct ph_attribution *a, const ph_picture *pic
     if (!status) status = objective_choose(a, text);
     if (!status) status = ph_objective_parse(a->context, a->result->objective, &objective);
     if (!status) {
-        status = explain(a, &objective, input);
+        status = explain(a, &objective, forgotten, input);
         ph_objective_finish(&objective);
     }
     ph_subject_finish(&a->subject);
@@ -369,8 +371,8 @@ static ph_status explain_picture(struct ph_attribution *a, const ph_picture *pic
     return status;
 }
 
-ph_status ph_explain(ph_model *model, const ph_picture *picture, const char *objective,
-                     const ph_explain_options *options, ph_explanation **explanation) {
+ph_status ph_explain_forgotten(ph_model *model, const ph_picture *picture, const char *objective,
+                               const ph_explain_options *options, int forgotten, ph_explanation **explanation) {
     if (!model) return PH_ERROR_ARGUMENT;
     ph_context *context = model->context;
     if (!picture || !explanation)
@@ -381,11 +383,16 @@ ph_status ph_explain(ph_model *model, const ph_picture *picture, const char *obj
     if (!(a.result = ph_alloc(sizeof *a.result))) return ph_fail_memory(context);
     a.result->baseline_value = NAN;
     a.result->gap = NAN;
-    ph_status status = explain_picture(&a, picture, objective);
+    ph_status status = explain_picture(&a, picture, objective, forgotten);
     a.result->seconds = ph_seconds() - a.started;
     if (status) ph_explanation_destroy(&a.result);
     *explanation = a.result;
     return status;
+}
+
+ph_status ph_explain(ph_model *model, const ph_picture *picture, const char *objective,
+                     const ph_explain_options *options, ph_explanation **explanation) {
+    return ph_explain_forgotten(model, picture, objective, options, 0, explanation);
 }
 
 void ph_explanation_destroy(ph_explanation **explanation) {

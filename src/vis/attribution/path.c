@@ -173,7 +173,7 @@ static ph_status blur_run(struct ph_attribution *a, const float *input, ph_tenso
 const struct ph_attribution_method ph_attribution_blur_integrated_gradients = {
     .name = "blur-integrated-gradients", .help = "gradients summed while a blurred picture (deviation 50) gets sharp",
     .source = "Xu, Venugopalan, Sundararajan 2020, arXiv 2004.03383", .options = "steps", .is_signed = true,
-    .steps = 100, .run = blur_run,
+    .steps = 100, .of_many_runs = true, .run = blur_run,
 };
 
 /* ---- Guided ------------------------------------------------------------------------------------------------------ */
@@ -275,5 +275,5 @@ const struct ph_attribution_method ph_attribution_guided_integrated_gradients = 
     .name = "guided-integrated-gradients",
     .help = "integrated gradients on a path that leaves steep slopes for last",
     .source = "Kapishnikov et al. 2021, arXiv 2106.09788", .options = "baseline steps", .is_signed = true,
-    .baseline = "black", .steps = 200, .run = guided_run,
+    .baseline = "black", .steps = 200, .of_many_runs = true, .run = guided_run,
 };

@@ -81,7 +81,7 @@ static ph_status occlusion_run(struct ph_attribution *a, const float *input, ph_
 const struct ph_attribution_method ph_attribution_occlusion = {
     .name = "occlusion", .help = "how much the value falls when a patch is hidden, averaged where patches overlap",
     .source = "Zeiler, Fergus 2014, arXiv 1311.2901", .options = "baseline patch stride", .is_signed = true,
-    .baseline = "mean", .run = occlusion_run,
+    .baseline = "mean", .of_many_runs = true, .run = occlusion_run,
 };
 
 /* ---- RISE -------------------------------------------------------------------------------------------------------- */
@@ -163,5 +163,5 @@ static ph_status rise_run(struct ph_attribution *a, const float *input, ph_tenso
 const struct ph_attribution_method ph_attribution_rise = {
     .name = "rise", .help = "the mean of random masks, each weighted by the value of the picture seen through it",
     .source = "Petsiuk, Das, Saenko 2018, arXiv 1806.07421", .options = "baseline masks grid keep seed",
-    .on_probability = true, .baseline = "mean", .run = rise_run,
+    .on_probability = true, .baseline = "mean", .of_many_runs = true, .run = rise_run,
 };

@@ -1,6 +1,7 @@
 /* Running what is being explained. */
-#include "vis/attribution/subject.h"
+#include "vis/attribution/attribution.h"
 #include "graph/splice.h"
+#include <math.h>
 #include <string.h>
 
 void ph_subject_start(const ph_model *model, const struct ph_objective *objective, const struct ph_shape *shape,
@@ -21,6 +22,95 @@ void ph_subject_finish(struct ph_subject *subject) {
     run_finish(&subject->batch_gradient);
 }
 
+/* ---- Layers with weights ----------------------------------------------------------------------------------------- */
+
+/* Marks what leads to `value`. */
+static void ancestors_mark(const struct ph_graph *graph, int value, bool *marked) {
+    marked[value] = true;
+    for (int v = value; v >= 0; v--) {
+        if (!marked[v] || graph->values[v].node == PH_ABSENT) continue;
+        const struct ph_node *node = &graph->nodes[graph->values[v].node];
+        for (int i = 0; i < node->input_count; i++)
+            if (node->inputs[i] != PH_ABSENT) marked[node->inputs[i]] = true;
+    }
+}
+
+/* Input 1 of a convolution or matrix product when it is constant, else PH_ABSENT. */
+static int weights_of(const struct ph_graph *graph, const struct ph_node *node) {
+    bool weighs = node->operation == &ph_operation_convolution || node->operation == &ph_operation_convolution_transpose ||
+                  node->operation == &ph_operation_gemm || node->operation == &ph_operation_matmul;
+    int value = weighs && node->input_count > 1 ? node->inputs[1] : PH_ABSENT;
+    return value != PH_ABSENT && graph->values[value].data && graph->values[value].type == PH_FLOAT ? value : PH_ABSENT;
+}
+
+/* Nodes with weights that lead to `value`, last first; nodes[graph->node_count]. */
+static ph_status weighted_list(const struct ph_graph *graph, int value, int *nodes, int *count) {
+    bool *marked = ph_alloc_array((size_t)graph->value_count, sizeof *marked);
+    if (!marked) return ph_fail_memory(graph->context);
+    ancestors_mark(graph, value, marked);
+    *count = 0;
+    for (int n = graph->node_count - 1; n >= 0; n--)
+        if (marked[graph->nodes[n].outputs[0]] && weights_of(graph, &graph->nodes[n]) != PH_ABSENT) nodes[(*count)++] = n;
+    ph_free(marked);
+    return PH_OK;
+}
+
+/* Normal numbers of the weights' own mean and deviation in their place. */
+static ph_status weights_forget(struct ph_graph *graph, int value, int layer) {
+    struct ph_value *record = &graph->values[value];
+    size_t size = (size_t)ph_shape_size(&record->shape);
+    const float *from = record->data;
+    float *to = ph_pool_alloc(&graph->pool, size * sizeof *to);
+    double sum = 0, squares = 0;
+    if (!to) return ph_fail_memory(graph->context);
+    for (size_t i = 0; i < size; i++) {
+        sum += from[i];
+        squares += (double)from[i] * from[i];
+    }
+    double mean = sum / (double)size, deviation = sqrt(fmax(squares / (double)size - mean * mean, 0));
+    ph_random_normal((struct ph_random_key){.step = (uint32_t)layer, .use = PH_USE_WEIGHTS}, to, size);
+    for (size_t i = 0; i < size; i++) to[i] = (float)(mean + deviation * to[i]);
+    record->data = to;
+    return PH_OK;
+}
+
+static ph_status weights_forget_last(const struct ph_subject *subject, struct ph_graph *graph, int value) {
+    int *nodes = ph_alloc_array((size_t)graph->node_count, sizeof *nodes), count = 0;
+    if (!nodes) return ph_fail_memory(graph->context);
+    ph_status status = weighted_list(graph, value, nodes, &count);
+    for (int i = 0; i < PH_MIN(count, subject->forgotten) && !status; i++)
+        status = weights_forget(graph, weights_of(graph, &graph->nodes[nodes[i]]), i);
+    ph_free(nodes);
+    return status;
+}
+
+static ph_status names_list(const struct ph_graph *graph, int value, struct ph_pool *pool, const char ***names,
+                            int *count) {
+    int *nodes = ph_alloc_array((size_t)graph->node_count, sizeof *nodes);
+    if (!nodes) return ph_fail_memory(graph->context);
+    ph_status status = weighted_list(graph, value, nodes, count);
+    *names = status ? NULL : ph_pool_alloc(pool, ((size_t)*count + 1) * sizeof **names);
+    if (!status && !*names) status = ph_fail_memory(graph->context);
+    for (int i = 0; !status && i < *count; i++) {
+        (*names)[i] = ph_pool_strdup(pool, graph->values[graph->nodes[nodes[i]].outputs[0]].name);
+        if (!(*names)[i]) status = ph_fail_memory(graph->context);
+    }
+    ph_free(nodes);
+    return status;
+}
+
+ph_status ph_subject_weights(const struct ph_subject *subject, struct ph_pool *pool, const char ***names, int *count) {
+    struct ph_graph *graph;
+    int input, value;
+    PH_TRY(ph_graph_create(subject->context, &graph));
+    ph_status status = ph_subject_build(subject, 1, graph, &input, &value, NULL);
+    if (!status) status = names_list(graph, value, pool, names, count);
+    ph_graph_destroy(&graph);
+    return status;
+}
+
+/* ---- The whole network ------------------------------------------------------------------------------------------- */
+
 ph_status ph_subject_build(const struct ph_subject *subject, int count, struct ph_graph *graph, int *input, int *value,
                            int *objective_first) {
     struct ph_objective objectives[PH_SUBJECT_BATCH];
@@ -32,7 +122,8 @@ ph_status ph_subject_build(const struct ph_subject *subject, int count, struct p
     if (objective_first) *objective_first = graph->value_count;
     struct ph_objective_scope scope = {.model = subject->model, .graph = graph, .picture = PH_ABSENT,
         .objectives = objectives, .count = count};
-    return ph_objective_build(&scope, value);
+    PH_TRY(ph_objective_build(&scope, value));
+    return subject->forgotten ? weights_forget_last(subject, graph, *value) : PH_OK;
 }
 
 static ph_status run_make(const struct ph_subject *subject, int count, bool gradients, struct ph_subject_run *run) {
@@ -104,17 +195,6 @@ static bool is_spatial(const struct ph_value *value) {
     const struct ph_shape *shape = &value->shape;
     return !value->data && shape->rank == 4 && shape->dims[0] == 1 && shape->dims[1] > 1 &&
            shape->dims[2] * shape->dims[3] > 1;
-}
-
-/* Marks what leads to `value`. */
-static void ancestors_mark(const struct ph_graph *graph, int value, bool *marked) {
-    marked[value] = true;
-    for (int v = value; v >= 0; v--) {
-        if (!marked[v] || graph->values[v].node == PH_ABSENT) continue;
-        const struct ph_node *node = &graph->nodes[graph->values[v].node];
-        for (int i = 0; i < node->input_count; i++)
-            if (node->inputs[i] != PH_ABSENT) marked[node->inputs[i]] = true;
-    }
 }
 
 static ph_status layer_check(const struct ph_subject *subject, const struct ph_graph *graph, int value, int layer) {

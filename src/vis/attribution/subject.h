@@ -14,6 +14,7 @@ struct ph_subject {
     const struct ph_objective *objective;
     struct ph_shape shape; /* of one input, [1,C,H,W] */
     size_t size;           /* its elements */
+    int forgotten;         /* how many layers' weights are drawn anew, counted from the output */
     struct ph_subject_run { struct ph_graph *graph; struct ph_program *program; int input, value; }
         one, batch, one_gradient, batch_gradient;
 };
@@ -37,6 +38,9 @@ ph_status ph_subject_evaluate(struct ph_subject *subject, const float *input, fl
  * those of the objective itself. */
 ph_status ph_subject_build(const struct ph_subject *subject, int count, struct ph_graph *graph, int *input, int *value,
                            int *objective_first);
+
+/* The layers with weights that the objective depends on, from the output down: names in `pool`, *count of them. */
+ph_status ph_subject_weights(const struct ph_subject *subject, struct ph_pool *pool, const char ***names, int *count);
 
 /* ---- An inner layer ---------------------------------------------------------------------------------------------- */
 

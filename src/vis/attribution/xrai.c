@@ -213,5 +213,5 @@ static ph_status xrai_run(struct ph_attribution *a, const float *input, ph_tenso
 const struct ph_attribution_method ph_attribution_xrai = {
     .name = "xrai", .help = "regions of a segmentation, ranked by integrated gradients from black and from white",
     .source = "Kapishnikov et al. 2019, arXiv 1906.02825", .options = "steps tolerance", .is_signed = true, .steps = 50,
-    .run = xrai_run,
+    .of_many_runs = true, .run = xrai_run,
 };
