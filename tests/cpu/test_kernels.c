@@ -158,6 +158,24 @@ static void test_convolutions(void **state) {
     }
 }
 
+/* Squeeze and excitation: channels by a factor each that depends on all positions. */
+static void test_channel_scale(void **state) {
+    for (int i = 0; i < 20; i++) {
+        struct network net;
+        int channels = draw(2, 50);
+        network_start(&net, *state, PH_SHAPE(draw(1, 2), 3, draw(4, 20), draw(4, 20)));
+        net.last = convolution(&net, net.input, channels, 3, 3, 1, 1, 1, true);
+        int factor = node(&net, &ph_operation_global_average_pool, NULL, &net.last, 1);
+        factor = convolution(&net, factor, channels, 1, 1, 1, 1, 1, true);
+        factor = node(&net, draw(0, 1) ? &ph_operation_sigmoid : &ph_operation_tanh, NULL, &factor, 1);
+        bool left = draw(0, 1);
+        int pair[2] = {left ? factor : net.last, left ? net.last : factor};
+        net.last = node(&net, &ph_operation_mul, NULL, pair, 2);
+        net.last = convolution(&net, net.last, 5, 1, 1, 1, 1, 1, true);
+        check(&net, "channel scale", 1e-5);
+    }
+}
+
 /* Each channel by itself; with batch normalisation and a ReLU, or one with a ceiling, that a pass merges. */
 static void test_depthwise(void **state) {
     for (int i = 0; i < 100; i++) {
@@ -365,7 +383,7 @@ static void test_fourier(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_convolutions), cmocka_unit_test(test_depthwise), cmocka_unit_test(test_first_layers),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_convolutions), cmocka_unit_test(test_channel_scale), cmocka_unit_test(test_depthwise), cmocka_unit_test(test_first_layers),
         cmocka_unit_test(test_networks), cmocka_unit_test(test_redirected), cmocka_unit_test(test_operation_cases),
         cmocka_unit_test(test_matrix_products), cmocka_unit_test(test_products_of_any_shape), cmocka_unit_test(test_fourier)};
     ph_context *context = ph_context_create();

@@ -1,6 +1,7 @@
-/* Operations that act on each element alone run their plain functions on stretches of it, in parallel and in whatever
- * layout their input is made in. In a blocked tensor the lanes behind the last channel must stay zero, so there only
+/* Operations that act on each element alone run their plain functions, or those of activation.c, on stretches of it, in
+ * parallel and in whatever layout their input is made in. In a blocked tensor the lanes behind the last channel must stay zero, so there only
  * functions with f(0) = 0 are taken, unless the channels fill their blocks. */
+#include "cpu/kernels/activation.h"
 #include "cpu/kernels/blocked.h"
 
 /* One line for each operation: whether f(0) is 0 (with f(0, 0) for two operands). */
@@ -66,7 +67,11 @@ static void run_stretch(const struct ph_kernel_call *call, void *const *in, void
     plain.outputs = out;
     plain.output_gradients = (const void *const *)out_gradients;
     plain.input_gradients = in_gradients;
-    if (out_gradients[0]) call->node->operation->backward(&plain);
+    const struct ph_vector_activation *activation = PH_KERNEL(ph_activation_find)(call->node->operation);
+    if (activation && out_gradients[0])
+        activation->backward(call->node->attributes, in[0] ? in[0] : out[0], out_gradients[0], in_gradients[0], count);
+    else if (activation) activation->forward(call->node->attributes, in[0], out[0], count);
+    else if (out_gradients[0]) call->node->operation->backward(&plain);
     else call->node->operation->forward(&plain);
 }
 

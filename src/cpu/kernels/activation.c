@@ -1,0 +1,116 @@
+/* Exponentials by the vector. exp: x = n ln 2 + r with |r| <= ln 2 / 2, 2^n by its exponent bits and e^r by a polynomial
+ * (Taylor to the 7th power, error below 1e-8 there); erf: Abramowitz and Stegun 7.1.26, absolute error 1.5e-7. */
+#include "cpu/kernels/activation.h"
+
+PH_INLINE vector limited(vector x, float low, float high) {
+    x = where(x < splat(low), splat(low), x);
+    return where(x > splat(high), splat(high), x);
+}
+
+PH_INLINE vector exponential(vector x) {
+    /* Beyond these the result would be denormal or infinite. Adding and taking away 1.5 * 2^23 rounds to whole numbers. */
+    x = limited(x, -87.0f, 88.0f);
+    vector n = x * 1.44269504f + 12582912.0f - 12582912.0f;
+    vector r = x - n * 0.693359375f + n * 2.12194440e-4f;
+    vector sum = splat(1.0f / 5040);
+    sum = sum * r + 1.0f / 720;
+    sum = sum * r + 1.0f / 120;
+    sum = sum * r + 1.0f / 24;
+    sum = sum * r + 1.0f / 6;
+    sum = sum * r + 0.5f;
+    sum = sum * r + 1.0f;
+    sum = sum * r + 1.0f;
+    vector_int power = (__builtin_convertvector(n, vector_int) + 127) << 23;
+    return sum * (vector)power;
+}
+
+PH_INLINE vector sigmoid(vector x) { return 1.0f / (1.0f + exponential(-x)); }
+
+PH_INLINE vector tangent(vector x) { return 2.0f * sigmoid(2.0f * x) - 1.0f; }
+
+/* 1 / cosh^2, without a difference of numbers near 1. */
+PH_INLINE vector tangent_slope(vector x) {
+    vector e = exponential(where(x < (vector){0}, 2.0f * x, -2.0f * x));
+    return 4.0f * e / ((1.0f + e) * (1.0f + e));
+}
+
+PH_INLINE vector error_function(vector x) {
+    vector size = where(x < (vector){0}, -x, x), t = 1.0f / (1.0f + 0.3275911f * size);
+    vector sum = splat(1.061405429f);
+    sum = sum * t - 1.453152027f;
+    sum = sum * t + 1.421413741f;
+    sum = sum * t - 0.284496736f;
+    sum = sum * t + 0.254829592f;
+    vector y = 1.0f - sum * t * exponential(-size * size);
+    return where(x < (vector){0}, -y, y);
+}
+
+/* The argument of the sigmoid in gelu's tanh form, and its slope. */
+PH_INLINE vector gelu_argument(vector x) { return 1.5957691216f * (x + 0.044715f * x * x * x); }
+PH_INLINE vector gelu_argument_slope(vector x) { return 1.5957691216f * (1.0f + 0.134145f * x * x); }
+
+PH_INLINE vector gelu(vector x, bool tanh) {
+    return x * (tanh ? sigmoid(gelu_argument(x)) : 0.5f + 0.5f * error_function(x * 0.70710678f));
+}
+
+PH_INLINE vector gelu_slope(vector x, bool tanh) {
+    if (!tanh) return 0.5f + 0.5f * error_function(x * 0.70710678f) + x * 0.39894228f * exponential(-0.5f * x * x);
+    vector s = sigmoid(gelu_argument(x));
+    return s + x * s * (1.0f - s) * gelu_argument_slope(x);
+}
+
+PH_INLINE vector silu_slope(vector x) {
+    vector s = sigmoid(x);
+    return s * (1.0f + x * (1.0f - s));
+}
+
+PH_INLINE vector hard_swish_slope(vector x) {
+    return where(x <= splat(-3), (vector){0}, where(x >= splat(3), splat(1), x / 3.0f + 0.5f));
+}
+
+/* Loads and stores of the last elements go through a vector of their own. */
+PH_INLINE vector load_some(const float *from, int64_t count) {
+    if (count >= PH_LANES) return load(from);
+    vector x = {0};
+    memcpy(&x, from, (size_t)count * sizeof *from);
+    return x;
+}
+
+PH_INLINE void store_some(float *to, vector x, int64_t count) {
+    if (count >= PH_LANES) store(to, x);
+    else memcpy(to, &x, (size_t)count * sizeof *to);
+}
+
+/* `value` of x; `slope` of k, which is x or y. */
+#define ACTIVATION(name, value, slope)                                                                                   \
+    static void name##_forward(const struct ph_activation_attributes *a, const float *from, float *to, int64_t count) {  \
+        (void)a;                                                                                                         \
+        for (int64_t i = 0; i < count; i += PH_LANES) {                                                                  \
+            vector x = load_some(from + i, count - i);                                                                   \
+            store_some(to + i, value, count - i);                                                                        \
+        }                                                                                                                \
+    }                                                                                                                    \
+    static void name##_backward(const struct ph_activation_attributes *a, const float *known, const float *g, float *to, \
+                                int64_t count) {                                                                         \
+        (void)a;                                                                                                         \
+        for (int64_t i = 0; i < count; i += PH_LANES) {                                                                  \
+            vector k = load_some(known + i, count - i);                                                                  \
+            store_some(to + i, load_some(to + i, count - i) + load_some(g + i, count - i) * (slope), count - i);         \
+        }                                                                                                                \
+    }
+
+ACTIVATION(sigmoid, sigmoid(x), k * (1.0f - k))
+ACTIVATION(silu, x * sigmoid(x), silu_slope(k))
+ACTIVATION(tanh, tangent(x), tangent_slope(k))
+ACTIVATION(gelu, gelu(x, a->tanh), gelu_slope(k, a->tanh))
+ACTIVATION(erf, error_function(x), 1.1283791671f * exponential(-k * k))
+ACTIVATION(hard_swish, x * limited(x / 6.0f + 0.5f, 0, 1), hard_swish_slope(k))
+
+#define ROW(name) {&ph_operation_##name, name##_forward, name##_backward}
+static const struct ph_vector_activation table[] = {ROW(sigmoid), ROW(silu), ROW(tanh), ROW(gelu), ROW(erf), ROW(hard_swish)};
+
+const struct ph_vector_activation *PH_KERNEL(ph_activation_find)(const struct ph_operation *operation) {
+    for (int i = 0; i < PH_COUNT(table); i++)
+        if (table[i].operation == operation) return &table[i];
+    return NULL;
+}
