@@ -256,7 +256,8 @@ typedef struct ph_render_callbacks {
 
 /* Optimises one picture for each of `count` objectives (their grammar is docs/objectives.md), in batches where their
  * form allows; the bytes of a picture do not depend on its neighbours. callbacks may be NULL. pictures[count] receives
- * the results; entries not reached stay NULL. */
+ * the results; entries not reached stay NULL. With the option "pictures" each objective has as many of them, one behind
+ * the other, unless "item" picks one. */
 PH_API ph_status ph_render(ph_model *model, const ph_recipe *recipe, const char *const *objectives, int count,
                            const ph_render_callbacks *callbacks, ph_picture **pictures);
 

@@ -125,6 +125,8 @@ void cli_shape_text(int rank, const int64_t *dims, char *text, size_t size);
 /* ---- Files ------------------------------------------------------------------------------------------------------- */
 
 bool cli_file_exists(const char *path);
+/* Looks, before any work is done for it, whether a file can be written or replaced there; prints why not. */
+int cli_output_check(const char *path);
 /* Folders of `path` up to its last '/', made where missing. */
 int cli_folder_make(const char *path);
 /* The file appears under its name only when complete; an existing one is replaced. */
@@ -145,7 +147,7 @@ void cli_name_unit(const char *objective, char **layer, char **channel);
 
 struct cli_name {
     const char *model, *objective;
-    int index;
+    int index, item; /* item: which of the objective's pictures, from 1; 0: it has one */
     const ph_recipe *recipe;
 };
 /* Expands {model}, {objective}, {layer}, {channel}, {index} and {OPTION} for any recipe option. CLI_USAGE for an
@@ -173,9 +175,9 @@ int cli_recipe_read(struct cli *cli, struct cli_recipe *recipe);
 int cli_recipe_apply(struct cli *cli, const struct cli_recipe *recipe, ph_model *model);
 void cli_recipe_finish(struct cli_recipe *recipe);
 
-/* NULL when a picture's recipe text says that it was made by this network, objective and options; else what differs, to
- * follow "FILE exists already and". A new string. */
-char *cli_recipe_difference(const struct cli *cli, ph_model *model, const char *text, const char *objective);
+/* NULL when a picture's recipe text says that it was made by this network, objective and options, and is `item` of the
+ * objective's pictures (0: its only one); else what differs, to follow "FILE exists already and". A new string. */
+char *cli_recipe_difference(const struct cli *cli, ph_model *model, const char *text, const char *objective, int item);
 
 /* ---- JSON -------------------------------------------------------------------------------------------------------- */
 
@@ -190,6 +192,7 @@ int cli_json_print(cJSON *json);
 
 struct cli_picture {
     char *objective, *path;
+    int item;            /* which of the objective's pictures, from 1; 0: it has one */
     ph_picture *picture; /* NULL until there is one */
     float value;         /* NAN when not known */
     double seconds;      /* negative when not known */

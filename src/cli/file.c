@@ -9,7 +9,27 @@
 
 bool cli_file_exists(const char *path) {
     struct stat state;
-    return !stat(path, &state);
+    return !lstat(path, &state); /* a link to nothing is in the way too */
+}
+
+int cli_output_check(const char *path) {
+    struct stat state;
+    if (!stat(path, &state) && !S_ISREG(state.st_mode))
+        return cli_fail("%s: is %s, not a file that can be replaced", path,
+                        S_ISDIR(state.st_mode) ? "a folder" : "a device or pipe");
+    /* The innermost folder that is there already. */
+    char *folder = cli_folder_of(path);
+    while (stat(folder, &state) && errno == ENOENT && strcmp(folder, ".") && strcmp(folder, "/")) {
+        char *outer = cli_folder_of(folder);
+        free(folder);
+        folder = outer;
+    }
+    int code = CLI_DONE;
+    if (stat(folder, &state) || access(folder, W_OK | X_OK))
+        code = cli_fail("%s: nothing can be written in %s: %s", path, folder, strerror(errno));
+    else if (!S_ISDIR(state.st_mode)) code = cli_fail("%s: %s is not a folder", path, folder);
+    free(folder);
+    return code;
 }
 
 char *cli_folder_of(const char *path) {
@@ -59,8 +79,10 @@ char *cli_file_read(const char *path) {
 char *cli_name_safe(const char *text) {
     enum { LONGEST = 120 };
     static const char safe[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._+@=";
-    char *name = cli_format("%s", text);
-    size_t length = 0;
+    /* A minus is all that tells '-conv4a:11' from 'conv4a:11'. */
+    const char *sign = *text == '-' ? "minus" : "";
+    char *name = cli_format("%s%s", sign, text);
+    size_t length = strlen(sign);
     for (const char *at = text; *at && length < LONGEST; at++) {
         bool keep = (unsigned char)*at >= 0x80 || strchr(safe, *at);
         /* A run of unsafe characters becomes one dash; none at the beginning, where it would look like an option. */
@@ -106,6 +128,7 @@ static char *placeholder_value(const char *key, const struct cli_name *name) {
     else if (!strcmp(key, "objective")) value = cli_name_safe(name->objective);
     else if (!strcmp(key, "layer")) value = cli_format("%s", layer);
     else if (!strcmp(key, "channel")) value = cli_format("%s", channel);
+    else if (!strcmp(key, "item") && name->item) value = cli_format("%d", name->item);
     else if (!strcmp(key, "index")) value = cli_format("%04d", name->index);
     else if (ph_recipe_get(name->recipe, key)) value = cli_name_safe(ph_recipe_get(name->recipe, key));
     free(layer);

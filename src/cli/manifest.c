@@ -24,6 +24,7 @@ cJSON *cli_manifest_json(const struct cli_manifest *manifest) {
         if (!picture->complete && !picture->unfinished) continue;
         cJSON *item = cJSON_CreateObject();
         cJSON_AddStringToObject(item, "objective", picture->objective);
+        if (picture->item) cJSON_AddNumberToObject(item, "item", picture->item);
         cJSON_AddStringToObject(item, "file", relative_path(manifest, picture->path));
         cli_json_add_float(item, "value", (double)picture->value);
         cli_json_add_float(item, "seconds", picture->seconds < 0 ? (double)NAN : picture->seconds);

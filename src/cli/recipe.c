@@ -122,10 +122,18 @@ static char *text_difference(const char *there, const char *here) {
     return cli_format("was made with other options");
 }
 
-static char *options_difference(const struct cli *cli, const char *text) {
+/* Which of an objective's pictures it is, is no difference. */
+static ph_status item_forget(ph_recipe *recipe, const char *text, int item) {
+    char value[LONGEST_VALUE];
+    if (!item || !ph_recipe_lookup(text, "item", value, sizeof value) || atoi(value) != item) return PH_OK;
+    return ph_recipe_set(recipe, "item", "0");
+}
+
+static char *options_difference(const struct cli *cli, const char *text, int item) {
     ph_recipe *recipe = NULL;
     char *there = NULL, *here = NULL, *difference = NULL;
-    if (ph_recipe_create(cli->context, &recipe) || ph_recipe_parse(recipe, text) || ph_recipe_text(recipe, &there) ||
+    if (ph_recipe_create(cli->context, &recipe) || ph_recipe_parse(recipe, text) ||
+        item_forget(recipe, text, item) || ph_recipe_text(recipe, &there) ||
         ph_recipe_text(cli->recipe, &here))
         difference = cli_format("has a recipe that cannot be read: %s", ph_context_error(cli->context));
     else if (strcmp(there, here)) difference = text_difference(there, here);
@@ -135,12 +143,13 @@ static char *options_difference(const struct cli *cli, const char *text) {
     return difference;
 }
 
-char *cli_recipe_difference(const struct cli *cli, ph_model *model, const char *text, const char *objective) {
+char *cli_recipe_difference(const struct cli *cli, ph_model *model, const char *text, const char *objective,
+                            int item) {
     char value[LONGEST_VALUE];
     if (!ph_recipe_lookup(text, "#objective", value, sizeof value)) return cli_format("carries no recipe");
     if (strcmp(value, objective)) return cli_format("shows %s", value);
     if (!ph_recipe_lookup(text, "#model-sha256", value, sizeof value) || strcmp(value, ph_model_describe(model).sha256))
         return cli_format("is of another network");
     if (!input_fact_fits(model, text)) return cli_format("was made with another preprocessing");
-    return options_difference(cli, text);
+    return options_difference(cli, text, item);
 }

@@ -1,18 +1,26 @@
 /* phosphene render: a picture for each objective, with snapshots, contact sheet and manifest; again from a picture's
  * recipe; and going on where an earlier run was cut off. */
 #include "cli.h"
+#include <errno.h>
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Set by the first Ctrl-C; the second one ends the program at once. */
 static volatile sig_atomic_t interrupted;
+static bool interrupted_quietly; /* set before the first one can come */
 
 static void interrupt(int number) {
+    static const char text[] = "\nphosphene: stopping after the step in work; a second time ends at once\n";
+    int error = errno;
     (void)number;
     interrupted = 1;
+    /* A step of a large picture takes its time. */
+    if (!interrupted_quietly && write(STDERR_FILENO, text, sizeof text - 1) < 0) interrupted = 1;
+    errno = error;
 }
 
 static void interrupt_watch(void) {
@@ -30,6 +38,7 @@ struct rendering {
     ph_model *model;
     struct cli_manifest manifest;     /* of all pictures */
     char *sheet_path, *manifest_path; /* NULL for a single picture */
+    int each;                         /* pictures of an objective */
     int *items;                       /* item of the ph_render call -> picture */
     int item_count;
     struct cli_progress progress;
@@ -47,14 +56,15 @@ static int objectives_expand(struct rendering *rendering, int count, const char 
         char **list = NULL;
         int found = 0;
         if (ph_objective_expand(rendering->model, words[i], &list, &found)) return cli_fail_library(rendering->cli);
-        struct cli_picture *pictures = cli_allocate((size_t)(manifest->count + found), sizeof *pictures);
+        int each = rendering->each, added = found * each;
+        struct cli_picture *pictures = cli_allocate((size_t)(manifest->count + added), sizeof *pictures);
         if (manifest->count) memcpy(pictures, manifest->pictures, (size_t)manifest->count * sizeof *pictures);
-        for (int j = 0; j < found; j++)
-            pictures[manifest->count + j] =
-                (struct cli_picture){.objective = cli_format("%s", list[j]), .value = NAN, .seconds = -1};
+        for (int j = 0; j < added; j++)
+            pictures[manifest->count + j] = (struct cli_picture){.objective = cli_format("%s", list[j / each]),
+                .item = each > 1 ? j % each + 1 : 0, .value = NAN, .seconds = -1};
         free(manifest->pictures);
         manifest->pictures = pictures;
-        manifest->count += found;
+        manifest->count += added;
         ph_string_list_destroy(&list, found);
     }
     return CLI_DONE;
@@ -79,7 +89,7 @@ static bool is_other_picture(const char *path) {
 
 /* The template of the pictures' names, a new string, or NULL when --output does not fit. */
 static char *template_choose(const struct rendering *rendering, int word_count, const char *const *words) {
-    const char *output = rendering->cli->settings.output;
+    const char *output = rendering->cli->settings.output, *item = rendering->each > 1 ? "-{item}" : "";
     bool several = rendering->manifest.count > 1;
     if (output && is_other_picture(output)) {
         cli_usage(rendering->cli, "--output: '%s' is no name for what is written, which is PNG", output);
@@ -94,11 +104,12 @@ static char *template_choose(const struct rendering *rendering, int word_count, 
         return NULL;
     }
     if (output)
-        return cli_format("%s%s{objective}.png", output, *output && output[strlen(output) - 1] == '/' ? "" : "/");
+        return cli_format("%s%s{objective}%s.png", output, *output && output[strlen(output) - 1] == '/' ? "" : "/",
+                          item);
     if (!several) return cli_format("{objective}.png");
     char *first = cli_name_safe(words[0]), *template;
-    template = word_count > 1 ? cli_format("%s-and-%d-more/{objective}.png", first, word_count - 1)
-                              : cli_format("%s/{objective}.png", first);
+    template = word_count > 1 ? cli_format("%s-and-%d-more/{objective}%s.png", first, word_count - 1, item)
+                              : cli_format("%s/{objective}%s.png", first, item);
     free(first);
     return template;
 }
@@ -112,7 +123,8 @@ static int paths_assign(struct rendering *rendering, const char *template) {
     int code = CLI_DONE;
     for (int i = 0; i < manifest->count && !code; i++) {
         struct cli_name name = {
-            .model = stem, .objective = manifest->pictures[i].objective, .index = i, .recipe = rendering->cli->recipe};
+            .model = stem, .objective = manifest->pictures[i].objective, .index = i,
+            .item = manifest->pictures[i].item, .recipe = rendering->cli->recipe};
         code = cli_name_expand(rendering->cli, template, &name, &manifest->pictures[i].path);
         for (int j = 0; j < i && !code; j++)
             if (!strcmp(manifest->pictures[i].path, manifest->pictures[j].path))
@@ -142,7 +154,7 @@ static int existing_picture_check(struct rendering *rendering, struct cli_pictur
     if (picture->unfinished) return CLI_DONE;
     if (ph_picture_load(cli->context, picture->path, &picture->picture)) return cli_fail_library(cli);
     const char *text = ph_picture_recipe(picture->picture);
-    char *difference = cli_recipe_difference(cli, rendering->model, text, picture->objective);
+    char *difference = cli_recipe_difference(cli, rendering->model, text, picture->objective, picture->item);
     if (difference) {
         int code = cli_fail("%s: exists already and %s; --force overwrites it", picture->path, difference);
         free(difference);
@@ -157,7 +169,8 @@ static int existing_picture_check(struct rendering *rendering, struct cli_pictur
 static int existing_check(struct rendering *rendering) {
     struct cli_manifest *manifest = &rendering->manifest;
     int code = CLI_DONE, done = 0;
-    if (rendering->cli->settings.force) return CLI_DONE;
+    for (int i = 0; i < manifest->count && !code; i++) code = cli_output_check(manifest->pictures[i].path);
+    if (code || rendering->cli->settings.force) return code;
     if (rendering->manifest_path) {
         bool sheet = cli_file_exists(rendering->sheet_path), list = cli_file_exists(rendering->manifest_path);
         if ((sheet || list) && !cli_manifest_continue(manifest, rendering->manifest_path))
@@ -222,7 +235,7 @@ static void on_snapshot(void *user, int item, int step, const ph_picture *snapsh
 static void on_finished(void *user, int item, const ph_picture *finished) {
     struct rendering *rendering = user;
     struct cli_picture *picture = item_picture(rendering, item);
-    if (interrupted || rendering->code) return;
+    if (interrupted || rendering->code || picture->complete) return;
     save(rendering, finished, picture->path, rendering->cli->settings.force || picture->unfinished);
     if (rendering->code) return;
     picture->complete = true;
@@ -245,9 +258,18 @@ static void best_so_far_save(struct rendering *rendering) {
         if (rendering->code) return;
         picture->unfinished = true;
         picture->value = ph_picture_value(picture->picture);
-        cli_fail("interrupted after step %d of %d; %s is the best so far", rendering->step, rendering->steps,
+        cli_fail("interrupted after step %d of %d; %s is the picture so far", rendering->step, rendering->steps,
                  picture->path);
     }
+}
+
+/* "class:7" says more with its name. A new string. */
+static char *caption_make(const struct rendering *rendering, const char *objective) {
+    int index, end = 0;
+    const char *name = NULL;
+    if (sscanf(objective, "class:%d%n", &index, &end) == 1 && !objective[end])
+        name = ph_model_class_name(rendering->model, index);
+    return name ? cli_format("%s %.*s", objective, (int)strcspn(name, ","), name) : cli_format("%s", objective);
 }
 
 static void sheet_save(struct rendering *rendering) {
@@ -261,16 +283,18 @@ static void sheet_save(struct rendering *rendering) {
         return;
     }
     const ph_picture **pictures = cli_allocate((size_t)manifest->count, sizeof *pictures);
-    const char **captions = cli_allocate((size_t)manifest->count, sizeof *captions);
+    char **captions = cli_allocate((size_t)manifest->count, sizeof *captions);
     ph_picture *sheet = NULL;
     for (int i = 0; i < manifest->count; i++) {
         pictures[i] = manifest->pictures[i].picture;
-        captions[i] = manifest->pictures[i].objective;
+        captions[i] = caption_make(rendering, manifest->pictures[i].objective);
     }
-    if (ph_picture_sheet(rendering->cli->context, pictures, captions, manifest->count, 0, GAP, &sheet))
+    if (ph_picture_sheet(rendering->cli->context, pictures, (const char *const *)captions, manifest->count, 0, GAP,
+                         &sheet))
         rendering->code = cli_fail_library(rendering->cli);
     else save(rendering, sheet, rendering->sheet_path, true);
     ph_picture_destroy(&sheet);
+    for (int i = 0; i < manifest->count; i++) free(captions[i]);
     free(pictures);
     free(captions);
 }
@@ -301,20 +325,28 @@ static int pictures_render(struct rendering *rendering) {
     rendering->items = cli_allocate((size_t)manifest->count, sizeof *rendering->items);
     const char **objectives = cli_allocate((size_t)manifest->count, sizeof *objectives);
     ph_picture **results = cli_allocate((size_t)manifest->count, sizeof *results);
-    for (int i = 0; i < manifest->count; i++) {
-        if (manifest->pictures[i].complete) continue;
-        objectives[rendering->item_count] = manifest->pictures[i].objective;
-        rendering->items[rendering->item_count++] = i;
+    /* All pictures of an objective are made when one of them is missing. */
+    int each = rendering->each, count = 0;
+    for (int i = 0; i < manifest->count; i += each) {
+        int complete = 0;
+        for (int j = i; j < i + each; j++) complete += manifest->pictures[j].complete;
+        if (complete == each) continue;
+        objectives[count++] = manifest->pictures[i].objective;
+        for (int j = i; j < i + each; j++) rendering->items[rendering->item_count++] = j;
     }
     if (rendering->item_count) {
         ph_render_callbacks callbacks = {on_progress, on_snapshot, on_finished, rendering};
+        interrupted_quietly = cli->settings.quiet;
         interrupt_watch();
         cli_progress_start(&rendering->progress, cli);
         rendering->batch_first = -1;
         ph_status status =
-            ph_render(rendering->model, cli->recipe, objectives, rendering->item_count, &callbacks, results);
+            ph_render(rendering->model, cli->recipe, objectives, count, &callbacks, results);
         cli_progress_clear(&rendering->progress);
-        for (int i = 0; i < rendering->item_count; i++) item_picture(rendering, i)->picture = results[i];
+        for (int i = 0; i < rendering->item_count; i++) {
+            ph_picture_destroy(&item_picture(rendering, i)->picture);
+            item_picture(rendering, i)->picture = results[i];
+        }
         if (status && !rendering->code && !interrupted) rendering->code = cli_fail_library(cli);
         if (interrupted && !rendering->code) {
             best_so_far_save(rendering);
@@ -356,12 +388,14 @@ static int run(struct cli *cli) {
     int code = CLI_DONE;
     if (cli->settings.recipe) code = cli_recipe_read(cli, &recipe);
     else if (!cli->argument_count)
-        return cli_usage(cli, "what to render is missing: an OBJECTIVE, or --recipe PICTURE");
+        return cli_usage(cli, "render needs OBJECTIVE..., or --recipe PICTURE");
     if (recipe.model_path) cli->settings.model = recipe.model_path;
     if (!code) code = cli_model_open(cli, &rendering.model);
     if (!code && cli->settings.recipe) code = cli_recipe_apply(cli, &recipe, rendering.model);
     if (!code) {
         rendering.manifest.cli = cli;
+        bool one = strcmp(ph_recipe_get(cli->recipe, "item"), "0");
+        rendering.each = one ? 1 : atoi(ph_recipe_get(cli->recipe, "pictures"));
         rendering.manifest.model = ph_model_describe(rendering.model);
         code = cli->argument_count ? objectives_render(&rendering, cli->argument_count, cli->arguments)
                                    : objectives_render(&rendering, 1, (const char *const[]){recipe.objective});
@@ -386,8 +420,11 @@ const struct cli_command cli_render = {
                "several in a folder of their own. Several pictures come with a contact sheet, sheet.png, and a "
                "manifest.json.\n\n"
                "Nothing is overwritten without --force. When several pictures are asked for, those that exist with "
-               "the same recipe are not made again, so that a run that was cut off goes on where it stopped. Ctrl-C "
-               "writes the best picture so far, says so, and ends with exit code 1; a second one ends at once.\n\n"
+               "the same recipe are not made again, so that a run that was cut off goes on where it stopped. Ctrl-C, "
+               "or SIGTERM, ends after the step in work, writes the pictures as they are then (with --keep-best the "
+               "best so far), and gives exit code 1; a second one ends at once and writes nothing. manifest.json has "
+               "\"finished\": false for such a picture, and the next run makes it anew; a picture alone holds, as its "
+               "recipe, the steps that were made, so that --recipe makes it again.\n\n"
                "Every picture carries its recipe. --recipe PICTURE.png makes it again, byte for byte, with the same "
                "network: the one of that name beside the picture or in this folder, or --model. Options given "
                "besides --recipe change that part of it.",

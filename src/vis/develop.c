@@ -59,6 +59,11 @@ void ph_developer_finish(struct ph_developer *developer) {
     *developer = (struct ph_developer){0};
 }
 
+void ph_developer_rebalance(struct ph_developer *developer) {
+    ph_program_destroy(&developer->evaluator);
+    ph_scene_finish(&developer->evaluation);
+}
+
 /* d->values of the pictures in d->pixels, quantised as the file will be, so that the value printed for a file is that of
  * the file. */
 static ph_status evaluate(struct ph_developer *d) {
@@ -165,6 +170,12 @@ ph_status ph_developer_run(struct ph_developer *developer, const float *paramete
     for (int n = 0; n < d->count && !status; n++) {
         char *recipe;
         pictures[n]->value = d->values[n];
+        if (d->recipe->pictures > 1) {
+            char item[32];
+            snprintf(item, sizeof item, "%d", n + 1);
+            status = ph_recipe_set(d->recipe, "item", item);
+            if (status) break;
+        }
         status = recipe_write(d, n, pictures[n]->value, stopped, &recipe);
         if (status) break;
         ph_free(pictures[n]->recipe);

@@ -132,7 +132,7 @@ static ph_status parts_build(const struct ph_objective_scope *scope, int *parts)
     return constant != 0 ? constant_add(scope, constant, &parts[0]) : PH_OK;
 }
 
-ph_status ph_objective_build_parts(const struct ph_objective_scope *scope, int *parts) {
+ph_status ph_objective_build_parts(const struct ph_objective_scope *scope, int *parts, int *value) {
     struct ph_objective_scope inner = *scope;
     struct ph_references own = {0};
     const struct ph_term *culprit = NULL;
@@ -140,6 +140,9 @@ ph_status ph_objective_build_parts(const struct ph_objective_scope *scope, int *
     if (!inner.references) inner.references = &own;
     ph_status status = parts_build(&inner, parts);
     ph_references_finish(&own);
+    *value = PH_ABSENT;
+    for (int i = 0; i <= ph_objective_regularisers(&scope->objectives[0]) && !status; i++)
+        if (parts[i] != PH_ABSENT) status = value_add(scope->graph, parts[i], value);
     if (status && culprit)
         ph_fail_prefix(scope->graph->context, "objective '%s', character %d", scope->objectives[0].text,
                        culprit->begin + 1);
@@ -150,10 +153,7 @@ ph_status ph_objective_build(const struct ph_objective_scope *scope, int *value)
     int count = ph_objective_regularisers(&scope->objectives[0]);
     int *parts = ph_alloc_array((size_t)count + 1, sizeof *parts);
     if (!parts) return ph_fail_memory(scope->graph->context);
-    *value = PH_ABSENT;
-    ph_status status = ph_objective_build_parts(scope, parts);
-    for (int i = 0; i <= count && !status; i++)
-        if (parts[i] != PH_ABSENT) status = value_add(scope->graph, parts[i], value);
+    ph_status status = ph_objective_build_parts(scope, parts, value);
     ph_free(parts);
     return status;
 }

@@ -136,8 +136,8 @@ struct ph_objective_scope {
 
 /* Appends the values [N] of `count` objectives that are alike, one for each batch item. */
 ph_status ph_objective_build(const struct ph_objective_scope *scope, int *value);
-/* The same by parts, which add up to it: parts[0] the sum without its regularisers, PH_ABSENT when it has no other terms,
- * and each of them, weighted. */
-ph_status ph_objective_build_parts(const struct ph_objective_scope *scope, int *parts);
+/* The same, and the parts that add up to it: parts[0] the sum without its regularisers, PH_ABSENT when it has no other
+ * terms, and each of them, weighted. */
+ph_status ph_objective_build_parts(const struct ph_objective_scope *scope, int *parts, int *value);
 
 #endif

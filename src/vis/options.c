@@ -32,7 +32,7 @@ static void whole_print(const struct ph_option *option, const void *value, struc
 }
 
 static void whole_describe(const struct ph_option *option, struct ph_text *text) {
-    describe_range(option, "a whole number", text);
+    ph_text_append(text, "a whole number from %.0f to %.0f", option->low, option->high);
 }
 
 static bool number_read(const struct ph_option *option, const char *text, void *value) {
@@ -293,6 +293,15 @@ const struct ph_option ph_options[] = {
       "opacity too is optimised, before random grounds; use with an objective that rewards little of it"},
      PH_PICTURE, &switch_kind, FIELD(alpha)},
     {{"grey", NULL, "false", "picture", "the same plane for all channels"}, PH_PICTURE, &switch_kind, FIELD(grey)},
+    {{"pictures", "N", "1", "picture",
+      "pictures of each objective, optimised together from different starts: for diversity, align, interpolate, item"},
+     PH_PICTURE, &whole_kind, FIELD(pictures), 1, PH_MAX_BATCH},
+    {{"item", "N", "0", "picture", "with 'pictures': give this one of them alone, from 1; 0: all"},
+     PH_PICTURE, &whole_kind, FIELD(item), 0, PH_MAX_BATCH},
+    {{"auto-weight", "N", "0", "picture",
+      "after N steps, give each regulariser the weight at which its gradient is its written weight's share of the "
+      "objective's; 0: weights are as written"},
+     PH_PICTURE, &whole_kind, FIELD(auto_weight), 0, 10000000},
     {{"print-size", "WxH", "auto", "picture", "cppn: pixels of the finished picture; auto: as optimised"},
      PH_PICTURE, &size_kind, FIELD(print_size), 8, 16384},
     {{"until", "N", "0", "picture", "make only the first N of the steps that schedules are meant for; 0: all"},

@@ -6,7 +6,8 @@ const struct ph_parameterisation *const ph_parameterisations[] = {
     &ph_parameterisation_shared, &ph_parameterisation_phase, &ph_parameterisation_cppn, NULL};
 
 struct ph_random_key ph_start_key(const ph_recipe *recipe) {
-    return (struct ph_random_key){.seed = (uint64_t)recipe->seed, .use = PH_USE_START};
+    uint32_t item = recipe->item > 1 ? (uint32_t)recipe->item - 1 : 0;
+    return (struct ph_random_key){.seed = (uint64_t)recipe->seed, .step = item, .use = PH_USE_START};
 }
 
 void ph_parameterisation_start(const ph_recipe *recipe, const struct ph_view *view, float *values, size_t count) {

@@ -24,6 +24,9 @@ struct batch {
     float *best, *best_values; /* of the plain pictures looked at, with keep-best */
     float *looked;             /* [count] values of a look */
     bool alive;                /* some item still moves */
+    double *balances;          /* [count * regularisers], those of the render; NULL: weights are as written */
+    int regularisers;
+    bool balanced;
     int attempt;
     struct ph_developer developer;
     struct ph_scene scene;
@@ -91,6 +94,13 @@ static ph_status best_look(struct batch *b) {
     return PH_OK;
 }
 
+/* Place of a picture among those that are given; PH_ABSENT where another of its objective's is wanted. */
+static int given_index(const struct ph_render *render, int picture) {
+    int pictures = (int)render->recipe->pictures, item = (int)render->recipe->item;
+    if (!item) return picture;
+    return picture % pictures == item - 1 ? picture / pictures : PH_ABSENT;
+}
+
 /* ---- Reports ----------------------------------------------------------------------------------------------------- */
 
 static ph_status report(struct batch *b) {
@@ -104,9 +114,12 @@ static ph_status report(struct batch *b) {
     if (!b->callbacks || !b->callbacks->progress) return PH_OK;
     int64_t each = ph_recipe_last_step(render->recipe);
     int64_t steps = each * render->recipe->attempts, step = each * b->attempt + b->step;
+    const ph_recipe *recipe = render->recipe;
+    bool chosen = recipe->item && recipe->pictures > 1; /* one of the batch, which is all of one objective's pictures */
     double batches_left = (double)(b->total - b->first - b->count) / b->count;
-    struct ph_progress progress = {.step = (int)step, .steps = (int)steps, .first = b->first, .count = b->count,
-        .values = b->values, .steps_per_second = b->rate,
+    struct ph_progress progress = {.step = (int)step, .steps = (int)steps, 
+        .first = chosen ? b->first / (int)recipe->pictures : b->first, .count = chosen ? 1 : b->count,
+        .values = chosen ? b->values + recipe->item - 1 : b->values, .steps_per_second = b->rate,
         .seconds_left = b->rate > 0 ? ((double)(steps - step) + batches_left * (double)steps) / b->rate : -1};
     if (b->callbacks->progress(b->callbacks->user, &progress)) return PH_OK;
     return ph_fail(b->context, PH_ERROR_CANCELLED, "stopped after step %lld of %lld", (long long)step,
@@ -124,7 +137,9 @@ static ph_status snapshot(struct batch *b) {
     parameters_keep(b);
     PH_TRY(ph_developer_run(&b->developer, b->parameters, b->step, false, pictures));
     for (int n = 0; n < b->count; n++) {
-        if (!b->items[n].failed) b->callbacks->snapshot(b->callbacks->user, b->first + n, (int)b->step, pictures[n]);
+        int given = given_index(b->render, b->first + n);
+        if (!b->items[n].failed && given != PH_ABSENT)
+            b->callbacks->snapshot(b->callbacks->user, given, (int)b->step, pictures[n]);
         ph_picture_destroy(&pictures[n]);
     }
     return PH_OK;
@@ -201,31 +216,111 @@ static ph_status stretch_run(struct batch *b, int64_t end) {
     return status;
 }
 
-/* The first steps have a program of their own, whose activations wake silent units; only one is in memory at a time. */
-static ph_status steps_run(struct batch *b) {
-    int64_t steps = ph_recipe_last_step(b->render->recipe);
-    int64_t first_steps = PH_MIN(b->render->recipe->redirect_steps, steps);
-    ph_status status = PH_OK;
-    bool redirected = false;
-    if (first_steps) {
-        status = ph_scene_optimise(b->render, b->first, b->count, true, &redirected, &b->scene);
-        if (!status) status = stretch_run(b, redirected ? first_steps : steps);
-        program_finish(b);
+/* ---- Balance --------------------------------------------------------------------------------------------------------- */
+
+/* Sizes of the gradient of one part of the objectives, the sum of its absolute values, for each item. */
+static ph_status part_measure(struct batch *b, int part, double *sizes) {
+    struct ph_program_request request = {
+        .taps = &part, .tap_count = 1, .loss = part, .parameters = &b->scene.parameters, .parameter_count = 1};
+    PH_TRY(ph_program_create(b->scene.graph, &request, &b->program));
+    memcpy(ph_program_input(b->program, b->scene.parameters), b->parameters,
+           (size_t)b->count * b->item_size * sizeof(float));
+    draw_views(b);
+    ph_status status = ph_program_forward(b->program);
+    if (!status) status = ph_program_backward(b->program);
+    const float *gradient = status ? NULL : ph_program_gradient(b->program, b->scene.parameters);
+    for (int n = 0; n < b->count && gradient; n++)
+        for (size_t i = 0; i < b->item_size; i++) sizes[n] += fabs((double)gradient[(size_t)n * b->item_size + i]);
+    ph_program_destroy(&b->program);
+    return status;
+}
+
+/* Regulariser `index` of each item counts as much as its weight says, the objective without regularisers counting 1. */
+static void part_balance(struct batch *b, int index, double weight, const char *name, const double *goal,
+                         const double *sizes) {
+    for (int n = 0; n < b->count; n++) {
+        double *balance = &b->balances[n * b->regularisers + index];
+        *balance = sizes[n] > 0 ? fabs(weight) * goal[n] / sizes[n] : 0;
+        ph_log(b->context, "objective '%s': after step %lld the weight of %s is %.4g",
+               b->render->objectives[b->first + n].text, (long long)b->step, name, weight * *balance);
     }
-    if (!status && b->alive && b->step < steps) {
-        status = ph_scene_optimise(b->render, b->first, b->count, false, NULL, &b->scene);
-        if (!status) status = stretch_run(b, steps);
+}
+
+/* Faccent's auto-weight (Hamblin et al. 2024), which measures before the first step, and so cannot for a regulariser that
+ * is 0 at the start. */
+static ph_status regularisers_balance(struct batch *b) {
+    const struct ph_objective *objective = &b->render->objectives[b->first];
+    double goal[PH_MAX_BATCH] = {0};
+    bool redirect = b->step < b->render->recipe->redirect_steps, redirected;
+    int index = 0;
+    for (int i = 0; i < b->count * b->regularisers; i++) b->balances[i] = 1;
+    PH_TRY(ph_scene_optimise(b->render, b->first, b->count, redirect, &redirected, &b->scene));
+    if (b->scene.parts[0] == PH_ABSENT)
+        return ph_fail(b->context, PH_ERROR_ARGUMENT,
+                       "objective '%s' has regularisers alone, which auto-weight can balance with nothing",
+                       objective->text);
+    PH_TRY(part_measure(b, b->scene.parts[0], goal));
+    for (const struct ph_term *term = objective->sum.first; term; term = term->next) {
+        double sizes[PH_MAX_BATCH] = {0};
+        if (!term->type->regulariser) continue;
+        PH_TRY(part_measure(b, b->scene.parts[index + 1], sizes));
+        part_balance(b, index++, term->weight, term->type->form, goal, sizes);
+    }
+    return PH_OK;
+}
+
+/* What was best or still before is so no more. */
+static ph_status balance_run(struct batch *b) {
+    ph_status status = regularisers_balance(b);
+    program_finish(b);
+    ph_developer_rebalance(&b->developer);
+    for (int n = 0; n < b->count; n++) {
+        b->items[n].best = -DBL_MAX;
+        if (b->best_values) b->best_values[n] = NAN;
+    }
+    b->balanced = true;
+    return status;
+}
+
+/* The first steps have a program of their own, whose activations wake silent units, as have those before regularisers are
+ * balanced; only one is in memory at a time. */
+static ph_status steps_run(struct batch *b) {
+    const ph_recipe *recipe = b->render->recipe;
+    int64_t steps = ph_recipe_last_step(recipe), before = -1, waking = recipe->redirect_steps;
+    ph_status status = PH_OK;
+    while (!status && b->alive && b->step < steps && b->step > before) {
+        bool waits = b->balances && !b->balanced, redirected = true, redirect = b->step < waking;
+        before = b->step;
+        if (waits && b->step == recipe->auto_weight) {
+            status = balance_run(b);
+            waits = false;
+        }
+        if (!status) status = ph_scene_optimise(b->render, b->first, b->count, redirect, &redirected, &b->scene);
+        if (!redirected) waking = 0;
+        int64_t end = b->step < waking ? PH_MIN(waking, steps) : steps;
+        if (waits) end = PH_MIN(end, recipe->auto_weight);
+        if (!status) status = stretch_run(b, end);
         program_finish(b);
     }
     return status;
 }
 
-/* From the given picture, or at random. */
-static void item_start(const struct batch *b, float *values) {
+/* From the given picture, or at random. Of several pictures of one objective the others start elsewhere, or near the given
+ * one, but for what all of a batch have in common. */
+static void item_start(const struct batch *b, int n, float *values) {
     const struct ph_start *start = b->render->start;
+    const struct ph_parameterisation *parameterisation = ph_parameterisations[b->render->recipe->parameterisation];
     struct ph_view view = ph_canvas_view(b->render);
-    if (start && start->parameters) memcpy(values, start->parameters, b->item_size * sizeof *values);
-    else ph_parameterisation_start(b->render->recipe, &view, values, b->item_size);
+    bool given = start && start->parameters, other = n > 0 && b->render->recipe->pictures > 1;
+    ph_recipe recipe = *b->render->recipe;
+    recipe.item = other ? n + 1 : 0;
+    size_t common = other && parameterisation->common ? (size_t)parameterisation->common(&recipe, &view) : 0;
+    if (!given || (other && !parameterisation->start))
+        ph_parameterisation_start(&recipe, &view, values, b->item_size);
+    if (given && other && !parameterisation->start)
+        for (size_t i = 0; i < b->item_size; i++) values[i] += start->parameters[i];
+    else if (given) memcpy(values, start->parameters, b->item_size * sizeof *values);
+    memcpy(values, b->parameters, common * sizeof *values);
 }
 
 static ph_status batch_start(struct batch *b) {
@@ -245,7 +340,7 @@ static ph_status batch_start(struct batch *b) {
     }
     b->alive = true;
     for (int n = 0; n < b->count; n++) {
-        item_start(b, b->parameters + (size_t)n * b->item_size);
+        item_start(b, n, b->parameters + (size_t)n * b->item_size);
         b->items[n].silent_since = -1;
         if (recipe->keep_best) b->best_values[n] = NAN;
     }
@@ -324,18 +419,28 @@ static void attempt_compare(const struct batch *b, const ph_recipe *recipe, int6
     }
 }
 
+/* Regularisers that are to be balanced do not count at first. */
+static ph_status balances_start(struct batch *b, struct ph_render *render) {
+    b->regularisers = ph_objective_regularisers(&render->objectives[b->first]);
+    if (!render->recipe->auto_weight || !b->regularisers) return PH_OK;
+    b->balances = ph_alloc_array((size_t)b->count * (size_t)b->regularisers, sizeof *b->balances);
+    render->balances = b->balances;
+    return b->balances ? PH_OK : ph_fail_memory(b->context);
+}
+
 /* As many renders as attempts were asked for, under seeds that follow each other; a picture is named finished when it is
  * known to be the best. */
 static ph_status attempts_run(struct batch *b, struct ph_render *render, ph_picture **pictures, bool *failed) {
     const ph_recipe *given = render->recipe;
     ph_recipe recipe = *given; /* it borrows the texts, which name the seed that was given */
     int64_t seeds[PH_MAX_BATCH];
-    ph_status status = PH_OK;
+    ph_status status = balances_start(b, render);
     *failed = false;
     render->recipe = &recipe;
     for (int64_t i = 0; i < given->attempts && !status; i++, recipe.seed++) {
         ph_picture *made[PH_MAX_BATCH] = {0};
         struct batch attempt = *b;
+        for (int j = 0; j < b->count * b->regularisers && b->balances; j++) b->balances[j] = 0;
         bool now = false;
         attempt.attempt = (int)i;
         status = batch_run(&attempt, made, &now);
@@ -344,13 +449,15 @@ static ph_status attempts_run(struct batch *b, struct ph_render *render, ph_pict
         attempt_compare(b, &recipe, seeds, pictures + b->first, made);
     }
     render->recipe = given;
+    render->balances = NULL;
+    ph_free(b->balances);
     for (int n = 0; n < b->count && !status; n++) {
         ph_picture *picture = pictures[b->first + n];
         if (picture && given->attempts > 1)
             ph_log(b->context, "objective '%s': the best of %lld attempts has seed %lld",
                    render->objectives[b->first + n].text, (long long)given->attempts, (long long)seeds[n]);
-        if (picture && b->callbacks && b->callbacks->finished)
-            b->callbacks->finished(b->callbacks->user, b->first + n, picture);
+        if (picture && b->callbacks && b->callbacks->finished && given_index(render, b->first + n) != PH_ABSENT)
+            b->callbacks->finished(b->callbacks->user, given_index(render, b->first + n), picture);
     }
     return status;
 }
@@ -369,6 +476,7 @@ static double item_bytes(const struct ph_graph *graph) {
 static int alike_run(const struct ph_render *render, int first, int total, int limit) {
     const struct ph_objective *objectives = render->objectives;
     int run = 1;
+    if (render->recipe->pictures > 1) return (int)render->recipe->pictures;
     while (run < limit && first + run < total && ph_objective_alike(&objectives[first], &objectives[first + run]))
         run++;
     return run;
@@ -379,7 +487,7 @@ static ph_status batch_size(const struct ph_render *render, int first, int total
     if (ph_optimisers[render->recipe->optimiser]->minimise) limit = 1; /* each finds its own step */
     limit = PH_MIN(limit, PH_MAX_BATCH / render->recipe->views);
     *count = alike_run(render, first, total, (int)limit);
-    if (render->recipe->batch || *count == 1) return PH_OK;
+    if (render->recipe->batch || *count == 1 || render->recipe->pictures > 1) return PH_OK;
     struct ph_scene scene;
     PH_TRY(ph_scene_evaluate(render, first, 1, &scene));
     double bytes = item_bytes(scene.graph) * (double)render->recipe->views;
@@ -406,14 +514,22 @@ static ph_status objectives_run(struct ph_render *render, int total, const ph_re
     return failed ? ph_fail(render->model->context, PH_ERROR_NUMERIC, "%s", message) : PH_OK;
 }
 
-/* Parses every objective before any work is done, so that a mistake in the last is not found after an hour. */
-static ph_status objectives_parse(ph_context *context, const char *const *texts, int count,
+/* Parses every objective before any work is done, so that a mistake in the last is not found after an hour. Each stands
+ * in the list once for each of its pictures; the first one owns what it holds. */
+static ph_status objectives_parse(ph_context *context, const char *const *texts, int count, int pictures,
                                   struct ph_objective *objectives) {
     for (int i = 0; i < count; i++) {
-        PH_TRY(ph_objective_parse(context, texts[i], &objectives[i]));
-        PH_TRY(ph_objective_check_single(context, &objectives[i]));
+        struct ph_objective *own = &objectives[i * pictures];
+        PH_TRY(ph_objective_parse(context, texts[i], own));
+        PH_TRY(ph_objective_check_single(context, own));
+        for (int j = 1; j < pictures; j++) own[j] = own[0];
     }
     return PH_OK;
+}
+
+static void objectives_finish(int count, int pictures, struct ph_objective *objectives) {
+    for (int i = 0; i < count && objectives; i++) ph_objective_finish(&objectives[i * pictures]);
+    ph_free(objectives);
 }
 
 /* Builds the graph of every objective once, for the same reason. */
@@ -445,11 +561,28 @@ static void call_run(void *argument) {
     call->status = objectives_run(call->render, call->count, call->callbacks, call->pictures);
 }
 
+/* All pictures of an objective are one batch. */
+static ph_status pictures_check(const struct ph_render *render) {
+    const ph_recipe *recipe = render->recipe;
+    ph_context *context = render->model->context;
+    if (recipe->item > recipe->pictures)
+        return ph_fail(context, PH_ERROR_ARGUMENT, "item: there are %lld pictures of each objective, and no number %lld",
+                       (long long)recipe->pictures, (long long)recipe->item);
+    if (recipe->pictures * recipe->views > PH_MAX_BATCH)
+        return ph_fail(context, PH_ERROR_ARGUMENT, "%lld pictures with %lld views each are more than %d at once",
+                       (long long)recipe->pictures, (long long)recipe->views, PH_MAX_BATCH);
+    if (recipe->pictures > 1 && ph_optimisers[recipe->optimiser]->minimise)
+        return ph_fail(context, PH_ERROR_UNSUPPORTED, "the optimiser %s is for one picture at a time, not for several",
+                       ph_optimisers[recipe->optimiser]->name);
+    return PH_OK;
+}
+
 /* What needs the sizes of the picture, which the first objective's view has. */
 static ph_status render_prepare(struct ph_render *render, struct ph_start *start) {
     const ph_recipe *recipe = render->recipe;
     PH_TRY(ph_render_choose_view(render, 0));
     PH_TRY(ph_canvas_check(render));
+    PH_TRY(pictures_check(render));
     if (recipe->attempts > 1 && recipe->snapshots.values[0] > 0)
         return ph_fail(render->model->context, PH_ERROR_ARGUMENT,
                        "snapshots and attempts do not go together: which attempt is given is known at the end");
@@ -458,29 +591,51 @@ static ph_status render_prepare(struct ph_render *render, struct ph_start *start
     return PH_OK;
 }
 
+/* Of all pictures that were made those that are given; the others were their company. */
+static void pictures_choose(const struct ph_render *render, int total, ph_picture **made, ph_picture **pictures) {
+    for (int i = 0; i < total; i++) {
+        int given = given_index(render, i);
+        if (given == PH_ABSENT) ph_picture_destroy(&made[i]);
+        else pictures[given] = made[i];
+    }
+}
+
+static ph_status objectives_render(struct ph_render *render, int total, const ph_render_callbacks *callbacks,
+                                   ph_picture **pictures) {
+    struct ph_start start = {0};
+    ph_picture **made = ph_alloc_array((size_t)total, sizeof *made);
+    struct call call = {render, total, callbacks, made, PH_OK};
+    ph_status status = made ? render_prepare(render, &start) : ph_fail_memory(render->model->context);
+    if (!status) status = objectives_check(render, total);
+    /* One start of threads for the whole call. */
+    if (!status) {
+        ph_parallel_region(render->model->context, call_run, &call);
+        status = call.status;
+    }
+    if (made) pictures_choose(render, total, made, pictures);
+    ph_start_finish(&start);
+    ph_free(made);
+    return status;
+}
+
 ph_status ph_render(ph_model *model, const ph_recipe *recipe, const char *const *objectives, int count,
                     const ph_render_callbacks *callbacks, ph_picture **pictures) {
     if (!model) return PH_ERROR_ARGUMENT;
     if (!recipe || !objectives || !pictures || count < 1)
         return ph_fail(model->context, PH_ERROR_ARGUMENT,
                        "a render needs a recipe, objectives and room for their pictures");
-    memset(pictures, 0, (size_t)count * sizeof *pictures);
-    struct ph_objective *parsed = ph_alloc_array((size_t)count, sizeof *parsed);
+    int each = (int)recipe->pictures;
+    memset(pictures, 0, (size_t)count * (recipe->item ? 1 : (size_t)each) * sizeof *pictures);
+    if (count > INT32_MAX / each)
+        return ph_fail(model->context, PH_ERROR_ARGUMENT, "%d objectives with %d pictures each are too many", count, each);
+    struct ph_objective *parsed = ph_alloc_array((size_t)count * (size_t)each, sizeof *parsed);
     if (!parsed) return ph_fail_memory(model->context);
-    struct ph_render render = {.model = model, .recipe = recipe, .objectives = parsed};
-    struct ph_start start = {0};
-    ph_status status = objectives_parse(model->context, objectives, count, parsed);
-    if (!status) status = render_prepare(&render, &start);
-    if (!status) status = objectives_check(&render, count);
-    struct call call = {&render, count, callbacks, pictures, PH_OK};
-    /* One start of threads for the whole call. */
-    if (!status) {
-        ph_parallel_region(model->context, call_run, &call);
-        status = call.status;
-    }
-    ph_start_finish(&start);
-    for (int i = 0; i < count; i++) ph_objective_finish(&parsed[i]);
-    ph_free(parsed);
+    struct ph_references references = {0};
+    struct ph_render render = {.model = model, .recipe = recipe, .objectives = parsed, .references = &references};
+    ph_status status = objectives_parse(model->context, objectives, count, each, parsed);
+    if (!status) status = objectives_render(&render, count * each, callbacks, pictures);
+    ph_references_finish(&references);
+    objectives_finish(count, each, parsed);
     return status;
 }
 
@@ -490,15 +645,18 @@ ph_status ph_plan_text(ph_model *model, const ph_recipe *recipe, const char *obj
     if (!model) return PH_ERROR_ARGUMENT;
     if (!recipe || !text)
         return ph_fail(model->context, PH_ERROR_ARGUMENT, "a plan needs a recipe and room for its text");
-    struct ph_objective parsed = {0};
-    struct ph_render render = {.model = model, .recipe = recipe, .objectives = &parsed};
-    struct batch batch = {.render = &render, .context = model->context, .count = 1};
+    int each = (int)recipe->pictures;
+    struct ph_objective *parsed = ph_alloc_array((size_t)each, sizeof *parsed);
+    if (!parsed) return ph_fail_memory(model->context);
+    struct ph_references references = {0};
+    struct ph_render render = {.model = model, .recipe = recipe, .objectives = parsed, .references = &references};
+    struct batch batch = {.render = &render, .context = model->context, .count = each};
     struct ph_text out = {0};
     struct ph_start start = {0};
-    ph_status status = objectives_parse(model->context, &objective, 1, &parsed);
+    ph_status status = objectives_parse(model->context, &objective, 1, each, parsed);
     if (!status) status = render_prepare(&render, &start);
     if (!status) status = batch_start(&batch);
-    if (!status) status = ph_scene_optimise(&render, 0, 1, false, NULL, &batch.scene);
+    if (!status) status = ph_scene_optimise(&render, 0, each, false, NULL, &batch.scene);
     if (!status) status = program_create(&batch);
     if (!status) {
         draw_views(&batch);
@@ -506,7 +664,8 @@ ph_status ph_plan_text(ph_model *model, const ph_recipe *recipe, const char *obj
     }
     batch_finish(&batch);
     ph_start_finish(&start);
-    ph_objective_finish(&parsed);
+    ph_references_finish(&references);
+    objectives_finish(1, each, parsed);
     if (status) ph_text_finish(&out);
     *text = out.data;
     return status;

@@ -56,6 +56,7 @@ static ph_status view_build(const struct ph_render *render, const struct ph_scen
 static ph_status behind_picture(const struct ph_render *render, int first, int count, int64_t views,
                                 struct ph_scene *scene) {
     struct ph_objective objectives[PH_MAX_BATCH];
+    int regularisers = ph_objective_regularisers(&render->objectives[first]);
     int input, seen = scene->picture, ground = PH_ABSENT, picture, value;
     if (scene->ground != PH_ABSENT) PH_TRY(ph_ground_build(render, scene->graph, scene->ground, &ground));
     if (render->recipe->alpha) PH_TRY(ph_canvas_lay(scene->graph, seen, ground, &seen));
@@ -67,10 +68,17 @@ static ph_status behind_picture(const struct ph_render *render, int first, int c
     PH_TRY(ph_model_build(render->model, scene->graph, input));
     scene->network_end = scene->graph->node_count;
     ph_pooling_swap(scene->graph, render->recipe, scene->network);
-    for (int64_t i = 0; i < count * views; i++) objectives[i] = render->objectives[first + i / views];
+    for (int64_t i = 0; i < count * views; i++) {
+        objectives[i] = render->objectives[first + i / views];
+        if (render->balances) objectives[i].balances = render->balances + i / views * regularisers;
+    }
     struct ph_objective_scope scope = {.model = render->model, .graph = scene->graph, .picture = picture,
-        .objectives = objectives, .count = (int)(count * views)};
-    PH_TRY(ph_objective_build(&scope, &value));
+        .objectives = objectives, .count = (int)(count * views), .references = render->references,
+        .views = (int)views, .pictures = (int)render->recipe->pictures,
+        .start = render->start ? render->start->picture : NULL, .recipe = render->recipe, .view = &render->view};
+    scene->parts = ph_pool_alloc(&scene->graph->pool, ((size_t)regularisers + 1) * sizeof *scene->parts);
+    if (!scene->parts) return ph_fail_memory(render->model->context);
+    PH_TRY(ph_objective_build_parts(&scope, scene->parts, &value));
     return views_mean(scene->graph, value, count, views, &scene->value);
 }
 
@@ -140,8 +148,9 @@ void ph_scene_draw(const struct ph_render *render, const struct ph_scene *scene,
     const ph_recipe *recipe = render->recipe;
     const struct ph_value *values = scene->graph->values;
     int views = (int)recipe->views, seen = (int)values[scene->matrices].shape.dims[0];
+    /* An objective about the picture alone, tv(), has no use for views: the program does not hold what draws them. */
     float *matrices = ph_program_input(program, scene->matrices);
-    for (int i = 0; i < seen; i++) ph_transform_draw(recipe, &render->view, step, i % views, matrices + 6 * i);
+    for (int i = 0; i < seen && matrices; i++) ph_transform_draw(recipe, &render->view, step, i % views, matrices + 6 * i);
     float *fills = scene->fills == PH_ABSENT ? NULL : ph_program_input(program, scene->fills);
     for (int i = 0; i < seen && fills; i++) fills[i] = ph_transform_draw_fill(recipe, step, i % views);
     if (scene->noise != PH_ABSENT) {
@@ -178,7 +187,7 @@ ph_status ph_render_choose_view(struct ph_render *render, int first) {
                render->view.input_width == model->default_input.dims[3];
     if (own || render->recipe->input_size.width) return PH_OK;
     struct ph_scene scene;
-    ph_status status = ph_scene_evaluate(render, first, 1, &scene);
+    ph_status status = ph_scene_evaluate(render, first, (int)render->recipe->pictures, &scene);
     if (!status) ph_scene_finish(&scene);
     if (!status || status == PH_ERROR_MEMORY) return status;
     /* Whatever else is wrong will be found again at the network's own size. */

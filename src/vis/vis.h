@@ -35,6 +35,8 @@ struct ph_recipe {
     int64_t preset;
     struct ph_size size, input_size;
     int64_t seed, batch;
+    int64_t pictures, item;      /* of each objective; which of them is given, from 1, 0: all */
+    int64_t auto_weight;         /* steps before regularisers are balanced; 0: they are not */
     double target;               /* NAN: none */
     struct ph_numbers snapshots; /* one number: how many */
     const char *init, *mask;     /* paths of pictures; NULL: none */
@@ -286,6 +288,8 @@ struct ph_render {
     const ph_recipe *recipe;
     const struct ph_objective *objectives;
     const struct ph_start *start; /* NULL: none */
+    struct ph_references *references; /* files that objectives name */
+    const double *balances; /* of each objective in work, a factor for each regulariser; NULL: 1 */
     struct ph_view view; /* of the objectives in work */
 };
 
@@ -299,6 +303,7 @@ struct ph_scene {
     int noise;       /* [N K,C,H',W'] fed */
     int ground;      /* fed: the spectrum of what shows through */
     int picture;     /* [N,C,H,W] */
+    int *parts;      /* their parts, as ph_objective_build_parts has them, for each view */
     int value;       /* [N] the objectives */
     int loss;        /* [N] what is minimised */
     int network, network_end; /* nodes of the network: [network, network_end) */
@@ -338,6 +343,8 @@ ph_status ph_developer_start(const struct ph_render *render, int first, int coun
  * meant, which a fact in the recipe says. */
 ph_status ph_developer_run(struct ph_developer *developer, const float *parameters, int64_t step, bool stopped,
                            ph_picture **pictures);
+/* The objectives' balances have changed. */
+void ph_developer_rebalance(struct ph_developer *developer);
 /* The objectives' values alone; values[count]. */
 ph_status ph_developer_values(struct ph_developer *developer, const float *parameters, float *values);
 void ph_developer_finish(struct ph_developer *developer);

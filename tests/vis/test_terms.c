@@ -431,9 +431,8 @@ static void parts_add_up_and_are_balanced(void **state) {
     }
     struct ph_objective_scope scope = {.model = model, .graph = b.graph, .picture = b.picture,
         .objectives = b.objectives, .count = ITEMS};
-    assert_int_equal(ph_objective_build_parts(&scope, parts), PH_OK);
+    assert_int_equal(ph_objective_build_parts(&scope, parts, &balanced), PH_OK);
     sum = parts[0];
-    assert_int_equal(ph_objective_build(&scope, &balanced), PH_OK);
     int taps[] = {sum, parts[1], parts[2], b.value, balanced};
     struct ph_program_request request = {.taps = taps, .tap_count = 5, .loss = PH_ABSENT};
     struct ph_double_program *program;
