@@ -69,8 +69,18 @@ ph_status ph_fail(ph_context *context, ph_status status, const char *format, ...
     char text[sizeof context->error];
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(text, sizeof text, format, arguments);
+    int length = vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
+    char *whole = length >= (int)sizeof text ? ph_alloc((size_t)length + 1) : NULL;
+    if (whole) {
+        /* Something very long is quoted: what is said about it stands behind it. */
+        enum { FRONT = 200, BACK = 800 };
+        va_start(arguments, format);
+        vsnprintf(whole, (size_t)length + 1, format, arguments);
+        va_end(arguments);
+        snprintf(text, sizeof text, "%.*s ... %s", FRONT, whole, whole + length - BACK);
+        ph_free(whole);
+    }
     memcpy(context->error, text, sizeof text);
     return status;
 }

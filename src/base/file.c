@@ -12,7 +12,8 @@
 
 ph_status ph_file_open(ph_context *context, const char *path, struct ph_file *file) {
     *file = (struct ph_file){0};
-    int descriptor = open(path, O_RDONLY | O_CLOEXEC);
+    /* Without O_NONBLOCK, opening a pipe waits for someone to write into it. */
+    int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (descriptor < 0) return ph_fail(context, PH_ERROR_FILE, "%s: %s", path, strerror(errno));
     struct stat facts;
     ph_status status = PH_OK;

@@ -47,6 +47,12 @@ static ph_status tensor_shape(const ph_model *model, const ph_tensor *input, str
         memcpy(shape->dims, input->dims, (size_t)input->rank * sizeof *shape->dims);
     if (!ph_shape_valid(shape) || input->rank < 1)
         return ph_fail(model->context, PH_ERROR_SHAPE, "the input tensor's shape is not valid");
+    const struct ph_shape *own = &model->default_input;
+    char here[128], there[128];
+    if (own->rank && input->rank != own->rank)
+        return ph_fail(model->context, PH_ERROR_SHAPE, "the input's shape is %s, the network takes %s",
+                       ph_shape_text(shape, here), ph_shape_text(own, there));
+    if (!ph_shape_size(shape)) return ph_fail(model->context, PH_ERROR_SHAPE, "the input tensor holds no values");
     return PH_OK;
 }
 
