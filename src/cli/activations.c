@@ -85,6 +85,7 @@ static int run(struct cli *cli) {
     int code = CLI_DONE;
     if (!cli->settings.force && cli_file_exists(path))
         code = cli_fail("%s: exists already; --force overwrites it", path);
+    if (!code) code = cli_output_check(path);
     if (!code) code = cli_model_open(cli, &model);
     if (!code) code = cli_folder_make(path);
     if (!code && ((is_array(cli->arguments[0]) ? array_run : picture_run)(cli, model, &value, &result) ||

@@ -1,5 +1,6 @@
 /* The commands and the program's entry. */
 #include "cli.h"
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,7 +33,7 @@ static const struct cli_command *command_find(const char *name) {
 }
 
 static int command_unknown(const char *name) {
-    const char *nearest = cli_nearest(name, command_name, NULL);
+    const char *nearest = *name ? cli_nearest(name, command_name, NULL) : NULL;
     return nearest ? cli_usage(NULL, "unknown command '%s', did you mean '%s'?", name, nearest)
                    : cli_usage(NULL, "unknown command '%s'", name);
 }
@@ -85,7 +86,15 @@ static int program_run(int count, char **words) {
     return CLI_DONE;
 }
 
+/* A file must not be opened under the number of a standard stream that is closed, and get what is printed there. */
+static void streams_hold(void) {
+    for (int stream = 0; stream <= 2; stream++)
+        /* The lowest free number, opened the wrong way round: what is read or printed there fails, as it should. */
+        if (fcntl(stream, F_GETFD) < 0) open("/dev/null", stream ? O_RDONLY : O_WRONLY);
+}
+
 int main(int count, char **words) {
+    streams_hold();
     /* A file-size limit then shows as a failed write, reported and cleaned up, and does not end the program. */
     signal(SIGXFSZ, SIG_IGN);
     int code = program_run(count, words);

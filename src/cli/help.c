@@ -106,7 +106,7 @@ void cli_help_program(void) {
     const struct cli_command *command;
     printf("phosphene COMMAND ...: pictures of what a convolutional network sees\n\n");
     for (int i = 0; (command = cli_command_at(i)); i++)
-        printf("  %-12s%-22s%s\n", command->name, command->arguments, command->help);
+        printf("  %-12s%-27s%s\n", command->name, command->arguments, command->help);
     printf("\n"
            "  phosphene COMMAND --help    the command's options and examples\n"
            "  phosphene --version\n"

@@ -239,7 +239,7 @@ int cli_options_parse(struct cli *cli, int count, char **words) {
     if (code || cli->settings.help) return code;
     const struct cli_command *command = cli->command;
     if (cli->argument_count < command->least)
-        return cli_usage(cli, "what to %s is missing: %s", command->name, command->arguments);
+        return cli_usage(cli, "%s needs %s", command->name, command->arguments);
     if (command->most >= 0 && cli->argument_count > command->most)
         return cli_usage(cli, "'%s' is one argument too many", cli->arguments[command->most]);
     return CLI_DONE;

@@ -51,6 +51,46 @@ says stderr full.png
 [ -z "$(ls | grep full)" ] || fail "a full disk left $(ls | grep full)"
 run 1 render conv2:5 $few -o nonsense.png/x.png
 says stderr nonsense.png
+
+# What cannot be written is found before anything is computed, with --force too: a million steps would not end.
+mkdir folder.png
+run 1 render conv2:5 --steps 1000000 -o folder.png --force
+says stderr "folder.png: is a folder"
+ln -s nothing.png link.png
+run 1 render conv2:5 --steps 1000000 -o link.png
+says stderr "link.png: exists already"
+run 1 render conv2:5 --steps 1000000 -o nonsense.png/deeper/x.png
+says stderr nonsense.png
+if [ "$(id -u)" -ne 0 ]; then
+    mkdir locked && chmod 555 locked
+    run 1 render conv2:5 --steps 1000000 -o locked/x.png
+    says stderr "nothing can be written in locked"
+fi
+run 1 activations picture.png --layer conv2 -o folder.png --force
+says stderr "folder.png: is a folder"
+
+# A pipe is no file to map: nobody writes into it, and nobody waits.
+mkfifo pipe.onnx
+run 1 inspect -m pipe.onnx
+says stderr "pipe.onnx: not a regular file"
+
+# Something very long is quoted in part; what is wrong with it is said.
+run 1 render "$(head -c 100000 /dev/zero | tr '\0' '(')" $few
+says stderr "nested"
+[ "$(wc -c <stderr)" -lt 2000 ] || fail "a message of $(wc -c <stderr) bytes"
+
+run 2 render conv2:5 --steps 1e9
+says stderr "from 0 to 10000000"
+run 2 activations
+says stderr "activations needs IMAGE"
+
+# Arrays that are no input of the network.
+printf '\223NUMPY\001\000\166\000%-117s\n%048d' "{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }" 0 >matrix.npy
+run 1 activations matrix.npy --layer conv2
+says stderr "shape is [3,4], the network takes [1,3,64,64]"
+printf '\223NUMPY\001\000\166\000%-117s\n' "{'descr': '<f4', 'fortran_order': False, 'shape': (0, 3, 64, 64), }" >none.npy
+run 1 activations none.npy --layer conv2
+says stderr "no values"
 run 1 render conv2:5 $few -o /proc/x.png
 is_no_file /proc/x.png
 finish

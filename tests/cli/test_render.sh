@@ -98,7 +98,23 @@ if command -v script >/dev/null; then
     says stdout "objective"
 fi
 
-# Interrupted: the best so far is written, and going on makes it anew.
+# Objectives about the picture alone: the program holds neither views nor network.
+run 0 render 'tv()' $few -o variation.png
+is_png variation.png
+
+# A minus is part of the name.
+run 0 render $few -o signs -- conv2:5 -conv2:5
+is_png signs/conv2-5.png
+is_png signs/minus-conv2-5.png
+
+# Standard streams that are closed: nothing is printed into the picture.
+"$phosphene" render conv2:5 $few -o closed.png <&- >&- 2>&-
+code=$?
+last="render with closed streams"
+[ $code -eq 1 ] || fail "closed streams: exit code $code, not 1"
+is_png closed.png
+
+# Interrupted: the picture as it is then is written, and going on makes it anew.
 "$phosphene" render conv2:8 conv2:9 --size 48 --steps 2000000 -o cut --force >stdout 2>stderr &
 process=$!
 last="render, interrupted"
@@ -109,7 +125,7 @@ kill -TERM $process
 wait $process
 code=$?
 [ $code -eq 1 ] || fail "interrupted: exit code $code, not 1"
-says stderr "is the best so far"
+says stderr "is the picture so far"
 is_png cut/conv2-8.png
 json cut/manifest.json false pictures 0 finished
 run 0 render conv2:8 conv2:9 --size 48 --steps 6 -o cut
