@@ -42,8 +42,10 @@ ph_status ph_picture_sheet(ph_context *context, const ph_picture *const *picture
         if (!captions || !captions[i]) continue;
         /* The end of a long caption says more than its beginning: "inception_4a/output:11". */
         size_t room = (size_t)PH_MAX(1, pictures[0]->width / CHARACTER), length = strlen(captions[i]);
-        ph_picture_draw_text(*sheet, left, top + pictures[0]->height + 2, 1,
-                             captions[i] + (length > room ? length - room : 0), black);
+        int baseline = top + pictures[0]->height + 2, dots = length > room && room > 2 ? 2 : 0;
+        if (dots) ph_picture_draw_text(*sheet, left, baseline, 1, "..", black);
+        ph_picture_draw_text(*sheet, left + dots * CHARACTER, baseline, 1,
+                             captions[i] + (length > room ? length - room + (size_t)dots : 0), black);
     }
     return PH_OK;
 }

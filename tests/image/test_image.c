@@ -450,6 +450,9 @@ static void test_sheet(void **state) {
         for (int y = GAP + 20; y < GAP + 20 + CAPTION; y++)
             for (int x = 0; x < sheet->width; x++) dark += pixel(sheet, 0, y, x) == 0;
         assert_true(dark > 30);
+        /* A caption that is cut says so: it begins with two dots, which are low. */
+        for (int y = GAP + 20; y < GAP + 20 + 5; y++)
+            for (int x = GAP + 30 + GAP; x < GAP + 30 + GAP + 12; x++) assert_true(pixel(sheet, 0, y, x) == 0.5f);
         ph_picture_destroy(&sheet);
         assert_int_equal(ph_picture_sheet(context, pictures, NULL, COUNT, 0, 0, &sheet), PH_OK);
         assert_true(sheet->width == 3 * 30 && sheet->height == 2 * 20);
