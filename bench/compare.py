@@ -1,58 +1,128 @@
 #!/usr/bin/env python3
-"""phosphene beside the peer: ratios of medians, the two taken in turn on the same machine.
+"""phosphene beside the peer: ratios of medians, the two taken in turn on the same machine, and what needs no peer.
 
-  compare.py [--build build] [--python python3] [--models ../shared/weights] [--rounds 3] [--steps 148] [--json FILE]
+  compare.py [--build build] [--python python3] [--models ../shared/weights] [--networks FOLDER] [--rounds 3] [--steps 148]
+             [--only TEXT] [--json FILE]
 
---python names an interpreter that has torch, onnx and numpy. Rows whose network is missing are left out, and said so.
+Build first: ninja -C build src/cli/phosphene bench. --python names an interpreter that has torch, onnx and numpy; the peer
+runs with its default layout and with channels last, and the faster counts. --networks: what make_networks.py wrote. Rows
+whose network is missing are left out, and said so.
 """
-import argparse, json, os, statistics, subprocess, sys
+import argparse, json, os, re, statistics, subprocess, sys, tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+GOOGLENET, SQUEEZENET = 'bvlc_googlenet.onnx', 'squeezenet_v1.1.onnx'
+AVX2 = {'ONEDNN_MAX_CPU_ISA': 'AVX2', 'ATEN_CPU_CAPABILITY': 'avx2'}
+# A network alone: the peer does forward and input gradient of a still picture; phosphene a whole step without transforms.
+ALONE, PEER_ALONE = ['transforms=none', 'parameterisation=pixel', 'redirect-steps=0'], ['--network-only']
 
 # Name, network, objective, options of bench-step, options of the peer, environment of the peer.
 ROWS = [
-    ('step, GoogLeNet 4a:11, 224', 'bvlc_googlenet.onnx', 'inception_4a/output:11', [], [], {}),
-    ('the same, AVX2 only on both sides', 'bvlc_googlenet.onnx', 'inception_4a/output:11', ['instruction-set=avx2'], [],
-     {'ONEDNN_MAX_CPU_ISA': 'AVX2', 'ATEN_CPU_CAPABILITY': 'avx2'}),
-    ('batch 8, per unit', 'bvlc_googlenet.onnx', 'inception_4a/output:11', ['batch=8'], ['--batch', '8'], {}),
-    ('step, GoogLeNet 4a:11, 448', 'bvlc_googlenet.onnx', 'inception_4a/output:11', ['size=448'], ['--size', '448'], {}),
-    ('step, SqueezeNet fire5/concat:11, 224', 'squeezenet_v1.1.onnx', 'fire5/concat:11', ['size=224'], [], {}),
+    ('step, GoogLeNet 4a:11, 224', GOOGLENET, 'inception_4a/output:11', [], [], {}),
+    ('the same, AVX2 only on both sides', GOOGLENET, 'inception_4a/output:11', ['instruction-set=avx2'], [], AVX2),
+    ('batch 8, per unit', GOOGLENET, 'inception_4a/output:11', ['batch=8'], ['--batch', '8'], {}),
+    ('step, GoogLeNet 4a:11, 448', GOOGLENET, 'inception_4a/output:11', ['size=448'], ['--size', '448'], {}),
+    ('step, SqueezeNet fire5/concat:11, 224', SQUEEZENET, 'fire5/concat:11', ['size=224'], [], {}),
+    ('whole GoogLeNet', GOOGLENET, 'loss3/classifier:3', ALONE, PEER_ALONE, {}),
+    ('whole SqueezeNet', SQUEEZENET, 'pool10:3', ALONE, PEER_ALONE, {}),
+    ('whole VGG-16', 'vgg16.onnx', 'logits:3', ALONE, PEER_ALONE + ['--input', 'torch'], {}),
+    ('whole ResNet-50', 'resnet50.onnx', 'logits:3', ALONE, PEER_ALONE + ['--input', 'torch'], {}),
+    ('whole MobileNetV2', 'mobilenet_v2.onnx', 'logits:3', ALONE, PEER_ALONE + ['--input', 'torch'], {}),
+    ('whole DenseNet-121', 'densenet121.onnx', 'logits:3', ALONE, PEER_ALONE + ['--input', 'torch'], {}),
 ]
 
 
-def run(command, environment):
+def run(command, environment={}):
     result = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment})
     if result.returncode:
         sys.exit(f'{" ".join(command)}: {result.stderr.strip()}')
-    return json.loads(result.stdout.strip().splitlines()[-1])
+    return result.stdout
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument('--build', default='build')
-    parser.add_argument('--python', default='python3')
-    parser.add_argument('--models', default=os.path.join(os.environ.get('PHOSPHENE_EXTRAS', '../shared'), 'weights'))
-    parser.add_argument('--rounds', type=int, default=3)
-    parser.add_argument('--steps', type=int, default=148)
-    parser.add_argument('--json')
-    options = parser.parse_args()
+def last_json(text):
+    return json.loads(text.strip().splitlines()[-1])
+
+
+def compare(options, find):
     results = []
     print(f'{"":40} {"phosphene":>10} {"peer":>10}   times faster   objective, ours / peer\'s')
     for name, network, objective, ours, theirs, environment in ROWS:
-        path = os.path.join(options.models, network)
-        if not os.path.exists(path):
-            print(f'{name:40} left out: there is no {path}')
+        path = find(network)
+        if options.only not in name:
             continue
-        pairs = []
+        if not path:
+            print(f'{name:40} left out: there is no {network}')
+            continue
+        step = [os.path.join(options.build, 'bench/bench-step'), path, objective, str(options.steps)] + ours
+        peer = [options.python, os.path.join(HERE, 'peer.py'), path, objective, '--steps', str(options.steps)] + theirs
+        layouts, rounds = ([], ['--channels-last']), []
         for _ in range(options.rounds):
-            a = run([os.path.join(options.build, 'bench/bench-step'), path, objective, str(options.steps)] + ours, {})
-            b = run([options.python, os.path.join(HERE, 'peer.py'), path, objective, '--steps', str(options.steps)] + theirs,
-                    environment)
-            pairs.append((a['milliseconds'] / a['batch'], b['milliseconds'] / b['batch'], a['objective'] / b['objective']))
-        ours_ms, theirs_ms, reached = (statistics.median(column) for column in zip(*pairs))
-        ratio = statistics.median(b / a for a, b, _ in pairs)
-        results.append({'row': name, 'milliseconds': ours_ms, 'peer': theirs_ms, 'ratio': ratio, 'objective': reached})
-        print(f'{name:40} {ours_ms:8.2f}ms {theirs_ms:8.2f}ms {ratio:10.2f} {reached:16.2f}', flush=True)
+            mine = last_json(run(step))
+            their = [last_json(run(peer + layout, environment)) for layout in layouts]
+            best = min(range(len(their)), key=lambda i: their[i]['milliseconds'])
+            layouts = (layouts[best],)  # the first round chooses
+            rounds.append((mine['milliseconds'] / mine['batch'], their[best]['milliseconds'] / their[best]['batch'],
+                           mine['objective'] / their[best]['objective'], mine['first_step_seconds']))
+        ours_ms, theirs_ms, reached, first = (statistics.median(column) for column in zip(*rounds))
+        ratio = statistics.median(b / a for a, b, *_ in rounds)
+        results.append({'row': name, 'milliseconds': ours_ms, 'peer': theirs_ms, 'ratio': ratio, 'objective': reached,
+                        'peer_layout': ' '.join(layouts[0]) or 'default', 'first_step_seconds': first})
+        compared = '' if theirs[:1] == PEER_ALONE else f'{reached:16.2f}'
+        print(f'{name:40} {ours_ms:8.2f}ms {theirs_ms:8.2f}ms {ratio:10.2f} {compared}', flush=True)
+    return results
+
+
+def convolutions(options, path, objective, peak):
+    """Share of the peak of multiply-adds, weighted by arithmetic, for each kernel and direction."""
+    text = run([os.path.join(options.build, 'src/cli/phosphene'), 'inspect', '-q', '-m', path, '--plan', objective, '--time'])
+    sums = {}
+    for line in text.splitlines():
+        match = re.match(r'(forward|backward) +convolution +(\S+) .*\] +([0-9.]+) +\d+ +\d+ +([0-9.]+) +[0-9.]+$', line)
+        if match:
+            direction, kernel, gflop, milliseconds = match.groups()
+            total = sums.setdefault(f'{kernel}, {direction}', [0, 0])
+            total[0] += float(gflop)
+            total[1] += float(milliseconds)
+    return {key: {'milliseconds': ms, 'share_of_peak': 1e3 * gflop / ms / peak} for key, (gflop, ms) in sorted(sums.items())}
+
+
+def peak_memory(options, path):
+    """Largest resident set of a render, in MB."""
+    with tempfile.TemporaryDirectory() as folder:
+        process = subprocess.Popen([os.path.join(options.build, 'src/cli/phosphene'), 'render', '-q', '-m', path,
+                                    'inception_4a/output:11', '--steps', '4', '-o', os.path.join(folder, 'picture.png')])
+        return os.wait4(process.pid, 0)[2].ru_maxrss / 1024
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--build', default='build')
+    parser.add_argument('--python', default='python3')
+    parser.add_argument('--models', default=os.path.join(os.environ.get('PHOSPHENE_EXTRAS', '../shared'), 'weights'))
+    parser.add_argument('--networks', default='')
+    parser.add_argument('--rounds', type=int, default=3)
+    parser.add_argument('--steps', type=int, default=148)
+    parser.add_argument('--only', default='', help='rows whose name holds this')
+    parser.add_argument('--json')
+    options = parser.parse_args()
+
+    def find(network):
+        return next((path for folder in (options.models, options.networks)
+                     if folder and os.path.exists(path := os.path.join(folder, network))), None)
+
+    peaks = last_json(run([os.path.join(options.build, 'bench/bench-peak')]))
+    print('peak of multiply-adds, GFLOP/s of one core and of all:', {k: v for k, v in peaks.items() if k != 'threads'})
+    results = {'peaks': peaks, 'rows': compare(options, find), 'convolutions': {}}
+    best = peaks.get('avx512', peaks['avx2'])[1]
+    for _, network, objective, *_ in (row for row in ROWS if row[0].startswith('whole') and options.only in row[0]):
+        if find(network):
+            shares = results['convolutions'][network] = convolutions(options, find(network), objective, best)
+            print(network)
+            for key, value in shares.items():
+                print(f'    {key:34} {value["milliseconds"]:8.2f}ms {100 * value["share_of_peak"]:6.0f} % of peak')
+    if find(GOOGLENET) and not options.only:
+        results['peak_memory_mb'] = peak_memory(options, find(GOOGLENET))
+        print(f'peak memory of a GoogLeNet render: {results["peak_memory_mb"]:.0f} MB')
     if options.json:
         with open(options.json, 'w') as file:
             json.dump(results, file, indent=1)
