@@ -136,6 +136,12 @@ ph_status ph_scene_optimise(const struct ph_render *render, int first, int count
 
 struct noise_task { const ph_recipe *recipe; uint32_t step; float *noise; size_t size; };
 
+/* Where a value is fed; NULL where the scene has none of its kind or, as for an objective about the picture alone, the
+ * program does not hold it. */
+static float *fed(struct ph_program *program, int value) {
+    return value == PH_ABSENT ? NULL : ph_program_input(program, value);
+}
+
 /* Pictures of a batch share their draws, so that none depends on its place. */
 static void noise_draw(void *argument, int64_t index) {
     const struct noise_task *task = argument;
@@ -148,19 +154,16 @@ void ph_scene_draw(const struct ph_render *render, const struct ph_scene *scene,
     const ph_recipe *recipe = render->recipe;
     const struct ph_value *values = scene->graph->values;
     int views = (int)recipe->views, seen = (int)values[scene->matrices].shape.dims[0];
-    /* An objective about the picture alone, tv(), has no use for views: the program does not hold what draws them. */
-    float *matrices = ph_program_input(program, scene->matrices);
+    float *matrices = fed(program, scene->matrices), *fills = fed(program, scene->fills);
+    float *noise = fed(program, scene->noise), *ground = fed(program, scene->ground);
     for (int i = 0; i < seen && matrices; i++) ph_transform_draw(recipe, &render->view, step, i % views, matrices + 6 * i);
-    float *fills = scene->fills == PH_ABSENT ? NULL : ph_program_input(program, scene->fills);
     for (int i = 0; i < seen && fills; i++) fills[i] = ph_transform_draw_fill(recipe, step, i % views);
-    if (scene->noise != PH_ABSENT) {
+    if (noise) {
         size_t size = (size_t)ph_shape_size(&values[scene->noise].shape) / (size_t)seen;
-        struct noise_task task = {recipe, step, ph_program_input(program, scene->noise), size};
+        struct noise_task task = {recipe, step, noise, size};
         ph_parallel_for(render->model->context, seen, noise_draw, &task);
     }
-    if (scene->ground != PH_ABSENT)
-        ph_ground_draw(recipe, step, ph_program_input(program, scene->ground),
-                       (size_t)ph_shape_size(&values[scene->ground].shape));
+    if (ground) ph_ground_draw(recipe, step, ground, (size_t)ph_shape_size(&values[scene->ground].shape));
 }
 
 /* ---- Evaluation -------------------------------------------------------------------------------------------------- */
