@@ -81,6 +81,9 @@ ph_status ph_fail(ph_context *context, ph_status status, const char *format, ...
         snprintf(text, sizeof text, "%.*s ... %s", FRONT, whole, whole + length - BACK);
         ph_free(whole);
     }
+    /* Quoted names may come from a file: they must not steer the terminal. */
+    for (char *c = text; *c; c++)
+        if (((unsigned char)*c < ' ' && *c != '\n' && *c != '\t') || *c == 127) *c = '?';
     memcpy(context->error, text, sizeof text);
     return status;
 }

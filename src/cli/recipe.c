@@ -8,6 +8,7 @@ enum { LONGEST_VALUE = 4096 };
 
 /* Path of the model of this base name beside the picture or in the current folder; NULL when in neither. New string. */
 static char *model_search(const char *picture_path, const char *name) {
+    if (strchr(name, '/')) return NULL; /* never written so: a picture from elsewhere must not choose a file */
     char *folder = cli_folder_of(picture_path), *path = cli_format("%s/%s", folder, name);
     free(folder);
     if (cli_file_exists(path)) return path;

@@ -79,6 +79,9 @@ run 1 render "$(head -c 100000 /dev/zero | tr '\0' '(')" $few
 says stderr "nested"
 [ "$(wc -c <stderr)" -lt 2000 ] || fail "a message of $(wc -c <stderr) bytes"
 
+# Names that are quoted do not steer the terminal.
+run 1 render "$(printf 'conv2:5\033[2J')" $few
+grep -q "$(printf '\033')" stderr && fail "a message holds an escape character"
 run 2 render conv2:5 --steps 1e9
 says stderr "from 0 to 10000000"
 run 2 activations
