@@ -384,15 +384,15 @@ typedef struct ph_explain_options {
     const char *fit;        /* as for ph_activations; default NULL: "crop" */
     const char *against;    /* explain objective - against; default NULL */
     const char *layer;      /* default NULL: the last one with positions that the objective depends on */
-    const char *average;    /* over noisy copies of the input: "none" (default), "smooth" (mean), "square" (mean square),
-                             * "variance" */
+    const char *average;    /* over noisy copies of the input: "none" (default), "smooth" (mean), "square" (mean
+                             * square), "variance" */
     int samples;            /* noisy copies; default 25 */
     double noise;           /* their deviation as a share of the input's range; default 0.15 */
     const char *baseline;   /* "black", "mean", "blur", "noise"; default NULL: the method's own */
     const ph_picture *baseline_picture; /* instead of `baseline`, when not NULL; brought to the network as `fit` says */
     int steps;              /* of a path; default 0: the method's own */
-    double tolerance;       /* of the completeness gap, as a share of the difference in value: steps are doubled until it is
-                             * met; default 0: left as it is */
+    double tolerance;       /* of the completeness gap, as a share of the difference in value: steps are doubled until
+                             * it is met; default 0: left as it is */
     int patch, stride;      /* occlusion, in pixels; default 0: a fifteenth of the input and half of that */
     int masks, grid;        /* rise: default 4000, 7 */
     double keep;            /* rise: probability of a cell to be seen; default 0.5 */
@@ -418,12 +418,13 @@ typedef struct ph_explanation {
     float baseline_value;   /* on the baseline; NAN where the method has none */
     double sum;             /* of the attribution */
     double absorbed;        /* lrp: share of the value taken by biases and epsilon; else 0 */
-    double gap;             /* |sum + absorbed - (value - baseline value, where there is one)|; NAN where the method promises no sum */
+    double gap;             /* |sum + absorbed - (value - baseline value, where there is one)|; NAN where the method
+                             * promises no sum */
     int steps;              /* steps, masks or patches used; 0 where there are none */
     double seconds;
     bool is_signed;         /* negative values count against the objective */
-    ph_tensor *attribution; /* as the method gives it: [1,C,H,W] of the network's input, [1,1,h,w] of a layer's positions, or
-                             * [1,K,h,w] of its units */
+    ph_tensor *attribution; /* as the method gives it: [1,C,H,W] of the network's input, [1,1,h,w] of a layer's
+                             * positions, or [1,K,h,w] of its units */
     ph_tensor *map;         /* [H,W] of the picture; NULL for units of a layer without positions */
     ph_picture *picture;    /* what the network saw, [C,H,W] */
     ph_unit_share *units;   /* layer attribution: the layer's units by magnitude, largest first; else NULL */
@@ -449,7 +450,7 @@ PH_API ph_status ph_explanation_draw(const ph_explanation *explanation, const ph
 
 typedef struct ph_box { double left, top, right, bottom; } ph_box; /* pixels of the picture as given, edges included */
 
-/* How well a map tells what the network goes by. NAN where a measure does not apply. docs/explain.md has the definitions. */
+/* How well a map tells what the network goes by. NAN where a measure does not apply. docs/explain.md defines them. */
 typedef struct ph_evidence {
     double deletion, insertion;  /* area under the share of the class (else the objective) as pixels go, or come */
     double deletion_curve[33], insertion_curve[33]; /* its points, from none to all of the pixels */
@@ -458,7 +459,7 @@ typedef struct ph_evidence {
     double average_drop, average_gain; /* of the value when only what the map marks is seen, 0 to 1 */
     bool increase;               /* whether it rose */
     double infidelity;           /* 0: the map predicts what noise does; 1: not at all */
-    double sensitivity;          /* largest change of the map under slight noise, 0: none; NAN for methods of many runs */
+    double sensitivity;          /* largest change of the map under slight noise, 0: none; NAN: methods of many runs */
     double sparseness;           /* Gini index, 0 to 1 */
     double in_box;               /* share of the positive attribution inside the box */
     bool has_box, hit;           /* pointing game: the map's maximum lies in the box, or within 15 pixels of it */
@@ -475,8 +476,9 @@ typedef struct ph_randomisation_layer {
     double similarity;        /* SSIM of the two, both scaled to [0,1] */
 } ph_randomisation_layer;
 
-/* The sanity check of Adebayo et al.: does the map change when the network forgets what it learnt, from the output down?
- * `layer_count` stages, evenly from the last layer alone to all. Free `layers` (one block) with ph_randomisation_destroy. */
+/* The sanity check of Adebayo et al.: does the map change when the network forgets what it learnt, from the output
+ * down? `layer_count` stages, evenly from the last layer alone to all. Free `layers` (one block) with
+ * ph_randomisation_destroy. */
 PH_API ph_status ph_explanation_randomise(ph_model *model, const ph_explain_options *options,
                                           const ph_explanation *explanation, int layer_count,
                                           ph_randomisation_layer **layers, int *count);

@@ -70,7 +70,8 @@ static bool box_in_lines(const char *text, const char *picture, ph_box *box) {
         size_t length = strcspn(line, ",\n");
         bool named = (strlen(name) == length && !strncmp(line, name, length)) ||
                      (strlen(stem) == length && !strncmp(line, stem, length));
-        found = named && sscanf(line + length, ",%lf,%lf,%lf,%lf", &box->left, &box->top, &box->right, &box->bottom) == 4;
+        found =
+            named && sscanf(line + length, ",%lf,%lf,%lf,%lf", &box->left, &box->top, &box->right, &box->bottom) == 4;
     }
     free(name);
     free(stem);
@@ -106,8 +107,21 @@ static bool box_find(const struct cli *cli, const char *picture, ph_box *box) {
 /* ---- Measuring --------------------------------------------------------------------------------------------------- */
 
 /* The columns; each is averaged over the pictures where it is a number. */
-enum { SECONDS, DELETION, INSERTION, MU_FIDELITY, DROP, INCREASE, GAIN, INFIDELITY, SENSITIVITY, SPARSENESS, IN_BOX, HIT,
-       MEASURES };
+enum {
+    SECONDS,
+    DELETION,
+    INSERTION,
+    MU_FIDELITY,
+    DROP,
+    INCREASE,
+    GAIN,
+    INFIDELITY,
+    SENSITIVITY,
+    SPARSENESS,
+    IN_BOX,
+    HIT,
+    MEASURES
+};
 static const struct { const char *key, *title; bool of_box; } measures[MEASURES] = {
     {"seconds", "seconds"}, {"deletion", "deletion"}, {"insertion", "insertion"}, {"mu_fidelity", "mu-fid."},
     {"average_drop", "drop"}, {"average_increase", "increase"}, {"average_gain", "gain"}, {"infidelity", "infid."},
@@ -195,7 +209,9 @@ static int picture_measure(struct cli *cli, ph_model *model, ph_explain_options 
 
 /* ---- Reports ----------------------------------------------------------------------------------------------------- */
 
-static bool measure_shown(const struct cli *cli, int measure) { return cli->settings.boxes || !measures[measure].of_box; }
+static bool measure_shown(const struct cli *cli, int measure) {
+    return cli->settings.boxes || !measures[measure].of_box;
+}
 
 static void table_print(const struct cli *cli, const struct row *rows, int count) {
     printf("%-28s", "");
@@ -249,7 +265,7 @@ static cJSON *rows_json(const struct cli *cli, const struct row *rows, int count
     return list;
 }
 
-/* ---- The plot: deletion and insertion curves side by side, as SVG ------------------------------------------------- */
+/* ---- The plot: deletion and insertion curves side by side, as SVG ------------------------------------------------ */
 
 enum { PLOT_SIDE = 300, PLOT_GAP = 50, PLOT_LINE = 14 };
 
@@ -257,7 +273,8 @@ static void curves_draw(struct cli_text *svg, const struct row *rows, int count,
     cli_text_append(svg, "<rect x=\"%d\" y=\"30\" width=\"%d\" height=\"%d\" fill=\"none\" stroke=\"#888\"/>\n", left,
                     PLOT_SIDE, PLOT_SIDE);
     cli_text_append(svg, "<text x=\"%d\" y=\"22\">%s</text>\n", left,
-                    insertion ? "insertion: pixels come, most important first" : "deletion: pixels go, most important first");
+                    insertion ? "insertion: pixels come, most important first"
+                              : "deletion: pixels go, most important first");
     cli_text_append(svg, "<text x=\"%d\" y=\"40\" text-anchor=\"end\">%.2f</text>\n", left - 4, top);
     cli_text_append(svg, "<text x=\"%d\" y=\"%d\" text-anchor=\"end\">0</text>\n", left - 4, 30 + PLOT_SIDE);
     for (int r = 0; r < count; r++) {
@@ -280,8 +297,10 @@ static int plot_write(const struct cli *cli, const char *path, const struct row 
     for (int r = 0; r < count; r++)
         for (int i = 0; i < rows[r].points; i++)
             top = fmax(top, fmax(rows[r].deletion[i], rows[r].insertion[i]) / rows[r].pictures);
-    cli_text_append(&svg, "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" font-family=\"sans-serif\" "
-                    "font-size=\"11\">\n<rect width=\"100%%\" height=\"100%%\" fill=\"white\"/>\n", width, height);
+    cli_text_append(&svg,
+                    "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" font-family=\"sans-serif\" "
+                    "font-size=\"11\">\n<rect width=\"100%%\" height=\"100%%\" fill=\"white\"/>\n",
+                    width, height);
     curves_draw(&svg, rows, count, PLOT_GAP, false, top);
     curves_draw(&svg, rows, count, 2 * PLOT_GAP + PLOT_SIDE, true, top);
     for (int r = 0; r < count; r++)

@@ -30,7 +30,6 @@ static bool is_word(const char *text, const char *const *words) {
 int cli_explain_options(struct cli *cli, ph_explain_options *options, ph_picture **baseline) {
     static const char *const baselines[] = {"black", "mean", "blur", "noise", NULL};
     const struct cli_settings *s = &cli->settings;
-    double alpha = options->alpha;
     int code = CLI_DONE;
     options->fit = s->fit;
     options->against = s->against;
@@ -48,8 +47,7 @@ int cli_explain_options(struct cli *cli, ph_explain_options *options, ph_picture
     if (!code) code = number_read(cli, "keep", s->keep, &options->keep);
     if (!code) code = number_read(cli, "epsilon", s->epsilon, &options->epsilon);
     if (!code) code = number_read(cli, "gamma", s->gamma, &options->gamma);
-    if (!code) code = number_read(cli, "alpha", s->alpha, &alpha);
-    options->alpha = alpha;
+    if (!code) code = number_read(cli, "alpha", s->alpha, &options->alpha);
     if (code || !s->baseline) return code;
     if (is_word(s->baseline, baselines)) {
         options->baseline = s->baseline;
@@ -139,7 +137,6 @@ struct explaining {
     ph_explain_options options;
     ph_drawing_options drawing;
     cJSON *list; /* NULL: text */
-    int jobs;    /* pictures times objectives times methods */
 };
 
 static char *stem_of(const char *path) {
@@ -155,8 +152,8 @@ static char *path_choose(const struct explaining *e, const char *picture, const 
     if (length > 4 && !strcmp(output + length - 4, ".png"))
         return cli_format("%.*s%s", (int)length - 4, output, suffix);
     char *stem = stem_of(picture), *what = objective ? cli_name_safe(objective) : NULL;
-    char *path = cli_format("%s%s%s%s%s-%s%s", output ? output : "", output && output[length - 1] != '/' ? "/" : "", stem,
-                            what ? "-" : "", what ? what : "", method, suffix);
+    char *path = cli_format("%s%s%s%s%s-%s%s", output ? output : "", output && output[length - 1] != '/' ? "/" : "",
+                            stem, what ? "-" : "", what ? what : "", method, suffix);
     free(stem);
     free(what);
     return path;
@@ -233,7 +230,8 @@ static int units_draw(const struct explaining *e, const ph_explanation *explanat
     char **captions = cli_allocate((size_t)count + 1, sizeof *captions);
     char size[64];
     ph_status status = ph_recipe_create(cli->context, &recipe);
-    snprintf(size, sizeof size, "%dx%d", ph_picture_width(explanation->picture), ph_picture_height(explanation->picture));
+    snprintf(size, sizeof size, "%dx%d", ph_picture_width(explanation->picture),
+             ph_picture_height(explanation->picture));
     if (!status) status = ph_recipe_set(recipe, "size", size);
     for (int i = 0; i < count; i++) {
         objectives[i] = cli_format("'%s':%d", explanation->layer, explanation->units[i].unit);
@@ -316,45 +314,48 @@ static int picture_explain(struct explaining *e, const char *name, const ph_pict
 
 /* ---- The top classes of a picture in one sheet ------------------------------------------------------------------- */
 
+/* Class `score` explained and drawn, the first with the plain picture before it. */
+static int class_explain(struct explaining *e, const char *name, const ph_picture *picture, const char *path,
+                         const ph_class_score *score, ph_picture **plain, ph_picture **drawn, char **caption) {
+    struct cli_explain_watch watch;
+    ph_explanation *explanation = NULL;
+    ph_drawing_options drawing = e->drawing;
+    char *objective = cli_format("class:%d", score->index);
+    const char *class_name = ph_model_class_name(e->model, score->index), *label = class_name ? class_name : objective;
+    if (!strcmp(drawing.style, "sheet")) drawing.style = "overlay";
+    *caption = cli_format("%.2f %.*s", (double)score->probability, (int)strcspn(label, ","), label);
+    cli_explain_watch_start(&watch, e->cli, e->options.method);
+    e->options.user = &watch;
+    ph_status status = ph_explain(e->model, picture, objective, &e->options, &explanation);
+    cli_explain_watch_finish(&watch);
+    if (!status) status = ph_explanation_draw(explanation, &drawing, drawn);
+    drawing.style = "picture";
+    if (!status && plain) status = ph_explanation_draw(explanation, &drawing, plain);
+    if (!status && e->list) cJSON_AddItemToArray(e->list, explanation_json(e, name, path, explanation));
+    else if (!status) explanation_print(e, path, explanation);
+    ph_explanation_destroy(&explanation);
+    free(objective);
+    return status ? cli_fail_library(e->cli) : CLI_DONE;
+}
+
 static int classes_explain(struct explaining *e, const char *name, const ph_picture *picture, const char *method) {
     enum { GAP = 8, MOST = 100 };
     struct cli *cli = e->cli;
-    int most = cli->settings.classes < MOST ? cli->settings.classes : MOST, found = 0, code = CLI_DONE;
     ph_class_score scores[MOST];
     ph_picture *pictures[MOST + 1] = {NULL}, *sheet = NULL;
-    char *captions[MOST + 1] = {NULL}, *path = path_choose(e, name, "classes", method, ".png");
-    ph_drawing_options drawing = e->drawing;
-    drawing.style = strcmp(drawing.style, "sheet") ? drawing.style : "overlay";
-    ph_status status = PH_OK;
-    code = existing_check(e, path);
+    char *captions[MOST + 1] = {stem_of(name)}, *path = path_choose(e, name, "classes", method, ".png");
+    int found = 0, code = existing_check(e, path);
     e->options.method = method;
-    if (!code) status = ph_classify(e->model, picture, e->options.fit, scores, most, &found);
-    for (int i = 0; i < found && !code && !status; i++) {
-        struct cli_explain_watch watch;
-        ph_explanation *explanation = NULL;
-        char *objective = cli_format("class:%d", scores[i].index);
-        const char *class_name = ph_model_class_name(e->model, scores[i].index);
-        cli_explain_watch_start(&watch, cli, method);
-        e->options.user = &watch;
-        status = ph_explain(e->model, picture, objective, &e->options, &explanation);
-        cli_explain_watch_finish(&watch);
-        captions[i + 1] = cli_format("%.2f %.*s", (double)scores[i].probability,
-                                     class_name ? (int)strcspn(class_name, ",") : 8, class_name ? class_name : objective);
-        if (!status) status = ph_explanation_draw(explanation, &drawing, &pictures[i + 1]);
-        drawing.style = "picture";
-        if (!status && !i) status = ph_explanation_draw(explanation, &drawing, &pictures[0]);
-        drawing.style = strcmp(e->drawing.style, "sheet") ? e->drawing.style : "overlay";
-        if (!status && e->list) cJSON_AddItemToArray(e->list, explanation_json(e, name, path, explanation));
-        else if (!status) explanation_print(e, path, explanation);
-        ph_explanation_destroy(&explanation);
-        free(objective);
-    }
-    captions[0] = stem_of(name);
-    if (!code && !status)
-        status = ph_picture_sheet(cli->context, (const ph_picture *const *)pictures, (const char *const *)captions,
-                                  found + 1, 0, GAP, &sheet);
-    if (!code) code = status ? cli_fail_library(cli) : cli_folder_make(path);
-    if (!code && ph_picture_save(sheet, path, cli->settings.force)) code = cli_fail_library(cli);
+    if (!code && ph_classify(e->model, picture, e->options.fit, scores, cli->settings.classes, &found))
+        code = cli_fail_library(cli);
+    for (int i = 0; i < found && !code; i++)
+        code = class_explain(e, name, picture, path, &scores[i], i ? NULL : &pictures[0], &pictures[i + 1],
+                             &captions[i + 1]);
+    if (!code) code = cli_folder_make(path);
+    if (!code && (ph_picture_sheet(cli->context, (const ph_picture *const *)pictures, (const char *const *)captions,
+                                   found + 1, 0, GAP, &sheet) ||
+                  ph_picture_save(sheet, path, cli->settings.force)))
+        code = cli_fail_library(cli);
     for (int i = 0; i <= MOST; i++) {
         ph_picture_destroy(&pictures[i]);
         free(captions[i]);
@@ -405,19 +406,15 @@ static int run(struct cli *cli) {
         code = cli_usage(cli, "--classes explains a picture's own top classes: no objective beside it");
     if (!code && !cli->settings.evaluate && (cli->settings.randomise || cli->settings.boxes))
         code = cli_usage(cli, "--randomise and --boxes go with --evaluate");
-    if (!code && !cli->settings.evaluate) code = output_check(cli, picture_count * (objectives ? objectives : 1) * method_count);
+    if (!code && !cli->settings.evaluate)
+        code = output_check(cli, picture_count * (objectives ? objectives : 1) * method_count);
     if (!code) code = drawing_options(cli, &e.drawing);
     if (!code) code = cli_explain_options(cli, &e.options, &baseline);
     if (!code) code = cli_model_open(cli, &e.model);
-    if (!code && cli->settings.evaluate) {
+    if (cli->settings.json && !cli->settings.evaluate) e.list = cJSON_CreateArray();
+    if (!code && cli->settings.evaluate)
         code = cli_explain_evaluate(cli, e.model, &e.options, picture_count, methods, method_count);
-        ph_picture_destroy(&baseline);
-        ph_model_destroy(&e.model);
-        free(method_words);
-        return code;
-    }
-    if (cli->settings.json) e.list = cJSON_CreateArray();
-    if (!code) code = jobs_run(&e, picture_count, methods, method_count);
+    else if (!code) code = jobs_run(&e, picture_count, methods, method_count);
     if (!code && e.list) code = cli_json_print(e.list);
     else cJSON_Delete(e.list);
     ph_picture_destroy(&baseline);
@@ -430,16 +427,17 @@ const struct cli_command cli_explain = {
     .name = "explain",
     .arguments = "IMAGE... [OBJECTIVE...]",
     .help = "which pixels or units mattered for an objective",
-    .details = "Draws a map of what each part of a picture did for an objective (docs/objectives.md); without one, for "
-               "the picture's top class. Arguments that name files are pictures, the others objectives. The map is "
-               "written as PICTURE-METHOD.png: by default a sheet of the picture, the map, both, and the picture where "
-               "the map is high.\n\n"
-               "'phosphene list attribution-methods' names the methods; several are separated by commas, and 'all' runs "
-               "every one that draws a map of pixels. docs/explain.md says what each does, which options it reads, and "
-               "how far each can be trusted.\n\n"
-               "With --evaluate nothing is drawn: the methods are measured on the pictures, or on the pictures in "
-               "folders, and a table tells how well each says what the network goes by. --output then names an SVG "
-               "file for the curves.",
+    .details =
+        "Draws a map of what each part of a picture did for an objective (docs/objectives.md); without one, for "
+        "the picture's top class. Arguments that name files are pictures, the others objectives. The map is "
+        "written as PICTURE-METHOD.png: by default a sheet of the picture, the map, both, and the picture where "
+        "the map is high.\n\n"
+        "'phosphene list attribution-methods' names the methods; several are separated by commas, and 'all' runs "
+        "every one that draws a map of pixels. docs/explain.md says what each does, which options it reads, and "
+        "how far each can be trusted.\n\n"
+        "With --evaluate nothing is drawn: the methods are measured on the pictures, or on the pictures in "
+        "folders, and a table tells how well each says what the network goes by. --output then names an SVG "
+        "file for the curves.",
     .examples = "phosphene explain chelsea.png\n"
                 "phosphene explain chelsea.png class:tabby --method integrated-gradients --tolerance 0.01\n"
                 "phosphene explain chelsea.png class:tabby --against class:lion --method lrp-epsilon-gamma-box\n"

@@ -1,6 +1,6 @@
-/* Colour maps computed in OKLab (Björn Ottosson 2020, "A perceptual color space for image processing"), where distances are
- * about those that people see. A map is a path through a few colours; its entries lie at equal distances along it. Colours
- * that sRGB cannot show lose chroma, not lightness. */
+/* Colour maps computed in OKLab (Björn Ottosson 2020, "A perceptual color space for image processing"), where distances
+ * are about those that people see. A map is a path through a few colours; its entries lie at equal distances along it.
+ * Colours that sRGB cannot show lose chroma, not lightness. */
 #include "image/colour_map.h"
 #include <math.h>
 #include <stddef.h>

@@ -2,8 +2,7 @@
 
     python tests/vis/make_attribution.py PICTURE
 
-PICTURE is chelsea.png of scikit-image's sample data. Needs torch, numpy, Pillow, onnx, captum, grad-cam and zennit; those
-who make the maps are named beside each. Writes into tests/vis/data:
+PICTURE is chelsea.png of scikit-image's sample data. Needs torch, numpy, Pillow, onnx, captum, grad-cam and zennit. Writes into tests/vis/data:
 
     attribution.png      PICTURE's middle, 32 x 32
     attribution.npy      [methods, 32, 32] in the order of `maps` below: channels summed, or their largest magnitude
@@ -202,7 +201,8 @@ def main():
         [helper.make_node("Flatten", ["image"], ["flat"], axis=1),
          helper.make_node("Gemm", ["flat", "weight"], ["scores"], transB=1)], "linear",
         [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, 4, 4])],
-        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, [1, 5])], [numpy_helper.from_array(weight, "weight")])
+        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, [1, 5])],
+        [numpy_helper.from_array(weight, "weight")])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
     onnx.save(model, folder / "data/linear.onnx")
 

@@ -1,5 +1,5 @@
-/* Maps of attribution: exact where theory says what they must be, and held to other implementations (make_attribution.py)
- * on the embedded network. */
+/* Maps of attribution: exact where theory says what they must be, and held to other implementations
+ * (make_attribution.py) on the embedded network. */
 #include "vis/vis.h"
 #include <math.h>
 #include <setjmp.h>
@@ -143,7 +143,8 @@ static void a_tolerance_doubles_the_steps(void **state) {
     ph_explanation_destroy(&fine);
 }
 
-/* Behind the last convolution stand a mean over positions and a linear layer: then the mean gradient is the gradient. */
+/* Behind the last convolution stand a mean over positions and a linear layer: then the mean gradient is the gradient.
+ */
 static void hires_cam_is_grad_cam_before_a_mean(void **state) {
     (void)state;
     ph_explanation *mean = explain("class:15", "grad-cam"), *each = explain("class:15", "hires-cam");
@@ -339,11 +340,12 @@ static void boxes_are_pixels_of_the_picture_as_given(void **state) {
     options.fit = "crop";
     ph_explanation *explanation = explain_with(model, large, "class:83", &options);
     ph_evidence evidence;
-    assert_int_equal(ph_explanation_measure(model, large, &options, explanation, &(ph_box){0, 0, 96, 96}, &evidence), PH_OK);
+    assert_int_equal(ph_explanation_measure(model, large, &options, explanation, &(ph_box){0, 0, 96, 96}, &evidence),
+                     PH_OK);
     assert_true(evidence.hit);
     assert_float_equal(evidence.in_box, 1, 1e-6);
-    assert_int_equal(ph_explanation_measure(model, large, &options, explanation, &(ph_box){200, 200, 300, 300}, &evidence),
-                     PH_OK);
+    assert_int_equal(
+        ph_explanation_measure(model, large, &options, explanation, &(ph_box){200, 200, 300, 300}, &evidence), PH_OK);
     assert_true(evidence.has_box && !evidence.hit);
     assert_float_equal(evidence.in_box, 0, 1e-6);
     ph_explanation_destroy(&explanation);
@@ -386,7 +388,8 @@ static void drawings_have_the_size_of_the_picture(void **state) {
         assert_int_equal(drawn->width, 32);
         assert_int_equal(drawn->channels, 3);
         for (int p = 0; p < 3 * 32 * 32; p++) assert_true(drawn->pixels[p] >= 0 && drawn->pixels[p] <= 1);
-        if (!strcmp(styles[i], "picture")) assert_memory_equal(drawn->pixels, picture->pixels, 3 * 32 * 32 * sizeof(float));
+        if (!strcmp(styles[i], "picture"))
+            assert_memory_equal(drawn->pixels, picture->pixels, 3 * 32 * 32 * sizeof(float));
         ph_picture_destroy(&drawn);
     }
     drawing.style = "sheet";

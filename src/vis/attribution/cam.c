@@ -1,5 +1,5 @@
-/* Class activation maps: a layer's channels weighed by what the objective owes them, kept where the sum is positive. All
- * take the layer's values A[k] and their gradient g[k] at each position; they differ in the weighing. */
+/* Class activation maps: a layer's channels weighed by what the objective owes them, kept where the sum is positive.
+ * All take the layer's values A[k] and their gradient g[k] at each position; they differ in the weighing. */
 #include "vis/attribution/attribution.h"
 #include <math.h>
 #include <string.h>
@@ -100,8 +100,8 @@ static ph_status weighted_run(struct ph_attribution *a, const float *input, weig
 
 WEIGHTED(grad_cam, "grad-cam", weigh_mean, "channels of a layer, each weighted by its mean gradient",
     "Selvaraju et al. 2017, arXiv 1610.02391");
-WEIGHTED(grad_cam_plus_plus, "grad-cam++", weigh_plus_plus, "the same, weights from positive gradients at each position",
-    "Chattopadhay et al. 2018, arXiv 1710.11063");
+WEIGHTED(grad_cam_plus_plus, "grad-cam++", weigh_plus_plus,
+         "the same, weights from positive gradients at each position", "Chattopadhay et al. 2018, arXiv 1710.11063");
 WEIGHTED(hires_cam, "hires-cam", weigh_each, "channels times gradients, position by position",
     "Draelos, Carin 2020, arXiv 2011.08891");
 WEIGHTED(xgrad_cam, "xgrad-cam", weigh_axiom, "weights are gradients averaged by activation",
@@ -230,8 +230,8 @@ static ph_status eigen_cam_run(struct ph_attribution *a, const float *input, ph_
     ph_status status = PH_OK;
     if (cam.positions > MOST_POSITIONS)
         status = ph_fail(a->context, PH_ERROR_UNSUPPORTED,
-                         "eigen-cam: layer '%s' has %d x %d positions, and at most %d can be decomposed", cam.layer.name,
-                         cam.width, cam.height, MOST_POSITIONS);
+                         "eigen-cam: layer '%s' has %d x %d positions, and at most %d can be decomposed",
+                         cam.layer.name, cam.width, cam.height, MOST_POSITIONS);
     if (!status) status = ph_attribution_tensor(a, 1, cam.height, cam.width, tensor);
     if (!status) status = principal_component(&cam, a->context, (*tensor)->data);
     cam_finish(&cam);

@@ -1,8 +1,8 @@
 /* DeepLift's rescale rule (Shrikumar et al. 2017, arXiv 1704.02685): what the picture's difference from a baseline
- * contributed to the difference in value. A multiplier goes back through the network: linear operations take their gradient,
- * an elementwise function its change of output over its change of input, max pooling the shares of both winners (as in SHAP
- * and Captum). Every other operation takes its gradient averaged on the straight line between its two inputs, which keeps
- * the sum. */
+ * contributed to the difference in value. A multiplier goes back through the network: linear operations take their
+ * gradient, an elementwise function its change of output over its change of input, max pooling the shares of both
+ * winners (as in SHAP and Captum). Every other operation takes its gradient averaged on the straight line between its
+ * two inputs, which keeps the sum. */
 #include "vis/attribution/attribution.h"
 #include "vis/attribution/walk.h"
 #include <math.h>
@@ -23,7 +23,8 @@ static const struct ph_operation *const linear[] = {
     &ph_operation_sub, &ph_operation_sum, &ph_operation_mean, &ph_operation_neg, &ph_operation_reduce_mean,
     &ph_operation_reduce_sum, &ph_operation_concat, &ph_operation_split, &ph_operation_slice, &ph_operation_pad,
     &ph_operation_transpose, &ph_operation_expand, &ph_operation_tile, &ph_operation_depth_to_space,
-    &ph_operation_gather, &ph_operation_reshape, &ph_operation_identity, &ph_operation_resize, &ph_operation_pick, NULL};
+    &ph_operation_gather, &ph_operation_reshape, &ph_operation_identity, &ph_operation_resize, &ph_operation_pick,
+    NULL};
 
 /* Those that are linear in the one computed input that they have. */
 static const struct ph_operation *const linear_in_one[] = {
@@ -47,7 +48,8 @@ static ph_status elementwise_back(struct ph_walk *walk, const struct deeplift *d
     if (!status) status = ph_walk_call_backward(walk, &call, &multiplier);
     const float *gradient = status ? NULL : ph_walk_call_gradient(&call, 0);
     for (int64_t i = 0; i < size && gradient; i++)
-        result[i] = fabsf(x[i] - x0[i]) < least_difference ? gradient[i] : multiplier[i] * (y[i] - y0[i]) / (x[i] - x0[i]);
+        result[i] =
+            fabsf(x[i] - x0[i]) < least_difference ? gradient[i] : multiplier[i] * (y[i] - y0[i]) / (x[i] - x0[i]);
     if (!status) status = ph_walk_add(walk, in, result);
     ph_walk_call_finish(&call);
     ph_free(result);
@@ -89,8 +91,8 @@ static ph_status pool_back(struct ph_walk *walk, const struct deeplift *deeplift
 }
 
 /* Sets line[i] to inputs `share` of the way from the baseline's to the picture's. */
-static void line_set(const struct ph_walk *walk, const struct deeplift *deeplift, const struct ph_node *node, double share,
-                     float **line) {
+static void line_set(const struct ph_walk *walk, const struct deeplift *deeplift, const struct ph_node *node,
+                     double share, float **line) {
     for (int i = 0; i < node->input_count; i++) {
         if (!line[i]) continue;
         const float *x = walk->activations[node->inputs[i]], *x0 = deeplift->reference[node->inputs[i]];
@@ -140,7 +142,8 @@ static ph_status deeplift_rule(struct ph_walk *walk, const struct ph_node *node,
     if (ph_operation_among(node->operation, elementwise)) return elementwise_back(walk, deeplift, node);
     if (node->operation == &ph_operation_max_pool || node->operation == &ph_operation_global_max_pool)
         return pool_back(walk, deeplift, node);
-    bool is_linear = ph_operation_among(node->operation, linear) || (computed == 1 && ph_operation_among(node->operation, linear_in_one)) ||
+    bool is_linear = ph_operation_among(node->operation, linear) ||
+                     (computed == 1 && ph_operation_among(node->operation, linear_in_one)) ||
                      (computed == 1 && index == 0 && node->operation == &ph_operation_div);
     return is_linear ? ph_walk_gradient(walk, node) : average_back(walk, deeplift, node);
 }

@@ -57,7 +57,7 @@ static const float *colour_of(const struct drawing *drawing, size_t pixel) {
     return drawing->table[(int)(share * (PH_COLOUR_MAP_SIZE - 1) + 0.5f)];
 }
 
-/* ---- Styles: each turns the picture that was explained, in three channels, into its drawing ----------------------- */
+/* ---- Styles: each turns the picture that was explained, in three channels, into its drawing ---------------------- */
 
 static void heat(const struct drawing *drawing, struct ph_picture *picture) {
     for (size_t i = 0; i < drawing->pixels; i++)
@@ -133,14 +133,14 @@ static ph_status colours_choose(const ph_drawing_options *options, struct drawin
         struct ph_text names = {0};
         for (int i = 0; ph_colour_maps[i].name; i++)
             ph_text_append(&names, "%s%s", i ? ", " : "", ph_colour_maps[i].name);
-        ph_status status = ph_fail(drawing->context, PH_ERROR_NOT_FOUND, "colours: '%s' is none of %s", options->colours,
-                                   names.data ? names.data : "");
+        ph_status status = ph_fail(drawing->context, PH_ERROR_NOT_FOUND, "colours: '%s' is none of %s",
+                                   options->colours, names.data ? names.data : "");
         ph_text_finish(&names);
         return status;
     }
     if (map->diverging && !drawing->is_signed)
-        return ph_fail(drawing->context, PH_ERROR_ARGUMENT, "colours: '%s' is for signed maps, and this one has no sign",
-                       map->name);
+        return ph_fail(drawing->context, PH_ERROR_ARGUMENT,
+                       "colours: '%s' is for signed maps, and this one has no sign", map->name);
     ph_colour_map_table(map, table);
     drawing->table = table;
     return PH_OK;
@@ -164,12 +164,13 @@ ph_status ph_explanation_draw(const ph_explanation *explanation, const ph_drawin
     bool sheet = !strcmp(name, "sheet");
     *picture = NULL;
     if (!style && !sheet)
-        return ph_fail(context, PH_ERROR_ARGUMENT, "style: '%s' is none of heat, overlay, signed, masked, picture, sheet",
-                       name);
+        return ph_fail(context, PH_ERROR_ARGUMENT,
+                       "style: '%s' is none of heat, overlay, signed, masked, picture, sheet", name);
     if (!(options->opacity >= 0 && options->opacity <= 1) || !(options->percentile >= 50 && options->percentile <= 100))
         return ph_fail(context, PH_ERROR_ARGUMENT, "opacity is 0 to 1 and percentile 50 to 100");
     if (!explanation->map)
-        return ph_fail(context, PH_ERROR_UNSUPPORTED, "layer '%s' has no positions to draw a map of", explanation->layer);
+        return ph_fail(context, PH_ERROR_UNSUPPORTED, "layer '%s' has no positions to draw a map of",
+                       explanation->layer);
     struct drawing drawing = {.explanation = explanation, .context = context, .opacity = options->opacity,
         .is_signed = explanation->is_signed || !strcmp(name, "signed"), .height = explanation->picture->height,
         .width = explanation->picture->width};

@@ -72,7 +72,7 @@ ph_status ph_rank_correlation(ph_context *context, const double *a, const double
     return made ? PH_OK : ph_fail_memory(context);
 }
 
-/* ---- Deletion and insertion: Petsiuk, Das, Saenko 2018, arXiv 1806.07421 ------------------------------------------ */
+/* ---- Deletion and insertion: Petsiuk, Das, Saenko 2018, arXiv 1806.07421 ----------------------------------------- */
 
 struct curve { const struct evidence *e; const float *from, *to; double *values; };
 
@@ -104,7 +104,7 @@ static ph_status curve_run(struct evidence *e, const float *from, const float *t
     return PH_OK;
 }
 
-/* ---- Mu-fidelity: Bhatt, Weller, Moura 2020, arXiv 2005.00631 ------------------------------------------------------ */
+/* ---- Mu-fidelity: Bhatt, Weller, Moura 2020, arXiv 2005.00631 ---------------------------------------------------- */
 
 struct fidelity { const struct evidence *e; double falls[SUBSETS], sums[SUBSETS], value; };
 
@@ -152,7 +152,7 @@ static ph_status fidelity_measure(struct evidence *e) {
     return ph_rank_correlation(e->context, fidelity.falls, fidelity.sums, SUBSETS, &e->result->mu_fidelity);
 }
 
-/* ---- Average drop, increase, gain: Chattopadhay et al. 2018, arXiv 1710.11063; Zhang et al. 2024, arXiv 2303.03278 -- */
+/* ---- Average drop, increase, gain: Chattopadhay et al. 2018, arXiv 1710.11063; Zhang et al. 2023, 2303.03278 ----- */
 
 static ph_status drop_measure(struct evidence *e) {
     float *masked = ph_alloc_array(e->size, sizeof *masked), before, after;
@@ -170,7 +170,7 @@ static ph_status drop_measure(struct evidence *e) {
     return PH_OK;
 }
 
-/* ---- Infidelity: Yeh et al. 2019, arXiv 1901.09392, with its best scale for the map -------------------------------- */
+/* ---- Infidelity: Yeh et al. 2019, arXiv 1901.09392, with its best scale for the map ------------------------------ */
 
 struct noisy { const struct evidence *e; double value, products[NOISY_INPUTS], falls[NOISY_INPUTS]; };
 
@@ -221,7 +221,7 @@ static ph_status infidelity_measure(struct evidence *e) {
     return PH_OK;
 }
 
-/* ---- Largest sensitivity: Yeh et al. 2019 --------------------------------------------------------------------------- */
+/* ---- Largest sensitivity: Yeh et al. 2019 ------------------------------------------------------------------------ */
 
 static ph_status sensitivity_measure(struct evidence *e, const ph_explain_options *options) {
     const ph_tensor *map = e->explanation->map;
@@ -256,7 +256,7 @@ static ph_status sensitivity_measure(struct evidence *e, const ph_explain_option
     return PH_OK;
 }
 
-/* ---- Of the map alone ---------------------------------------------------------------------------------------------- */
+/* ---- Of the map alone -------------------------------------------------------------------------------------------- */
 
 static int double_compare(const void *a, const void *b) {
     double x = *(const double *)a, y = *(const double *)b;
@@ -279,7 +279,8 @@ static ph_status sparseness_measure(struct evidence *e) {
 }
 
 /* Where each pixel that the network saw lies in the picture as given: a picture of coordinates goes the same way. */
-static ph_status coordinates_make(const struct evidence *e, const ph_picture *picture, const char *fit, ph_picture **out) {
+static ph_status coordinates_make(const struct evidence *e, const ph_picture *picture, const char *fit,
+                                  ph_picture **out) {
     ph_picture *ramp;
     PH_TRY(ph_picture_create(e->context, 3, picture->height, picture->width, &ramp));
     size_t plane = (size_t)picture->height * (size_t)picture->width;
@@ -314,7 +315,7 @@ static ph_status box_measure(struct evidence *e, const ph_picture *picture, cons
     return PH_OK;
 }
 
-/* ---- All of them ---------------------------------------------------------------------------------------------------- */
+/* ---- All of them ------------------------------------------------------------------------------------------------- */
 
 static ph_status stand_ins_make(struct evidence *e) {
     size_t scratch_size = e->plane;
@@ -420,7 +421,8 @@ ph_status ph_explanation_measure(ph_model *model, const ph_picture *picture, con
     ph_context *context = model->context;
     const ph_explain_options standard = ph_explain_defaults();
     if (!picture || !explanation || !evidence)
-        return ph_fail(context, PH_ERROR_ARGUMENT, "evidence needs a picture, its explanation and room for the numbers");
+        return ph_fail(context, PH_ERROR_ARGUMENT,
+                       "evidence needs a picture, its explanation and room for the numbers");
     if (!explanation->map)
         return ph_fail(context, PH_ERROR_UNSUPPORTED, "%s of layer '%s' draws no map that could be measured",
                        explanation->method, explanation->layer);

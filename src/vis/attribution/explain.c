@@ -143,7 +143,8 @@ static ph_status baseline_picture(const struct ph_attribution *a, ph_picture **p
     const ph_picture *seen = a->result->picture, *given = a->options.baseline_picture;
     if (!given) {
         PH_TRY(ph_picture_fit(seen, "none", seen->height, seen->width, picture));
-        return baseline_draw(a->options.baseline ? a->options.baseline : a->method->baseline, a->options.seed, *picture);
+        return baseline_draw(a->options.baseline ? a->options.baseline : a->method->baseline, a->options.seed,
+                             *picture);
     }
     ph_picture *converted = NULL;
     PH_TRY(ph_picture_convert(given, seen->channels, &converted));
@@ -167,7 +168,7 @@ static ph_status baseline_make(struct ph_attribution *a) {
 }
 
 /* ---- Averages over noisy copies: SmoothGrad (Smilkov et al. 2017, arXiv 1706.03825), SquareGrad (Hooker et al. 2019,
- * arXiv 1806.10758), VarGrad (Adebayo et al. 2018, arXiv 1810.03292) ------------------------------------------------ */
+ * arXiv 1806.10758), VarGrad (Adebayo et al. 2018, arXiv 1810.03292) ----------------------------------------------- */
 
 static ph_status averaged_run(struct ph_attribution *a, const float *input, int average, ph_tensor **tensor) {
     double *sums = NULL, *squares = NULL;
@@ -267,7 +268,8 @@ static ph_status result_complete(struct ph_attribution *a, int average) {
     int64_t count = tensor->dims[1] * tensor->dims[2] * tensor->dims[3];
     for (int64_t i = 0; i < count; i++) {
         if (!isfinite(tensor->data[i]))
-            return ph_fail(a->context, PH_ERROR_NUMERIC, "%s: the map holds values that are not finite", a->method->name);
+            return ph_fail(a->context, PH_ERROR_NUMERIC, "%s: the map holds values that are not finite",
+                           a->method->name);
         result->sum += tensor->data[i];
     }
     if (average) result->steps = a->passes;

@@ -60,8 +60,12 @@ static ph_status guided_grad_cam_run(struct ph_attribution *a, const float *inpu
 }
 
 const struct ph_attribution_method ph_attribution_guided_backpropagation = {
-    .name = "guided-backpropagation", .help = "the gradient of what argues for the objective, through active units only",
-    .source = "Springenberg et al. 2014, arXiv 1412.6806", .options = "", .sum = PH_SUM_ABSOLUTE, .run = guided_run,
+    .name = "guided-backpropagation",
+    .help = "the gradient of what argues for the objective, through active units only",
+    .source = "Springenberg et al. 2014, arXiv 1412.6806",
+    .options = "",
+    .sum = PH_SUM_ABSOLUTE,
+    .run = guided_run,
 };
 
 const struct ph_attribution_method ph_attribution_deconvolution = {

@@ -6,16 +6,16 @@ static ph_status units_tensor(struct ph_attribution *a, const struct ph_subject_
     bool spatial = shape->rank == 4;
     if ((!spatial && shape->rank != 2) || shape->dims[0] != 1) {
         char text[128];
-        return ph_fail(a->context, PH_ERROR_SHAPE, "layer '%s' %s has no units: [1,K] or [1,K,H,W] is needed", layer->name,
-                       ph_shape_text(shape, text));
+        return ph_fail(a->context, PH_ERROR_SHAPE, "layer '%s' %s has no units: [1,K] or [1,K,H,W] is needed",
+                       layer->name, ph_shape_text(shape, text));
     }
     PH_TRY(ph_attribution_layer_name(a, layer->name));
     return ph_attribution_tensor(a, (int)shape->dims[1], spatial ? (int)shape->dims[2] : 1,
                                  spatial ? (int)shape->dims[3] : 1, tensor);
 }
 
-/* Mean gradient on the path from silent units (share 0) to the picture's, times the units' values. One step is taken at the
- * end: the gradient there. */
+/* Mean gradient on the path from silent units (share 0) to the picture's, times the units' values. One step is taken at
+ * the end: the gradient there. */
 static ph_status units_run(struct ph_attribution *a, const float *input, int steps, const double *nodes,
                            const double *weights, ph_tensor **tensor) {
     struct ph_subject_layer layer;
@@ -24,7 +24,8 @@ static ph_status units_run(struct ph_attribution *a, const float *input, int ste
     float *values = ph_alloc_array(size, sizeof *values), *delta = ph_alloc_array(size, sizeof *delta);
     float *gradient = ph_alloc_array(size, sizeof *gradient);
     double *sums = ph_alloc_array(size, sizeof *sums);
-    ph_status status = values && delta && gradient && sums ? units_tensor(a, &layer, tensor) : ph_fail_memory(a->context);
+    ph_status status =
+        values && delta && gradient && sums ? units_tensor(a, &layer, tensor) : ph_fail_memory(a->context);
     if (!status) status = ph_subject_layer_run(&layer, input, NULL, NULL, values, NULL);
     for (int s = 0; s < steps && !status; s++) {
         for (size_t i = 0; i < size; i++) delta[i] = (float)((nodes[s] - 1) * values[i]);

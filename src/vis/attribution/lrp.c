@@ -3,10 +3,11 @@
  *
  *     R[i] = x[i] * sum over j of w[i,j] * R[j] / z[j]     z[j] = sum over i of x[i] w[i,j] + b[j], kept away from 0
  *
- * epsilon takes x and w as they are; the others take parts of them by sign. Conventions are Zennit's (Anders et al. 2021,
- * arXiv 2106.13200): rectifiers, local response normalisation, softmax and constants added or multiplied hand relevance on
- * as it is; max pooling gives it to the winner; sums, average pooling and means share it by the epsilon rule; batch-norm is
- * folded into the convolution before it, and elsewhere hands on. Relevance is lost to biases and epsilon alone. */
+ * epsilon takes x and w as they are; the others take parts of them by sign. Conventions are Zennit's (Anders et al.
+ * 2021, arXiv 2106.13200): rectifiers, local response normalisation, softmax and constants added or multiplied hand
+ * relevance on as it is; max pooling gives it to the winner; sums, average pooling and means share it by the epsilon
+ * rule; batch-norm is folded into the convolution before it, and elsewhere hands on. Relevance is lost to biases and
+ * epsilon alone. */
 #include "vis/attribution/attribution.h"
 #include "vis/attribution/walk.h"
 #include <math.h>
@@ -44,8 +45,9 @@ static double bias_at(const struct ph_walk *walk, const struct ph_node *node, in
     const struct ph_shape *shape = &walk->graph->values[node->outputs[0]].shape;
     int64_t size = ph_shape_size(&bias->shape), inner = 1;
     if (node->operation == &ph_operation_gemm)
-        return size ? ((const struct ph_gemm_attributes *)node->attributes)->beta * ((const float *)bias->data)[i % size]
-                    : 0;
+        return size
+                   ? ((const struct ph_gemm_attributes *)node->attributes)->beta * ((const float *)bias->data)[i % size]
+                   : 0;
     for (int d = 2; d < shape->rank; d++) inner *= shape->dims[d];
     return size ? ((const float *)bias->data)[i / inner % size] : 0;
 }
@@ -145,7 +147,8 @@ static ph_status shared(struct ph_walk *walk, struct lrp *lrp, const struct ph_n
     if (!status) status = ph_walk_call_forward(walk, &call, NULL, NULL);
     if (!status) status = ph_walk_call_backward(walk, &call, &(const float *){seed});
     for (int i = 0; i < node->input_count && !status; i++) {
-        const float *product = ph_walk_call_gradient(&call, i), *x = product ? walk->activations[node->inputs[i]] : NULL;
+        const float *product = ph_walk_call_gradient(&call, i),
+                    *x = product ? walk->activations[node->inputs[i]] : NULL;
         int64_t inputs = product ? ph_walk_size(walk, node->inputs[i]) : 0;
         float *relevance = ph_alloc_array((size_t)inputs, sizeof *relevance);
         if (!relevance) status = ph_fail_memory(walk->context);
@@ -298,8 +301,8 @@ LRP(lrp_z_box, "lrp-z-box", "positive parts; at the first layer counted from bla
     "Montavon et al. 2017, arXiv 1512.02479", "epsilon", false, z_box, z_plus, z_plus);
 LRP(lrp_epsilon_gamma_box, "lrp-epsilon-gamma-box",
     "z-box at the first layer, gamma at convolutions, epsilon at dense layers",
-    "Anders et al. 2021, arXiv 2106.13200 (EpsilonGammaBox)", "gamma epsilon", false, z_box, gamma_rule(a->options.gamma),
-    epsilon);
+    "Anders et al. 2021, arXiv 2106.13200 (EpsilonGammaBox)", "gamma epsilon", false, z_box,
+    gamma_rule(a->options.gamma), epsilon);
 LRP(lrp_epsilon_plus_flat, "lrp-epsilon-plus-flat",
     "flat at the first layer, z-plus at convolutions, epsilon at dense layers",
     "Anders et al. 2021, arXiv 2106.13200 (EpsilonPlusFlat)", "epsilon", false, flat, z_plus, epsilon);

@@ -110,8 +110,8 @@ const struct ph_attribution_method ph_attribution_integrated_gradients = {
 
 /* ---- From blurred to sharp --------------------------------------------------------------------------------------- */
 
-/* The paper's scale space: the blurred picture as a function of the deviation, integrated from the largest to 0. The slope
- * along the path is taken as the difference of neighbouring pictures, so the sum of all steps telescopes. */
+/* The paper's scale space: the blurred picture as a function of the deviation, integrated from the largest to 0. The
+ * slope along the path is taken as the difference of neighbouring pictures, so the sum of all steps telescopes. */
 enum { BLUR_LARGEST = 50 };
 
 struct blurring {
@@ -178,9 +178,9 @@ const struct ph_attribution_method ph_attribution_blur_integrated_gradients = {
 
 /* ---- Guided ------------------------------------------------------------------------------------------------------ */
 
-/* The path goes where the gradient is small first. In each step the distance still to go is brought down to its share of the
- * whole by moving the quarter of the remaining coordinates whose gradient is least; none may lag behind the straight path by
- * more than two hundredths (constants as in the authors' code). */
+/* The path goes where the gradient is small first. In each step the distance still to go is brought down to its share
+ * of the whole by moving the quarter of the remaining coordinates whose gradient is least; none may lag behind the
+ * straight path by more than two hundredths (constants as in the authors' code). */
 static const double guided_fraction = 0.25, guided_lag = 0.02;
 
 struct guided {
@@ -232,7 +232,8 @@ static void guided_step(struct guided *path, double share, double whole) {
         float threshold = path->magnitude[rank ? rank - 1 : 0];
         for (size_t i = 0; i < size; i++) {
             float end = (float)(start[i] + most * ((double)path->input[i] - start[i]));
-            if (fabsf(path->gradient[i]) <= threshold) reach += PH_MAX(fabs((double)end - start[i]) - fabs((double)path->at[i] - start[i]), 0.0);
+            if (fabsf(path->gradient[i]) <= threshold)
+                reach += PH_MAX(fabs((double)end - start[i]) - fabs((double)path->at[i] - start[i]), 0.0);
         }
         double part = reach > 0 ? PH_MIN(1.0, (left - wanted) / reach) : 1;
         for (size_t i = 0; i < size; i++) {

@@ -71,7 +71,8 @@ static ph_status occlusion_run(struct ph_attribution *a, const float *input, ph_
         status = ph_subject_run(&a->subject, o.count, false, occlusion_fill, occlusion_visit, &o);
     }
     if (!status) status = ph_attribution_tensor(a, 1, a->height, a->width, tensor);
-    for (size_t i = 0; i < plane && !status; i++) (*tensor)->data[i] = o.hidden[i] ? (float)(o.sums[i] / o.hidden[i]) : 0;
+    for (size_t i = 0; i < plane && !status; i++)
+        (*tensor)->data[i] = o.hidden[i] ? (float)(o.sums[i] / o.hidden[i]) : 0;
     a->result->steps = o.count;
     ph_free(o.sums);
     ph_free(o.hidden);
@@ -86,8 +87,8 @@ const struct ph_attribution_method ph_attribution_occlusion = {
 
 /* ---- RISE -------------------------------------------------------------------------------------------------------- */
 
-/* A mask is a coarse grid of cells that are seen or not, enlarged bilinearly to (grid + 1) cells a side and cut out at a
- * random shift of up to one cell. */
+/* A mask is a coarse grid of cells that are seen or not, enlarged bilinearly to (grid + 1) cells a side and cut out at
+ * a random shift of up to one cell. */
 struct rise {
     struct ph_attribution *attribution;
     const float *input;
@@ -113,7 +114,8 @@ static void mask_make(const struct rise *rise, int index, float *mask) {
             int before = (int)column, behind = PH_MIN(before + 1, grid - 1);
             double across = column - before, down = row - above;
             mask[(size_t)y * (size_t)a->width + (size_t)x] =
-                (float)((1 - down) * ((1 - across) * cells[above * grid + before] + across * cells[above * grid + behind]) +
+                (float)((1 - down) *
+                            ((1 - across) * cells[above * grid + before] + across * cells[above * grid + behind]) +
                         down * ((1 - across) * cells[below * grid + before] + across * cells[below * grid + behind]));
         }
     }

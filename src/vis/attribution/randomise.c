@@ -1,5 +1,6 @@
-/* The sanity check of Adebayo et al. 2018 (arXiv 1810.03292): a map that says what a network learnt must change when the
- * network forgets it. Weights are drawn anew from the output down, cascading, and each map is compared with the first. */
+/* The sanity check of Adebayo et al. 2018 (arXiv 1810.03292): a map that says what a network learnt must change when
+ * the network forgets it. Weights are drawn anew from the output down, cascading, and each map is compared with the
+ * first. */
 #include "vis/attribution/attribution.h"
 #include <math.h>
 #include <string.h>
@@ -64,8 +65,9 @@ static ph_status stage_run(ph_model *model, const ph_explanation *explanation, c
     return similarity_of(model->context, scratch, scratch + count, seen->height, seen->width, &stage->similarity);
 }
 
-ph_status ph_explanation_randomise(ph_model *model, const ph_explain_options *options, const ph_explanation *explanation,
-                                   int layer_count, ph_randomisation_layer **layers, int *count) {
+ph_status ph_explanation_randomise(ph_model *model, const ph_explain_options *options,
+                                   const ph_explanation *explanation, int layer_count, ph_randomisation_layer **layers,
+                                   int *count) {
     if (!model) return PH_ERROR_ARGUMENT;
     ph_context *context = model->context;
     if (!explanation || !explanation->map || !layers || !count || layer_count < 1)

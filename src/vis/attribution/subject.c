@@ -37,8 +37,9 @@ static void ancestors_mark(const struct ph_graph *graph, int value, bool *marked
 
 /* Input 1 of a convolution or matrix product when it is constant, else PH_ABSENT. */
 static int weights_of(const struct ph_graph *graph, const struct ph_node *node) {
-    bool weighs = node->operation == &ph_operation_convolution || node->operation == &ph_operation_convolution_transpose ||
-                  node->operation == &ph_operation_gemm || node->operation == &ph_operation_matmul;
+    bool weighs = node->operation == &ph_operation_convolution ||
+                  node->operation == &ph_operation_convolution_transpose || node->operation == &ph_operation_gemm ||
+                  node->operation == &ph_operation_matmul;
     int value = weighs && node->input_count > 1 ? node->inputs[1] : PH_ABSENT;
     return value != PH_ABSENT && graph->values[value].data && graph->values[value].type == PH_FLOAT ? value : PH_ABSENT;
 }
@@ -50,7 +51,8 @@ static ph_status weighted_list(const struct ph_graph *graph, int value, int *nod
     ancestors_mark(graph, value, marked);
     *count = 0;
     for (int n = graph->node_count - 1; n >= 0; n--)
-        if (marked[graph->nodes[n].outputs[0]] && weights_of(graph, &graph->nodes[n]) != PH_ABSENT) nodes[(*count)++] = n;
+        if (marked[graph->nodes[n].outputs[0]] && weights_of(graph, &graph->nodes[n]) != PH_ABSENT)
+            nodes[(*count)++] = n;
     ph_free(marked);
     return PH_OK;
 }
@@ -130,8 +132,11 @@ static ph_status run_make(const struct ph_subject *subject, int count, bool grad
     if (run->program) return PH_OK;
     ph_status status = ph_graph_create(subject->context, &run->graph);
     if (!status) status = ph_subject_build(subject, count, run->graph, &run->input, &run->value, NULL);
-    struct ph_program_request request = {.taps = &run->value, .tap_count = 1, .loss = gradients ? run->value : PH_ABSENT,
-        .parameters = &run->input, .parameter_count = gradients};
+    struct ph_program_request request = {.taps = &run->value,
+                                         .tap_count = 1,
+                                         .loss = gradients ? run->value : PH_ABSENT,
+                                         .parameters = &run->input,
+                                         .parameter_count = gradients};
     if (!status) status = ph_program_create(run->graph, &request, &run->program);
     if (!status && !ph_program_input(run->program, run->input))
         status = ph_fail(subject->context, PH_ERROR_ARGUMENT, "objective '%s' does not depend on the picture",
@@ -221,7 +226,8 @@ static ph_status layer_choose(const struct ph_graph *graph, int value, int end, 
                    "no layer in front of the objective has channels and positions [1,K,H,W] to weigh");
 }
 
-static ph_status layer_build(struct ph_subject *subject, const char *name, bool spatial, struct ph_subject_layer *layer) {
+static ph_status layer_build(struct ph_subject *subject, const char *name, bool spatial,
+                             struct ph_subject_layer *layer) {
     int objective_first, map[3];
     char text[128];
     PH_TRY(ph_graph_create(subject->context, &layer->graph));
@@ -232,10 +238,11 @@ static ph_status layer_build(struct ph_subject *subject, const char *name, bool 
     if (record->data || record->type != PH_FLOAT || record->node == PH_ABSENT)
         return ph_fail(subject->context, PH_ERROR_SHAPE, "layer '%s' is not computed from the picture", record->name);
     if (spatial && !is_spatial(record))
-        return ph_fail(subject->context, PH_ERROR_SHAPE,
-                       "layer '%s' %s has no positions to draw a map of: a layer [1,K,H,W] with H or W above 1 is needed "
-                       "(phosphene inspect lists them)",
-                       record->name, ph_shape_text(&record->shape, text));
+        return ph_fail(
+            subject->context, PH_ERROR_SHAPE,
+            "layer '%s' %s has no positions to draw a map of: a layer [1,K,H,W] with H or W above 1 is needed "
+            "(phosphene inspect lists them)",
+            record->name, ph_shape_text(&record->shape, text));
     PH_TRY(layer_check(subject, layer->graph, layer->value, layer->layer));
     layer->shape = record->shape;
     layer->size = (size_t)ph_shape_size(&record->shape);
@@ -268,7 +275,8 @@ void ph_subject_layer_finish(struct ph_subject_layer *layer) {
 
 ph_status ph_subject_layer_run(struct ph_subject_layer *layer, const float *input, const float *delta, float *value,
                                float *activations, float *gradient) {
-    float *fed = ph_program_input(layer->program, layer->input), *added = ph_program_input(layer->program, layer->delta);
+    float *fed = ph_program_input(layer->program, layer->input),
+          *added = ph_program_input(layer->program, layer->delta);
     memcpy(fed, input, (size_t)ph_shape_size(&layer->spliced->values[layer->input].shape) * sizeof *fed);
     if (delta) memcpy(added, delta, layer->size * sizeof *added);
     else memset(added, 0, layer->size * sizeof *added);

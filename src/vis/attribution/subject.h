@@ -1,5 +1,6 @@
-/* The network and the objective that are being explained, as functions of the prepared input: values and gradients of many
- * inputs in batches, and what passes through one inner layer. Everything else in this folder is arithmetic on these. */
+/* The network and the objective that are being explained, as functions of the prepared input: values and gradients of
+ * many inputs in batches, and what passes through one inner layer. Everything else in this folder is arithmetic on
+ * these. */
 #ifndef PH_SUBJECT_H
 #define PH_SUBJECT_H
 
@@ -34,8 +35,8 @@ ph_status ph_subject_run(struct ph_subject *subject, int count, bool gradients, 
 /* One input: its value, and its gradient unless NULL. */
 ph_status ph_subject_evaluate(struct ph_subject *subject, const float *input, float *value, float *gradient);
 
-/* Appends network and objective for `count` inputs to an empty graph. `objective_first` receives the number of values before
- * those of the objective itself. */
+/* Appends network and objective for `count` inputs to an empty graph. `objective_first` receives the number of values
+ * before those of the objective itself. */
 ph_status ph_subject_build(const struct ph_subject *subject, int count, struct ph_graph *graph, int *input, int *value,
                            int *objective_first);
 
@@ -60,7 +61,8 @@ struct ph_subject_layer {
 ph_status ph_subject_layer_start(struct ph_subject *subject, const char *name, bool spatial,
                                  struct ph_subject_layer *layer);
 void ph_subject_layer_finish(struct ph_subject_layer *layer);
-/* The layer's values and their gradient, each [size], may be NULL. `delta` [size] is added to the values; NULL: nothing. */
+/* The layer's values and their gradient, each [size], may be NULL. `delta` [size] is added to the values; NULL:
+ * nothing. */
 ph_status ph_subject_layer_run(struct ph_subject_layer *layer, const float *input, const float *delta, float *value,
                                float *activations, float *gradient);
 

@@ -26,7 +26,7 @@ int ph_walk_computed(const struct ph_walk *walk, const struct ph_node *node, int
 
 /* ---- The graph --------------------------------------------------------------------------------------------------- */
 
-/* Keeps every value but a convolution's that only a batch-norm reads: so those are folded and nothing else is merged. */
+/* Keeps every value but a convolution's that only a batch-norm reads: so those are folded, and nothing else. */
 static int values_keep(const struct ph_graph *graph, int input, int value, int *keep, int *uses) {
     int count = 0;
     for (int n = 0; n < graph->node_count; n++)
@@ -120,7 +120,8 @@ void ph_walk_finish(struct ph_walk *walk) {
 }
 
 ph_status ph_walk_forward(struct ph_walk *walk, const float *input) {
-    memcpy(ph_program_input(walk->program, walk->input), input, (size_t)ph_walk_size(walk, walk->input) * sizeof *input);
+    memcpy(ph_program_input(walk->program, walk->input), input,
+           (size_t)ph_walk_size(walk, walk->input) * sizeof *input);
     PH_TRY(ph_program_forward(walk->program));
     for (int v = 0; v < walk->graph->value_count; v++)
         if (walk->activations[v]) ph_program_read(walk->program, v, walk->activations[v]);
@@ -202,7 +203,8 @@ static ph_status call_make(struct ph_walk *walk, const struct ph_walk_weights *w
     }
     PH_TRY(ph_graph_add_node(call->graph, operation, NULL, node->attributes, fed, node->input_count, NULL,
                              node->output_count, call->outputs));
-    /* The sum of all outputs' products with their seeds, each product a number of its own: sums of them differ in shape. */
+    /* The sum of all outputs' products with their seeds, each product a number of its own: sums of them differ in
+     * shape. */
     for (int k = 0; k < node->output_count; k++) {
         const struct ph_value *record = &call->graph->values[call->outputs[k]];
         call->seeds[k] = PH_ABSENT;
@@ -212,8 +214,8 @@ static ph_status call_make(struct ph_walk *walk, const struct ph_walk_weights *w
         PH_TRY(ph_graph_add(call->graph, &ph_operation_mul, NULL, NULL, (int[]){call->outputs[k], call->seeds[k]}, 2,
                             &product));
         if (node->output_count > 1)
-            PH_TRY(ph_graph_add(call->graph, &ph_operation_reduce_sum, NULL, &(struct ph_reduce_attributes){0}, &product,
-                                1, &product));
+            PH_TRY(ph_graph_add(call->graph, &ph_operation_reduce_sum, NULL, &(struct ph_reduce_attributes){0},
+                                &product, 1, &product));
         if (loss == PH_ABSENT) loss = product;
         else PH_TRY(ph_graph_add(call->graph, &ph_operation_add, NULL, NULL, (int[]){loss, product}, 2, &loss));
     }
@@ -286,7 +288,8 @@ ph_status ph_walk_pass(struct ph_walk *walk, const struct ph_node *node) {
     for (int i = 0; i < node->input_count; i++)
         if (is_computed(walk, node->inputs[i]) &&
             ph_shape_equal(&walk->graph->values[node->inputs[i]].shape, &walk->graph->values[node->outputs[0]].shape))
-            return walk->relevances[node->outputs[0]] ? ph_walk_add(walk, node->inputs[i], walk->relevances[node->outputs[0]])
-                                                      : PH_OK;
+            return walk->relevances[node->outputs[0]]
+                       ? ph_walk_add(walk, node->inputs[i], walk->relevances[node->outputs[0]])
+                       : PH_OK;
     return ph_walk_gradient(walk, node);
 }

@@ -1,6 +1,6 @@
-/* XRAI: regions of the picture ranked by the integrated gradients inside them. The picture is segmented at several scales;
- * then the region whose pixels not yet covered have the highest mean attribution is taken, again and again. Constants and
- * order of steps as in the authors' code. */
+/* XRAI: regions of the picture ranked by the integrated gradients inside them. The picture is segmented at several
+ * scales; then the region whose pixels not yet covered have the highest mean attribution is taken, again and again.
+ * Constants and order of steps as in the authors' code. */
 #include "vis/attribution/attribution.h"
 #include <math.h>
 #include <stdlib.h>
@@ -10,7 +10,7 @@
 static const double scales[] = {50, 100, 150, 250, 500, 1200};
 static const double blur_deviation = 0.8, least_pixels = 150, dilation_radius = 5, least_new_pixels = 50;
 
-/* ---- Segmentation: Felzenszwalb, Huttenlocher 2004, doi 10.1023/B:VISI.0000022288.19776.77 ------------------------ */
+/* ---- Segmentation: Felzenszwalb, Huttenlocher 2004, doi 10.1023/B:VISI.0000022288.19776.77 ----------------------- */
 
 struct edge { float cost; int a, b; };
 
@@ -94,7 +94,8 @@ static bool region_add(struct regions *regions, const int *labels, int label, in
         if (labels[i] != label) continue;
         int y = i / regions->width, x = i % regions->width;
         bool inside = x > 0 && y > 0 && x < regions->width - 1 && y < regions->height - 1 && labels[i - 1] == label &&
-                      labels[i + 1] == label && labels[i - regions->width] == label && labels[i + regions->width] == label;
+                      labels[i + 1] == label && labels[i - regions->width] == label &&
+                      labels[i + regions->width] == label;
         mask[i] = 1;
         for (int dy = -radius; dy <= radius && !inside; dy++)
             for (int dx = -radius; dx <= radius; dx++) {
@@ -138,7 +139,8 @@ static ph_status regions_make(const struct ph_picture *picture, struct regions *
 
 /* Takes the best region until none adds enough pixels; out[pixels] receives the mean attribution with which each pixel
  * came, the rest the mean of the rest. */
-static ph_status regions_rank(ph_context *context, const struct regions *regions, const double *attribution, float *out) {
+static ph_status regions_rank(ph_context *context, const struct regions *regions, const double *attribution,
+                              float *out) {
     double least = least_new_pixels * regions->pixels / (224.0 * 224.0);
     double *sums = ph_alloc_array((size_t)regions->count, sizeof *sums);
     int *fresh = ph_alloc_array((size_t)regions->count, sizeof *fresh), left = regions->pixels;
