@@ -2,7 +2,8 @@
 set -u
 source=$(realpath "$1") build=$(realpath "$2")
 failures=0
-folder=$(mktemp -d)
+folder=$(mktemp -d) || exit 1
+readonly source build folder # the next line removes what it names
 trap 'cd /; rm -rf "$folder"' EXIT
 cd "$folder" || exit 1
 
