@@ -42,6 +42,10 @@ PH_INLINE struct rectifier rectifier_of(const struct ph_convolution_attributes *
 PH_INLINE vector rectify(struct rectifier rectifier, vector x) {
     return rectifier.on ? minimum(splat(rectifier.ceiling), maximum((vector){0}, x)) : x;
 }
+/* Its gradient: what comes where the output is between the limits, zero elsewhere. */
+PH_INLINE vector rectified_gradient(struct rectifier rectifier, vector output, vector gradient) {
+    return where((output > (vector){0}) & (output < splat(rectifier.ceiling)), gradient, (vector){0});
+}
 /* Puts zeros into the output's gradient where a fused ReLU's output is at one of its limits. In place: the producer reads
  * it last. */
 void PH_KERNEL(ph_convolution_mask)(const struct ph_kernel_call *call);

@@ -83,7 +83,7 @@ static void pack_bias(const struct geometry *g, float *packed) {
 static float *pixel_zero(const struct ph_operand *operand) { return block_origin(operand, 0, 0); }
 
 /* A fused ReLU's gradient: zero where the output is at a limit. In place, since the producer is the last to read it. */
-struct mask { const struct ph_operand *gradient, *output; float ceiling; };
+struct mask { const struct ph_operand *gradient, *output; struct rectifier rectifier; };
 
 static void mask_row(void *argument, int64_t index) {
     const struct mask *mask = argument;
@@ -91,17 +91,15 @@ static void mask_row(void *argument, int64_t index) {
     int64_t y = index % dims[2], block = index / dims[2] % blocks_of(dims[1]), n = index / dims[2] / blocks_of(dims[1]);
     float *gradient = block_origin(mask->gradient, n, block) + y * mask->gradient->layout.row;
     const float *output = block_origin(mask->output, n, block) + y * mask->output->layout.row;
-    for (int64_t x = 0; x < dims[3] * PH_LANES; x += PH_LANES) {
-        vector value = load(output + x);
-        store(gradient + x, where((value > (vector){0}) & (value < splat(mask->ceiling)), load(gradient + x), (vector){0}));
-    }
+    for (int64_t x = 0; x < dims[3] * PH_LANES; x += PH_LANES)
+        store(gradient + x, rectified_gradient(mask->rectifier, load(output + x), load(gradient + x)));
 }
 
 void PH_KERNEL(ph_convolution_mask)(const struct ph_kernel_call *call) {
     struct rectifier rectifier = rectifier_of(call->node->attributes);
     if (!rectifier.on) return;
     const int64_t *dims = call->outputs[0].shape->dims;
-    struct mask mask = {&call->output_gradients[0], &call->outputs[0], rectifier.ceiling};
+    struct mask mask = {&call->output_gradients[0], &call->outputs[0], rectifier};
     ph_parallel_for(call->context, dims[0] * blocks_of(dims[1]) * dims[2], mask_row, &mask);
 }
 

@@ -109,36 +109,56 @@ struct direct_job {
     const struct direct *d;
     int group, groups, chunks, rows; /* rows of a chunk */
     int64_t weights;                 /* floats of a group's packed weights */
+    tile_function *const *tiles;     /* of 1, 2, ... pixels */
+    int columns;                     /* tiles of a row, as even as can be */
 };
+
+static struct direct_job job_of(const struct direct *d) {
+    struct direct_job job = {.d = d, .group = group_of(d->out_blocks, d->width)};
+    int most = job.group == 1 ? SINGLE_PIXELS : job.group == 2 ? WIDE_PIXELS : NARROW_PIXELS;
+    job.tiles = job.group == 1 ? tiles_1 : job.group == 2 ? tiles_2 : tiles_4;
+    job.columns = (d->width + most - 1) / most;
+    job.groups = (d->out_blocks + job.group - 1) / job.group;
+    job.weights = ((int64_t)(d->in_blocks - 1) * d->in_block_channels + d->last_block_channels) * d->tap_count * job.group * PH_LANES;
+    return job;
+}
+
+/* Rows [first, last) of one group of one batch item. */
+static void rows_run(const struct direct_job *job, int64_t n, int64_t g, int first, int last) {
+    const struct direct *d = job->d;
+    int first_block = (int)g * job->group, blocks = PH_MIN(job->group, d->out_blocks - first_block);
+    const float *weights = d->weights + n * d->weights_item + g * job->weights;
+    const float *bias = d->bias ? d->bias + first_block * PH_LANES : NULL;
+    const float *in = d->in + n * d->in_item;
+    float *out = d->out + n * d->out_item + first_block * d->out_plane;
+    for (int y = first; y < last; y++)
+        for (int column = 0; column < job->columns; column++) {
+            int x = (int)((int64_t)d->width * column / job->columns), end = (int)((int64_t)d->width * (column + 1) / job->columns);
+            job->tiles[end - x - 1](d, in + y * d->in_row + x * d->in_pixel, weights, bias,
+                                    out + y * d->out_row + x * d->out_pixel, blocks);
+        }
+}
 
 static void direct_chunk(void *argument, int64_t index) {
     const struct direct_job *job = argument;
-    const struct direct *d = job->d;
     /* Consecutive tasks share weights: chunk fastest, then item, then group. */
-    int64_t chunk = index % job->chunks, n = index / job->chunks % d->items, g = index / job->chunks / d->items;
-    int first_block = (int)g * job->group, blocks = PH_MIN(job->group, d->out_blocks - first_block);
-    int most = job->group == 1 ? SINGLE_PIXELS : job->group == 2 ? WIDE_PIXELS : NARROW_PIXELS;
-    tile_function *const *tiles = job->group == 1 ? tiles_1 : job->group == 2 ? tiles_2 : tiles_4;
-    int columns = (d->width + most - 1) / most; /* tiles of a row, as even as can be */
-    const float *weights = d->weights + n * d->weights_item + g * job->weights, *bias = d->bias ? d->bias + first_block * PH_LANES : NULL;
-    int last = (int)PH_MIN((chunk + 1) * job->rows, (int64_t)d->height);
-    for (int y = (int)chunk * job->rows; y < last; y++)
-        for (int column = 0; column < columns; column++) {
-            int x = (int)((int64_t)d->width * column / columns), end = (int)((int64_t)d->width * (column + 1) / columns);
-            tiles[end - x - 1](d, d->in + n * d->in_item + y * d->in_row + x * d->in_pixel, weights, bias,
-                               d->out + n * d->out_item + first_block * d->out_plane + y * d->out_row + x * d->out_pixel, blocks);
-        }
+    int64_t chunk = index % job->chunks, n = index / job->chunks % job->d->items, g = index / job->chunks / job->d->items;
+    rows_run(job, n, g, (int)chunk * job->rows, (int)PH_MIN((chunk + 1) * job->rows, (int64_t)job->d->height));
 }
 
 void PH_KERNEL(ph_direct_run)(const ph_context *context, const struct direct *d) {
     if (d->height <= 0 || d->width <= 0) return;
-    struct direct_job job = {.d = d, .group = group_of(d->out_blocks, d->packed_width ? d->packed_width : d->width)};
-    job.groups = (d->out_blocks + job.group - 1) / job.group;
-    job.weights = ((int64_t)(d->in_blocks - 1) * d->in_block_channels + d->last_block_channels) * d->tap_count * job.group * PH_LANES;
+    struct direct_job job = job_of(d);
     /* Enough tasks that a thread which is late finds little left to wait for. */
     int64_t wanted = 8 * (int64_t)context->threads, whole = job.groups * d->items;
     job.chunks = (int)PH_MAX((int64_t)1, PH_MIN((int64_t)d->height, (wanted + whole - 1) / whole));
     job.rows = (d->height + job.chunks - 1) / job.chunks;
     job.chunks = (d->height + job.rows - 1) / job.rows;
     ph_parallel_for(context, whole * job.chunks, direct_chunk, &job);
+}
+
+void PH_KERNEL(ph_direct_run_alone)(const struct direct *d) {
+    struct direct_job job = job_of(d);
+    for (int64_t g = 0; g < job.groups; g++)
+        for (int64_t n = 0; n < d->items; n++) rows_run(&job, n, g, 0, d->height);
 }

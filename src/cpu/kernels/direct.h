@@ -26,7 +26,6 @@ struct direct {
     int64_t items;
     const float *weights;
     int64_t weights_item;       /* from one batch item's weights to the next; 0: all have the same */
-    int packed_width;           /* width the weights were packed for when it is not `width`; 0: it is */
     const float *bias;          /* [out_blocks * lanes], NULL: zero */
     struct rectifier rectifier;
     bool accumulate;
@@ -39,5 +38,7 @@ size_t PH_KERNEL(ph_direct_packed_floats)(int64_t in_channels, int64_t taps, int
 void PH_KERNEL(ph_direct_pack)(float *packed, int64_t in_channels, int taps, int64_t out_blocks, int64_t width,
                                ph_direct_weight *weight, const void *state);
 void PH_KERNEL(ph_direct_run)(const ph_context *context, const struct direct *direct);
+/* The same on the calling thread, as part of a task. */
+void PH_KERNEL(ph_direct_run_alone)(const struct direct *direct);
 
 #endif

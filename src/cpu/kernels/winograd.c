@@ -1,122 +1,162 @@
-/* 3x3 convolutions of stride 1 by Winograd's minimal filtering F(4x4, 3x3) (Lavin and Gray, "Fast Algorithms for
- * Convolutional Neural Networks", arXiv:1509.09308): tiles of 4x4 outputs from 6x6 inputs, 36 products a tile and channel
- * pair instead of 144.
+/* Convolutions of stride 1 by Winograd's minimal filtering (Lavin and Gray, "Fast Algorithms for Convolutional Neural
+ * Networks", arXiv:1509.09308): F(4x4, 3x3), whose tiles of 4x4 outputs take 36 products a channel pair instead of 144, and
+ * F(2x2, 5x5), 36 instead of 100. Both evaluate polynomials at the points 0, 1, -1, 2, -2 and infinity, so the 6x6 inputs of
+ * a tile are transformed alike.
  *
- * A stretch of tiles at a time goes through three loops: transform the inputs, multiply at each of the 36 points (the direct
- * convolution's loop with one tap, the points its batch), transform back. Filters are transformed in double and rounded
- * once. The rule that picks this kernel looks at one item's size, so that bytes do not depend on the batch. */
+ * A task takes some tiles through all of it while they stay in its processor's own caches: transform the inputs, and for
+ * two blocks of output channels at a time multiply at each of the 36 points (the direct convolution's loop with one tap) and
+ * transform back. Where tiles are few, tasks share the transformed inputs and split the output channels. Filters are
+ * transformed in double and rounded once. Sums never depend on how the work is split. The rule that picks this kernel looks
+ * at one item's size, so that bytes do not depend on the batch. */
 #include "cpu/kernels/blocked.h"
 #include "cpu/kernels/direct.h"
+#include <stdatomic.h>
 
-enum { POINTS = 36, SIDE = 6, OUT = 4 };
+enum { POINTS = 36, SIDE = 6, GROUP = 2, MAX_KERNEL = 5 };
+/* Tiles of a task: rows of the register tile; more of them where the filters come from memory each time. */
+#if PH_LANES == 16
+enum { FEW_TILES = 14 };
+#else
+enum { FEW_TILES = 12 };
+#endif
+enum { MANY_TILES = 4 * FEW_TILES };
+static const int64_t CACHED_FILTERS = 12 << 20; /* bytes that may stay in the last-level cache */
 
-/* Backward is forward with the gradient as input, filters turned and transposed, and padding 2 - pad. */
+/* Backward is forward with the gradient as input, filters turned and transposed, and padding kernel - 1 - pad. */
 struct shape {
     int64_t items, in_channels, in_height, in_width, out_channels, out_height, out_width, pad[2];
-    int64_t rows, columns, tiles; /* tiles of an item; of all items */
-    int64_t stretch;              /* tiles that go through the loops together */
+    int64_t kernel, out;            /* sides of the filter and of a tile's outputs: together 7 */
+    int64_t rows, columns, tiles;   /* tiles of an item; of all items */
+    int64_t in_blocks, out_blocks, groups;
+    int64_t parts, splits;          /* tasks: parts of the tiles, by parts of the groups */
+    int64_t most;                   /* tiles of the largest part */
+    bool shared;                    /* transformed inputs: by all tasks */
 };
 
-static struct shape shape_of(const struct ph_convolution_attributes *a, const int64_t *in, const int64_t *out, bool backward) {
+static struct shape shape_of(const struct ph_convolution_attributes *a, const int64_t *in, const int64_t *out, bool backward,
+                             int threads) {
     struct shape s = {.items = in[0], .in_channels = in[1], .in_height = in[2], .in_width = in[3], .out_channels = out[1],
-        .out_height = out[2], .out_width = out[3], .pad = {a->pad_begin[1], a->pad_begin[2]}};
+        .out_height = out[2], .out_width = out[3], .pad = {a->pad_begin[1], a->pad_begin[2]}, .kernel = a->kernel[1]};
     if (backward)
         s = (struct shape){.items = in[0], .in_channels = out[1], .in_height = out[2], .in_width = out[3],
-            .out_channels = in[1], .out_height = in[2], .out_width = in[3], .pad = {2 - a->pad_begin[1], 2 - a->pad_begin[2]}};
-    s.rows = (s.out_height + OUT - 1) / OUT;
-    s.columns = (s.out_width + OUT - 1) / OUT;
+            .out_channels = in[1], .out_height = in[2], .out_width = in[3], .kernel = a->kernel[1],
+            .pad = {a->kernel[1] - 1 - a->pad_begin[1], a->kernel[1] - 1 - a->pad_begin[2]}};
+    s.out = SIDE + 1 - s.kernel;
+    s.rows = (s.out_height + s.out - 1) / s.out;
+    s.columns = (s.out_width + s.out - 1) / s.out;
     s.tiles = s.items * s.rows * s.columns;
-    /* What a stretch keeps should stay in the second-level caches, but not be small beside the filters it has to read. */
-    int64_t channels = (blocks_of(s.in_channels) + blocks_of(s.out_channels)) * PH_LANES;
-    int64_t filters = POINTS * s.in_channels * s.out_channels * (int64_t)sizeof(float);
-    int64_t bytes = PH_MAX((int64_t)3 << 19, 2 * filters), per_tile = POINTS * channels * (int64_t)sizeof(float);
-    int64_t wanted = PH_MAX(bytes / per_tile, (int64_t)28), stretches = (s.tiles + wanted - 1) / wanted;
-    s.stretch = (s.tiles + stretches - 1) / stretches;
+    s.in_blocks = blocks_of(s.in_channels);
+    s.out_blocks = blocks_of(s.out_channels);
+    s.groups = (s.out_blocks + GROUP - 1) / GROUP;
+    bool cached = POINTS * s.in_channels * s.out_channels * (int64_t)sizeof(float) <= CACHED_FILTERS;
+    int64_t wanted = cached ? FEW_TILES : MANY_TILES;
+    s.parts = PH_MAX((s.tiles + wanted / 2) / wanted, (int64_t)1);
+    s.most = (s.tiles + s.parts - 1) / s.parts;
+    s.shared = s.parts < 2 * threads;
+    s.splits = s.shared ? PH_MIN(s.groups, (2 * threads + s.parts - 1) / s.parts) : 1;
     return s;
 }
 
 static struct shape shape_of_query(const struct ph_kernel_query *query) {
     const struct ph_value *values = query->graph->values;
     const struct ph_node *node = query->node;
-    return shape_of(node->attributes, values[node->inputs[0]].shape.dims, values[node->outputs[0]].shape.dims, query->backward);
+    return shape_of(node->attributes, values[node->inputs[0]].shape.dims, values[node->outputs[0]].shape.dims, query->backward,
+                    query->threads);
 }
 
 static struct shape shape_of_call(const struct ph_kernel_call *call) {
     return shape_of(call->node->attributes, call->plain.input_shapes[0]->dims, call->plain.output_shapes[0].dims,
-                    call->output_gradients[0].data);
+                    call->output_gradients[0].data, call->context->threads);
 }
 
 static bool accepts(const struct ph_kernel_query *query) {
     if (!PH_KERNEL(ph_convolution_takes)(query)) return false;
     const struct ph_convolution_attributes *a = query->node->attributes;
+    int64_t kernel = a->kernel[1], least = kernel == 3 ? 12 : 7;
+    if (kernel != 3 && kernel != 5) return false;
     for (int i = 1; i < PH_SPATIAL; i++)
-        if (a->kernel[i] != 3 || a->stride[i] != 1 || a->dilation[i] != 1 || a->pad_begin[i] > 2) return false;
+        if (a->kernel[i] != kernel || a->stride[i] != 1 || a->dilation[i] != 1 || a->pad_begin[i] >= kernel) return false;
     struct shape s = shape_of_query(query);
-    return a->groups == 1 && s.in_channels >= PH_LANES && s.out_channels >= PH_LANES && s.out_height >= 12 && s.out_width >= 12;
+    return a->groups == 1 && s.in_channels >= PH_LANES && s.out_channels >= PH_LANES && s.out_height >= least &&
+           s.out_width >= least;
 }
 
-/* ---- Filters ----------------------------------------------------------------------------------------------------- */
+/* ---- Filters: bias, then [group][point][in channel][blocks of the group][lane] ------------------------------------- */
 
-struct filters { const struct ph_kernel_query *query; int point; };
-
-static float filter_at(const void *state, int64_t out, int64_t in, int tap) {
-    static const double g[SIDE][3] = {{1. / 4, 0, 0}, {-1. / 6, -1. / 6, -1. / 6}, {-1. / 6, 1. / 6, -1. / 6},
-        {1. / 24, 1. / 12, 1. / 6}, {1. / 24, -1. / 12, 1. / 6}, {0, 0, 1}};
-    (void)tap;
-    const struct filters *f = state;
-    const struct ph_value *weights = &f->query->graph->values[f->query->node->inputs[1]];
-    bool backward = f->query->backward;
-    int64_t rows = weights->shape.dims[0], columns = weights->shape.dims[1];
-    int64_t row = backward ? in : out, column = backward ? out : in;
-    if (row >= rows || column >= columns) return 0;
-    const float *w = (const float *)weights->data + (row * columns + column) * 9;
-    double sum = 0;
-    for (int y = 0; y < 3; y++)
-        for (int x = 0; x < 3; x++)
-            sum += g[f->point / SIDE][y] * g[f->point % SIDE][x] * w[backward ? 8 - (3 * y + x) : 3 * y + x];
-    return (float)sum;
-}
-
-static size_t point_floats(const struct shape *s) {
-    return PH_KERNEL(ph_direct_packed_floats)(s->in_channels, 1, blocks_of(s->out_channels), s->stretch);
-}
-
-static size_t bias_floats(const struct shape *s) { return (size_t)blocks_of(s->out_channels) * PH_LANES; }
+static size_t bias_floats(const struct shape *s) { return (size_t)s->out_blocks * PH_LANES; }
 
 static size_t packed_bytes(const struct ph_kernel_query *query) {
     struct shape s = shape_of_query(query);
-    return (bias_floats(&s) + POINTS * point_floats(&s)) * sizeof(float);
+    return (bias_floats(&s) + (size_t)(POINTS * s.in_channels) * bias_floats(&s)) * sizeof(float);
+}
+
+/* The polynomial with coefficients w[0], w[stride], ... at the six points, each divided by its Lagrange factor. */
+PH_INLINE void filter_1d(const double *w, int64_t count, int64_t stride, double *to, int64_t to_stride) {
+    double even[2] = {0}, odd[2] = {0};
+    for (int64_t i = 0; i < count; i += 2) even[0] += w[i * stride], even[1] += (double)(1 << i) * w[i * stride];
+    for (int64_t i = 1; i < count; i += 2) odd[0] += w[i * stride], odd[1] += (double)(1 << i) * w[i * stride];
+    to[0] = w[0] / 4;
+    to[to_stride] = -(even[0] + odd[0]) / 6;
+    to[2 * to_stride] = -(even[0] - odd[0]) / 6;
+    to[3 * to_stride] = (even[1] + odd[1]) / 24;
+    to[4 * to_stride] = (even[1] - odd[1]) / 24;
+    to[5 * to_stride] = w[(count - 1) * stride];
+}
+
+struct filters { const struct ph_kernel_query *query; struct shape s; float *packed; };
+
+static void pack_group(void *argument, int64_t group) {
+    const struct filters *f = argument;
+    const struct shape *s = &f->s;
+    const float *weights = f->query->graph->values[f->query->node->inputs[1]].data;
+    bool backward = f->query->backward;
+    int64_t first = group * GROUP * PH_LANES, lanes = PH_MIN((int64_t)GROUP * PH_LANES, s->out_blocks * PH_LANES - first);
+    int64_t size = s->kernel * s->kernel;
+    float *to = f->packed + first * POINTS * s->in_channels;
+    for (int64_t c = 0; c < s->in_channels; c++)
+        for (int64_t o = 0; o < lanes && first + o < s->out_channels; o++) {
+            double w[MAX_KERNEL * MAX_KERNEL], columns[SIDE * MAX_KERNEL], points[POINTS];
+            const float *from = weights + (backward ? c * s->out_channels + first + o : (first + o) * s->in_channels + c) * size;
+            for (int64_t i = 0; i < size; i++) w[i] = from[backward ? size - 1 - i : i];
+            for (int64_t x = 0; x < s->kernel; x++) filter_1d(w + x, s->kernel, s->kernel, columns + x, s->kernel);
+            for (int64_t y = 0; y < SIDE; y++) filter_1d(columns + y * s->kernel, s->kernel, 1, points + y * SIDE, 1);
+            for (int64_t p = 0; p < POINTS; p++) to[(p * s->in_channels + c) * lanes + o] = (float)points[p];
+        }
 }
 
 static void pack(const struct ph_kernel_query *query, void *packed) {
-    struct shape s = shape_of_query(query);
-    float *to = packed;
-    memset(to, 0, bias_floats(&s) * sizeof *to);
+    struct filters f = {.query = query, .s = shape_of_query(query)};
     const struct ph_node *node = query->node;
+    memset(packed, 0, packed_bytes(query));
     if (!query->backward && node->input_count > 2 && node->inputs[2] != PH_ABSENT)
-        memcpy(to, query->graph->values[node->inputs[2]].data, (size_t)s.out_channels * sizeof *to);
-    to += bias_floats(&s);
-    for (int point = 0; point < POINTS; point++, to += point_floats(&s))
-        PH_KERNEL(ph_direct_pack)(to, s.in_channels, 1, blocks_of(s.out_channels), s.stretch, filter_at,
-                                  &(struct filters){query, point});
+        memcpy(packed, query->graph->values[node->inputs[2]].data, (size_t)f.s.out_channels * sizeof(float));
+    f.packed = (float *)packed + bias_floats(&f.s);
+    ph_parallel_for(query->graph->context, f.s.groups, pack_group, &f);
 }
 
-static size_t scratch(const struct ph_kernel_query *query) {
-    struct shape s = shape_of_query(query);
-    return (size_t)(POINTS * (blocks_of(s.in_channels) + blocks_of(s.out_channels)) * s.stretch * PH_LANES);
-}
-
-/* ---- Transforms -------------------------------------------------------------------------------------------------- */
+/* ---- Transforms --------------------------------------------------------------------------------------------------- */
 
 struct job {
     struct shape s;
     const struct ph_operand *in, *out;
-    float *transformed, *products; /* [point][channel block][tile of the stretch][lane] */
-    const float *bias;
-    int64_t first, count;          /* tiles of this stretch */
-    struct rectifier rectifier;
+    const struct ph_operand *mask; /* backward through a ReLU: its output, where the gradient passes; NULL: everywhere */
+    struct rectifier rectifier;    /* forward: the epilogue's; backward: the mask's */
+    const float *bias, *filters;
+    float *transformed;            /* [part][point][in block][tile of the part][lane]; of a slot's part where not shared */
+    float *products;               /* of a slot: [point][block of the group][tile of the part][lane] */
+    _Atomic int *busy;             /* [threads] slots in use */
     bool accumulate;
 };
+
+static int64_t transformed_floats(const struct shape *s, int64_t tiles) { return POINTS * s->in_blocks * tiles * PH_LANES; }
+static int64_t products_floats(const struct shape *s) { return POINTS * GROUP * s->most * PH_LANES; }
+static int64_t part_first(const struct shape *s, int64_t part) { return s->tiles * part / s->parts; }
+
+static size_t scratch(const struct ph_kernel_query *query) {
+    struct shape s = shape_of_query(query);
+    int64_t transformed = s.shared ? transformed_floats(&s, s.tiles) : query->threads * transformed_floats(&s, s.most);
+    return (size_t)(transformed + query->threads * (products_floats(&s) + 1));
+}
 
 PH_INLINE void input_1d(const vector d[SIDE], vector r[SIDE]) {
     r[0] = 4 * d[0] - 5 * d[2] + d[4];
@@ -127,86 +167,181 @@ PH_INLINE void input_1d(const vector d[SIDE], vector r[SIDE]) {
     r[5] = 4 * d[1] - 5 * d[3] + d[5];
 }
 
-PH_INLINE void output_1d(const vector m[SIDE], vector r[OUT]) {
+PH_INLINE void output_1d(const vector m[SIDE], vector *r, const int out) {
     vector sum12 = m[1] + m[2], difference12 = m[1] - m[2], sum34 = m[3] + m[4], difference34 = m[3] - m[4];
     r[0] = m[0] + sum12 + sum34;
     r[1] = difference12 + 2 * difference34;
+    if (out == 2) {
+        r[1] += m[5];
+        return;
+    }
     r[2] = sum12 + 4 * sum34;
     r[3] = difference12 + 8 * difference34 + m[5];
 }
 
-static void transform_input(void *argument, int64_t index) {
-    const struct job *job = argument;
-    const struct shape *s = &job->s;
-    int64_t blocks = blocks_of(s->in_channels), t = index / blocks, block = index % blocks, tile = job->first + t;
-    int64_t n = tile / (s->rows * s->columns), at = tile % (s->rows * s->columns);
-    int64_t top = at / s->columns * OUT - s->pad[0], left = at % s->columns * OUT - s->pad[1];
-    int64_t y0 = PH_MAX(-top, (int64_t)0), y1 = PH_MIN(s->in_height - top, (int64_t)SIDE);
-    int64_t x0 = PH_MAX(-left, (int64_t)0), x1 = PH_MIN(s->in_width - left, (int64_t)SIDE);
-    const float *in = block_origin(job->in, n, block) + top * job->in->layout.row + left * PH_LANES;
-    vector d[SIDE][SIDE] = {{{0}}}, rows[SIDE][SIDE], r[SIDE];
-    for (int64_t y = y0; y < y1; y++)
-        for (int64_t x = x0; x < x1; x++) d[y][x] = load(in + y * job->in->layout.row + x * PH_LANES);
+/* 6x6 pixels to 36 points, `step` floats apart. */
+PH_INLINE void transform_input(const float *from, int64_t row, float *to, int64_t step) {
+    vector points[SIDE][SIDE];
+#pragma GCC unroll 6
     for (int x = 0; x < SIDE; x++) {
-        vector column[SIDE];
-        for (int y = 0; y < SIDE; y++) column[y] = d[y][x];
+        vector column[SIDE], r[SIDE];
+#pragma GCC unroll 6
+        for (int y = 0; y < SIDE; y++) column[y] = load(from + y * row + x * PH_LANES);
         input_1d(column, r);
-        for (int y = 0; y < SIDE; y++) rows[y][x] = r[y];
+#pragma GCC unroll 6
+        for (int y = 0; y < SIDE; y++) points[y][x] = r[y];
     }
-    float *to = job->transformed + (block * s->stretch + t) * PH_LANES;
+#pragma GCC unroll 6
     for (int y = 0; y < SIDE; y++) {
-        input_1d(rows[y], r);
-        for (int x = 0; x < SIDE; x++) store(to + (y * SIDE + x) * blocks * s->stretch * PH_LANES, r[x]);
+        vector r[SIDE];
+        input_1d(points[y], r);
+#pragma GCC unroll 6
+        for (int x = 0; x < SIDE; x++) store(to + (y * SIDE + x) * step, r[x]);
     }
 }
 
-static void transform_output(void *argument, int64_t index) {
-    const struct job *job = argument;
+/* Where a tile's outputs begin. */
+struct place { int64_t n, y, x; };
+
+PH_INLINE struct place place_of(const struct shape *s, int64_t tile) {
+    int64_t at = tile % (s->rows * s->columns);
+    return (struct place){tile / (s->rows * s->columns), at / s->columns * s->out, at % s->columns * s->out};
+}
+
+/* What a tile reads over the border, or through a mask, is put together aside first. */
+static void transform_inputs(const struct job *job, int64_t block, int64_t first, int64_t count, float *to, int64_t step) {
     const struct shape *s = &job->s;
-    int64_t blocks = blocks_of(s->out_channels), t = index / blocks, block = index % blocks, tile = job->first + t;
-    int64_t n = tile / (s->rows * s->columns), at = tile % (s->rows * s->columns);
-    int64_t top = at / s->columns * OUT, left = at % s->columns * OUT;
-    const float *from = job->products + (block * s->stretch + t) * PH_LANES;
-    vector rows[OUT][SIDE], column[SIDE], r[OUT], bias = load(job->bias + block * PH_LANES);
-    for (int x = 0; x < SIDE; x++) {
-        for (int y = 0; y < SIDE; y++) column[y] = load(from + (y * SIDE + x) * blocks * s->stretch * PH_LANES);
-        output_1d(column, r);
-        for (int y = 0; y < OUT; y++) rows[y][x] = r[y];
+    int64_t row = job->in->layout.row;
+    for (int64_t tile = first; tile < first + count; tile++, to += PH_LANES) {
+        struct place place = place_of(s, tile);
+        int64_t top = place.y - s->pad[0], left = place.x - s->pad[1];
+        int64_t y0 = PH_MAX(-top, (int64_t)0), y1 = PH_MIN(s->in_height - top, (int64_t)SIDE);
+        int64_t x0 = PH_MAX(-left, (int64_t)0), x1 = PH_MIN(s->in_width - left, (int64_t)SIDE);
+        const float *from = block_origin(job->in, place.n, block) + top * row + left * PH_LANES;
+        if (!job->mask && y0 == 0 && x0 == 0 && y1 == SIDE && x1 == SIDE) {
+            transform_input(from, row, to, step);
+            continue;
+        }
+        float aside[SIDE * SIDE * PH_LANES] __attribute__((aligned(64)));
+        if (y1 - y0 < SIDE || x1 - x0 < SIDE) memset(aside, 0, sizeof aside);
+        const struct ph_operand *mask = job->mask;
+        const float *passed = mask ? block_origin(mask, place.n, block) + top * mask->layout.row + left * PH_LANES : NULL;
+        for (int64_t y = y0; y < y1; y++)
+            for (int64_t x = x0 * PH_LANES; x < x1 * PH_LANES; x += PH_LANES) {
+                vector value = load(from + y * row + x);
+                if (mask) value = rectified_gradient(job->rectifier, load(passed + y * mask->layout.row + x), value);
+                store(aside + y * SIDE * PH_LANES + x, value);
+            }
+        transform_input(aside, SIDE * PH_LANES, to, step);
     }
-    float *out = block_origin(job->out, n, block) + top * job->out->layout.row + left * PH_LANES;
-    for (int64_t y = 0; y < PH_MIN((int64_t)OUT, s->out_height - top); y++) {
-        output_1d(rows[y], r);
-        for (int64_t x = 0; x < PH_MIN((int64_t)OUT, s->out_width - left); x++) {
-            float *pixel = out + y * job->out->layout.row + x * PH_LANES;
+}
+
+/* 36 points, `step` floats apart, to the tile's pixels that lie inside. */
+PH_INLINE void transform_output(const struct job *job, const float *from, int64_t step, vector bias, float *to, int64_t row,
+                                int64_t height, int64_t width, const int out) {
+    vector rows[SIDE][SIDE];
+#pragma GCC unroll 6
+    for (int x = 0; x < SIDE; x++) {
+        vector column[SIDE], r[4];
+#pragma GCC unroll 6
+        for (int y = 0; y < SIDE; y++) column[y] = load(from + (y * SIDE + x) * step);
+        output_1d(column, r, out);
+#pragma GCC unroll 4
+        for (int y = 0; y < out; y++) rows[y][x] = r[y];
+    }
+#pragma GCC unroll 4
+    for (int y = 0; y < out; y++) {
+        vector r[4];
+        if (y >= height) break;
+        output_1d(rows[y], r, out);
+#pragma GCC unroll 4
+        for (int x = 0; x < out; x++) {
+            if (x >= width) break;
+            float *pixel = to + y * row + x * PH_LANES;
             vector sum = r[x] + bias;
             if (job->accumulate) sum += load(pixel);
-            store(pixel, rectify(job->rectifier, sum));
+            store(pixel, job->mask ? sum : rectify(job->rectifier, sum));
         }
     }
+}
+
+static void transform_outputs(const struct job *job, int64_t block, int64_t first, int64_t count, const float *from,
+                              int64_t step) {
+    const struct shape *s = &job->s;
+    int64_t row = job->out->layout.row;
+    vector bias = load(job->bias + block * PH_LANES);
+    for (int64_t tile = first; tile < first + count; tile++, from += PH_LANES) {
+        struct place place = place_of(s, tile);
+        int64_t height = PH_MIN(s->out, s->out_height - place.y), width = PH_MIN(s->out, s->out_width - place.x);
+        float *to = block_origin(job->out, place.n, block) + place.y * row + place.x * PH_LANES;
+        if (s->out == 4) transform_output(job, from, step, bias, to, row, height, width, 4);
+        else transform_output(job, from, step, bias, to, row, height, width, 2);
+    }
+}
+
+/* ---- Running ------------------------------------------------------------------------------------------------------ */
+
+static int64_t slot_take(const struct job *job) {
+    for (int64_t slot = 0;; slot++)
+        if (!atomic_exchange_explicit(&job->busy[slot], 1, memory_order_acquire)) return slot;
+}
+
+/* Transformed inputs that tasks share: a few tiles of one block of channels. */
+enum { CHUNK = 4 };
+
+static void share_inputs(void *argument, int64_t index) {
+    const struct job *job = argument;
+    const struct shape *s = &job->s;
+    int64_t chunks = (s->most + CHUNK - 1) / CHUNK, chunk = index % chunks, block = index / chunks % s->in_blocks;
+    int64_t part = index / chunks / s->in_blocks, first = part_first(s, part), count = part_first(s, part + 1) - first;
+    int64_t begin = chunk * CHUNK, end = PH_MIN(begin + CHUNK, count);
+    if (begin >= end) return;
+    transform_inputs(job, block, first + begin, end - begin,
+                     job->transformed + transformed_floats(s, first) + (block * count + begin) * PH_LANES,
+                     s->in_blocks * count * PH_LANES);
+}
+
+static void run_task(void *argument, int64_t index) {
+    const struct job *job = argument;
+    const struct shape *s = &job->s;
+    int64_t part = index % s->parts, split = index / s->parts;
+    int64_t first = part_first(s, part), count = part_first(s, part + 1) - first, plane = count * PH_LANES;
+    int64_t slot = slot_take(job);
+    float *transformed = job->transformed + transformed_floats(s, s->shared ? first : slot * s->most);
+    float *products = job->products + slot * products_floats(s);
+    for (int64_t block = 0; block < s->in_blocks && !s->shared; block++)
+        transform_inputs(job, block, first, count, transformed + block * plane, s->in_blocks * plane);
+    static const int64_t tap = 0;
+    for (int64_t group = s->groups * split / s->splits; group < s->groups * (split + 1) / s->splits; group++) {
+        int64_t blocks = PH_MIN((int64_t)GROUP, s->out_blocks - group * GROUP);
+        PH_KERNEL(ph_direct_run_alone)(&(struct direct){.in = transformed, .in_item = s->in_blocks * plane, .in_plane = plane,
+            .in_pixel = PH_LANES, .in_channel = 1, .in_blocks = (int)s->in_blocks, .in_block_channels = PH_LANES,
+            .last_block_channels = (int)(s->in_channels - (s->in_blocks - 1) * PH_LANES), .taps = &tap, .tap_count = 1,
+            .out = products, .out_item = blocks * plane, .out_plane = plane, .out_pixel = PH_LANES, .out_blocks = (int)blocks,
+            .height = 1, .width = (int)count, .items = POINTS,
+            .weights = job->filters + group * GROUP * PH_LANES * POINTS * s->in_channels,
+            .weights_item = s->in_channels * blocks * PH_LANES});
+        for (int64_t b = 0; b < blocks; b++)
+            transform_outputs(job, group * GROUP + b, first, count, products + b * plane, blocks * plane);
+    }
+    atomic_store_explicit(&job->busy[slot], 0, memory_order_release);
 }
 
 static void run(const struct ph_kernel_call *call) {
     bool backward = call->output_gradients[0].data;
     struct job job = {.s = shape_of_call(call), .in = backward ? &call->output_gradients[0] : &call->inputs[0],
         .out = backward ? &call->input_gradients[0] : &call->outputs[0], .transformed = call->scratch, .bias = call->packed,
-        .rectifier = backward ? (struct rectifier){0} : rectifier_of(call->node->attributes),
-        .accumulate = backward && call->accumulate[0]};
+        .rectifier = rectifier_of(call->node->attributes), .accumulate = backward && call->accumulate[0]};
     const struct shape *s = &job.s;
-    if (backward) PH_KERNEL(ph_convolution_mask)(call);
-    int64_t in_blocks = blocks_of(s->in_channels), out_blocks = blocks_of(s->out_channels), plane = s->stretch * PH_LANES;
-    job.products = job.transformed + POINTS * in_blocks * plane;
-    static const int64_t tap = 0;
-    for (job.first = 0; job.first < s->tiles; job.first += s->stretch) {
-        job.count = PH_MIN(s->stretch, s->tiles - job.first);
-        ph_parallel_for(call->context, job.count * in_blocks, transform_input, &job);
-        PH_KERNEL(ph_direct_run)(call->context, &(struct direct){.in = job.transformed, .in_item = in_blocks * plane,
-            .in_plane = plane, .in_pixel = PH_LANES, .in_channel = 1, .in_blocks = (int)in_blocks, .in_block_channels = PH_LANES,
-            .last_block_channels = (int)(s->in_channels - (in_blocks - 1) * PH_LANES), .taps = &tap, .tap_count = 1,
-            .out = job.products, .out_item = out_blocks * plane, .out_plane = plane, .out_pixel = PH_LANES,
-            .out_blocks = (int)out_blocks, .height = 1, .width = (int)job.count, .packed_width = (int)s->stretch, .items = POINTS,
-            .weights = (const float *)call->packed + bias_floats(s), .weights_item = (int64_t)point_floats(s)});
-        ph_parallel_for(call->context, job.count * out_blocks, transform_output, &job);
-    }
+    if (backward && job.rectifier.on) job.mask = &call->outputs[0];
+    int threads = call->context->threads;
+    job.filters = job.bias + bias_floats(s);
+    job.products = job.transformed + (s->shared ? transformed_floats(s, s->tiles) : threads * transformed_floats(s, s->most));
+    job.busy = (_Atomic int *)(job.products + threads * products_floats(s));
+    for (int i = 0; i < threads; i++) atomic_init(&job.busy[i], 0);
+    if (s->shared)
+        ph_parallel_for(call->context, s->parts * s->in_blocks * ((s->most + CHUNK - 1) / CHUNK), share_inputs, &job);
+    ph_parallel_for(call->context, s->parts * s->splits, run_task, &job);
 }
 
 const struct ph_kernel PH_KERNEL(ph_winograd_forward) = {.name = "winograd", .operation = &ph_operation_convolution,
