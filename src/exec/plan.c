@@ -580,6 +580,10 @@ static ph_status plan_backward(struct planner *p, int n) {
 
 /* ---- Placing memory ---------------------------------------------------------------------------------------------- */
 
+static bool guarded;
+
+void ph_plan_guard(bool on) { guarded = on; }
+
 /* First fit by decreasing size among the storages whose spans of steps overlap. */
 static ph_status place(struct planner *p) {
     struct ph_plan *plan = p->plan;
@@ -593,7 +597,7 @@ static ph_status place(struct planner *p) {
     for (int i = 0; i < plan->storage_count; i++) {
         struct ph_storage *storage = &plan->storages[i];
         if (storage->parent != PH_ABSENT || storage->external || storage->last < 0) continue;
-        if (storage->exclusive) storage->first = 0, storage->last = INT32_MAX;
+        if (storage->exclusive || guarded) storage->first = 0, storage->last = INT32_MAX;
         size_t size = ph_layout_size(&storage->layout, &storage->shape);
         int at = count++;
         for (; at > 0; at--) {
@@ -605,12 +609,13 @@ static ph_status place(struct planner *p) {
     }
     for (int k = 0; k < count; k++) {
         struct ph_storage *storage = &plan->storages[order[k]];
-        size_t size = (ph_layout_size(&storage->layout, &storage->shape) + 15) & ~(size_t)15, offset = 0;
+        size_t size = ((ph_layout_size(&storage->layout, &storage->shape) + 15) & ~(size_t)15) + (guarded ? PH_GUARD : 0);
+        size_t offset = guarded ? PH_GUARD : 0;
         /* `placed` is sorted by offset: walk the gaps. */
         for (int j = 0; j < placed_count; j++) {
             const struct ph_storage *other = &plan->storages[placed[j]];
             if (other->last < storage->first || storage->last < other->first) continue;
-            size_t other_size = (ph_layout_size(&other->layout, &other->shape) + 15) & ~(size_t)15;
+            size_t other_size = ((ph_layout_size(&other->layout, &other->shape) + 15) & ~(size_t)15) + (guarded ? PH_GUARD : 0);
             if (other->offset >= offset + size) break;
             offset = PH_MAX(offset, other->offset + other_size);
         }

@@ -52,6 +52,12 @@ ph_status ph_plan_create(const struct ph_graph *graph, const struct ph_backend *
 ph_status ph_plan_bind(const struct ph_graph *graph, struct ph_plan *plan, float *arena);
 void ph_plan_finish(struct ph_plan *plan);
 
+/* Test hook: while on, every tensor of a new plan has memory of its own with zeros before and behind it. Whether they are
+ * still there in a program that has run. */
+enum { PH_GUARD = 64 }; /* floats on either side */
+void ph_plan_guard(bool on);
+bool ph_program_is_intact(const struct ph_program *program);
+
 int ph_storage_root(const struct ph_plan *plan, int storage, size_t *offset);
 
 #endif

@@ -190,6 +190,18 @@ const float *ph_program_gradient(struct ph_program *program, int parameter) {
     return storage == PH_ABSENT ? NULL : storage_data(program, storage, NULL);
 }
 
+bool ph_program_is_intact(const struct ph_program *program) {
+    for (int i = 0; i < program->plan.storage_count; i++) {
+        const struct ph_storage *storage = &program->plan.storages[i];
+        if (storage->parent != PH_ABSENT || storage->external || storage->last < 0) continue;
+        const float *before = program->arena + storage->offset - PH_GUARD;
+        const float *behind = program->arena + storage->offset + ph_layout_size(&storage->layout, &storage->shape);
+        for (int j = 0; j < PH_GUARD; j++)
+            if (before[j] != 0 || behind[j] != 0) return false;
+    }
+    return true;
+}
+
 size_t ph_program_arena_bytes(const struct ph_program *program) {
     return (program->plan.arena_floats + program->plan.scratch_floats) * sizeof(float);
 }

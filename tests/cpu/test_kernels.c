@@ -1,7 +1,7 @@
 /* Every fast kernel against the operations' plain functions: small random networks run by the plain backend and by each
  * instruction set this processor has. Buffers lie in one arena, whose contents around every tensor are checked by the
  * results of the neighbours; shapes are drawn so that tails, strides, pads and groups of every kind occur. */
-#include "exec/program.h"
+#include "exec/plan.h"
 #include "graph/operations.h"
 #include <math.h>
 #include <setjmp.h>
@@ -73,8 +73,10 @@ static int convolution(struct network *net, int input, int outputs, int kernel_y
 }
 
 struct result { float *value, *gradient; };
+static int checks; /* every other one with guard bands around each tensor, the rest with shared memory */
 
-static struct result run(struct network *net, const char *backend, const float *input) {
+static struct result run(struct network *net, const char *backend, const float *input, bool guards) {
+    ph_plan_guard(guards);
     int taps[] = {net->last}, parameters[] = {net->input};
     struct ph_program_request request = {.taps = taps, .tap_count = 1, .loss = net->last, .parameters = parameters,
         .parameter_count = 1, .backend = backend};
@@ -89,6 +91,7 @@ static struct result run(struct network *net, const char *backend, const float *
         assert_int_equal(ph_program_forward(program), PH_OK);
         assert_int_equal(ph_program_backward(program), PH_OK);
     }
+    assert_true(!guards || ph_program_is_intact(program));
     ph_program_read(program, net->last, result.value);
     memcpy(result.gradient, ph_program_gradient(program, net->input), in_size * sizeof(float));
     ph_program_destroy(&program);
@@ -107,11 +110,11 @@ static double distance(const float *a, const float *b, int64_t count) {
 /* Runs the network everywhere and compares; then frees it. */
 static void check_with(struct network *net, const char *what, double tolerance, float *input) {
     struct ph_shape in = shape_of(net, net->input), out = shape_of(net, net->last);
-    struct result plain = run(net, "plain", input);
+    struct result plain = run(net, "plain", input, false);
     enum ph_instruction_set highest = ph_instruction_set_detect();
     for (int level = 0; level <= (int)highest; level++) {
         assert_int_equal(ph_context_set_instruction_set(net->context, ph_instruction_set_names[level]), PH_OK);
-        struct result fast = run(net, "cpu", input);
+        struct result fast = run(net, "cpu", input, checks++ % 2);
         double value = distance(fast.value, plain.value, ph_shape_size(&out));
         double gradient = distance(fast.gradient, plain.gradient, ph_shape_size(&in));
         char a[128], b[128];
