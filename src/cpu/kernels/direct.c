@@ -32,11 +32,29 @@ void PH_KERNEL(ph_direct_pack)(float *packed, int64_t in_channels, int taps, int
                         *packed++ = weight(state, o, c, tap);
 }
 
-PH_INLINE void finish(const struct direct *d, vector sum, const float *bias, float *out) {
-    if (bias) sum += load(bias);
-    if (d->accumulate) sum += load(out);
-    store(out, rectify(d->rectifier, sum));
+/* What becomes of a tile's sums. */
+enum finish { STORE, ACCUMULATE, ACTIVATE };
+
+PH_INLINE void finish(const struct direct *d, vector sum, vector bias, float *out, const enum finish how) {
+    if (how == ACCUMULATE) sum += load(out);
+    if (how == ACTIVATE) sum = minimum(splat(d->rectifier.ceiling), maximum((vector){0}, sum + bias));
+    if (how == STORE) sum += bias;
+    store(out, sum);
 }
+
+PH_INLINE void tile_finish(const struct direct *d, const vector *sum, const float *bias, float *out, int blocks, const int GROUP,
+                           const int PIXELS, const enum finish how) {
+#pragma GCC unroll 4
+    for (int g = 0; g < GROUP; g++) {
+        if (g >= blocks) break;
+        vector shift = bias ? load(bias + g * PH_LANES) : (vector){0};
+        float *to = out + g * d->out_plane;
+#pragma GCC unroll 14
+        for (int p = 0; p < PIXELS; p++, to += d->out_pixel) finish(d, sum[g * PIXELS + p], shift, to, how);
+    }
+}
+
+enum { PREFETCH = 2048 / sizeof(float) }; /* weights come in one stream */
 
 /* One tile: GROUP blocks (all of them stored only when `blocks` says so) by PIXELS pixels. The strides are constants in
  * the common case of blocked input and stride 1, so that every address is one register and a displacement. */
@@ -47,12 +65,17 @@ PH_INLINE void tile(const struct direct *d, const float *in, const float *weight
     for (int i = 0; i < GROUP * PIXELS; i++) sum[i] = (vector){0};
     for (int block = 0; block < d->in_blocks; block++, in += d->in_plane) {
         int channels = block == d->in_blocks - 1 ? d->last_block_channels : d->in_block_channels;
+#pragma GCC unroll 14
+        for (int p = 0; p < PIXELS; p++) __builtin_prefetch(in + d->in_plane + p * pixel);
         for (int tap = 0; tap < d->tap_count; tap++) {
             const float *from = in + d->taps[tap];
             for (int c = 0; c < channels; c++, from += channel_step, weights += GROUP * PH_LANES) {
                 vector w[4];
 #pragma GCC unroll 4
-                for (int g = 0; g < GROUP; g++) w[g] = load(weights + g * PH_LANES);
+                for (int g = 0; g < GROUP; g++) {
+                    w[g] = load(weights + g * PH_LANES);
+                    __builtin_prefetch(weights + g * PH_LANES + PREFETCH);
+                }
 #pragma GCC unroll 14
                 for (int p = 0; p < PIXELS; p++) {
                     vector x = splat(from[p * pixel]);
@@ -62,13 +85,9 @@ PH_INLINE void tile(const struct direct *d, const float *in, const float *weight
             }
         }
     }
-#pragma GCC unroll 4
-    for (int g = 0; g < GROUP; g++) {
-        if (g >= blocks) break;
-#pragma GCC unroll 14
-        for (int p = 0; p < PIXELS; p++)
-            finish(d, sum[g * PIXELS + p], bias ? bias + g * PH_LANES : NULL, out + g * d->out_plane + p * d->out_pixel);
-    }
+    if (d->accumulate) tile_finish(d, sum, bias, out, blocks, GROUP, PIXELS, ACCUMULATE);
+    else if (d->rectifier.on) tile_finish(d, sum, bias, out, blocks, GROUP, PIXELS, ACTIVATE);
+    else tile_finish(d, sum, bias, out, blocks, GROUP, PIXELS, STORE);
 }
 
 #define TILE(GROUP, PIXELS)                                                                                              \

@@ -28,7 +28,7 @@ struct direct {
     int64_t weights_item;       /* from one batch item's weights to the next; 0: all have the same */
     const float *bias;          /* [out_blocks * lanes], NULL: zero */
     struct rectifier rectifier;
-    bool accumulate;
+    bool accumulate;            /* backward alone: without bias and rectifier */
 };
 
 /* Floats of packed weights for rows of this width, and the packing: weight(state, out channel, in channel, tap), asked for

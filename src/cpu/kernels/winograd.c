@@ -179,14 +179,19 @@ PH_INLINE void output_1d(const vector m[SIDE], vector *r, const int out) {
     r[3] = difference12 + 8 * difference34 + m[5];
 }
 
-/* 6x6 pixels to 36 points, `step` floats apart. */
-PH_INLINE void transform_input(const float *from, int64_t row, float *to, int64_t step) {
+/* 6x6 pixels to 36 points, `step` floats apart. `passed`: as the mask reads them, NULL without one. */
+PH_INLINE void transform_input(const float *from, int64_t row, const float *passed, int64_t passed_row,
+                               struct rectifier rectifier, float *to, int64_t step) {
     vector points[SIDE][SIDE];
 #pragma GCC unroll 6
     for (int x = 0; x < SIDE; x++) {
         vector column[SIDE], r[SIDE];
 #pragma GCC unroll 6
-        for (int y = 0; y < SIDE; y++) column[y] = load(from + y * row + x * PH_LANES);
+        for (int y = 0; y < SIDE; y++) {
+            column[y] = load(from + y * row + x * PH_LANES);
+            if (passed)
+                column[y] = rectified_gradient(rectifier, load(passed + y * passed_row + x * PH_LANES), column[y]);
+        }
         input_1d(column, r);
 #pragma GCC unroll 6
         for (int y = 0; y < SIDE; y++) points[y][x] = r[y];
@@ -208,31 +213,36 @@ PH_INLINE struct place place_of(const struct shape *s, int64_t tile) {
     return (struct place){tile / (s->rows * s->columns), at / s->columns * s->out, at % s->columns * s->out};
 }
 
-/* What a tile reads over the border, or through a mask, is put together aside first. */
+/* The part of a tile that lies inside is copied amid zeros first where it reaches over the border. */
+struct inside { int64_t y0, y1, x0, x1; };
+
+static void copy_inside(struct inside inside, const float *from, int64_t row, float *to) {
+    memset(to, 0, SIDE * SIDE * PH_LANES * sizeof *to);
+    for (int64_t y = inside.y0; y < inside.y1; y++)
+        for (int64_t x = inside.x0; x < inside.x1; x++)
+            store(to + (y * SIDE + x) * PH_LANES, load(from + y * row + x * PH_LANES));
+}
+
 static void transform_inputs(const struct job *job, int64_t block, int64_t first, int64_t count, float *to, int64_t step) {
     const struct shape *s = &job->s;
-    int64_t row = job->in->layout.row;
+    const struct ph_operand *in = job->in, *mask = job->mask;
     for (int64_t tile = first; tile < first + count; tile++, to += PH_LANES) {
         struct place place = place_of(s, tile);
-        int64_t top = place.y - s->pad[0], left = place.x - s->pad[1];
-        int64_t y0 = PH_MAX(-top, (int64_t)0), y1 = PH_MIN(s->in_height - top, (int64_t)SIDE);
-        int64_t x0 = PH_MAX(-left, (int64_t)0), x1 = PH_MIN(s->in_width - left, (int64_t)SIDE);
-        const float *from = block_origin(job->in, place.n, block) + top * row + left * PH_LANES;
-        if (!job->mask && y0 == 0 && x0 == 0 && y1 == SIDE && x1 == SIDE) {
-            transform_input(from, row, to, step);
-            continue;
+        int64_t top = place.y - s->pad[0], left = place.x - s->pad[1], row = in->layout.row;
+        int64_t passed_row = mask ? mask->layout.row : 0;
+        struct inside inside = {PH_MAX(-top, (int64_t)0), PH_MIN(s->in_height - top, (int64_t)SIDE), PH_MAX(-left, (int64_t)0),
+                                PH_MIN(s->in_width - left, (int64_t)SIDE)};
+        const float *from = block_origin(in, place.n, block) + top * row + left * PH_LANES;
+        const float *passed = mask ? block_origin(mask, place.n, block) + top * passed_row + left * PH_LANES : NULL;
+        float aside[2][SIDE * SIDE * PH_LANES] __attribute__((aligned(64)));
+        if (inside.y1 - inside.y0 < SIDE || inside.x1 - inside.x0 < SIDE) {
+            copy_inside(inside, from, row, aside[0]);
+            if (mask) copy_inside(inside, passed, passed_row, aside[1]);
+            from = aside[0], row = SIDE * PH_LANES;
+            passed = mask ? aside[1] : NULL, passed_row = row;
         }
-        float aside[SIDE * SIDE * PH_LANES] __attribute__((aligned(64)));
-        if (y1 - y0 < SIDE || x1 - x0 < SIDE) memset(aside, 0, sizeof aside);
-        const struct ph_operand *mask = job->mask;
-        const float *passed = mask ? block_origin(mask, place.n, block) + top * mask->layout.row + left * PH_LANES : NULL;
-        for (int64_t y = y0; y < y1; y++)
-            for (int64_t x = x0 * PH_LANES; x < x1 * PH_LANES; x += PH_LANES) {
-                vector value = load(from + y * row + x);
-                if (mask) value = rectified_gradient(job->rectifier, load(passed + y * mask->layout.row + x), value);
-                store(aside + y * SIDE * PH_LANES + x, value);
-            }
-        transform_input(aside, SIDE * PH_LANES, to, step);
+        if (mask) transform_input(from, row, passed, passed_row, job->rectifier, to, step);
+        else transform_input(from, row, NULL, 0, job->rectifier, to, step);
     }
 }
 
