@@ -166,7 +166,7 @@ static int constraint_part(struct setup *s, char *text) {
         size_t length = strcspn(at, "+-");
         char *term = cli_format("%.*s", (int)length, at), *star = strchr(term, '*'), *name = star ? star + 1 : term;
         if (star) *star = '\0';
-        int64_t first, count;
+        int64_t first = 0, count = 0;
         if (star) code = number_read(s, "constraint", trimmed(term), &factor);
         if (!code) code = variables_find(s, "constraint", trimmed(name), &first, &count);
         for (int64_t i = first; !code && i < first + count; i++) {

@@ -52,7 +52,7 @@ static void adjoint_undo(const struct ph_view *view, const float *gradient, floa
 ph_status ph_spectrum_of_planes(ph_context *context, const struct ph_view *view, const float *planes, float *spectrum) {
     struct ph_graph *graph = NULL;
     struct ph_program *program = NULL;
-    int fed, target, sum;
+    int fed = -1, target = -1, sum = -1;
     ph_status status = ph_graph_create(context, &graph);
     if (!status) status = product_build(graph, view, &fed, &target, &sum);
     struct ph_program_request request = {.loss = sum, .parameters = &fed, .parameter_count = 1};
