@@ -1,8 +1,10 @@
 /* The context: error text, log, resolved settings. */
 #include "base/base.h"
-#include <omp.h>
 #include <stdio.h>
 #include <string.h>
+#if defined _OPENMP
+#include <omp.h>
+#endif
 
 const char *const ph_instruction_set_names[3] = {"portable", "avx2", "avx512"};
 
@@ -17,10 +19,18 @@ enum ph_instruction_set ph_instruction_set_detect(void) {
     return PH_PORTABLE;
 }
 
+static int processors_count(void) {
+#if defined _OPENMP
+    return omp_get_num_procs();
+#else
+    return 1;
+#endif
+}
+
 ph_context *ph_context_create(void) {
     ph_context *context = ph_alloc(sizeof *context);
     if (!context) return NULL;
-    context->threads = omp_get_num_procs();
+    context->threads = processors_count();
     context->instruction_set = ph_instruction_set_detect();
     return context;
 }
@@ -38,7 +48,7 @@ const char *ph_context_error(const ph_context *context) {
 ph_status ph_context_set_threads(ph_context *context, int threads) {
     if (threads < 0 || threads > 1024)
         return ph_fail(context, PH_ERROR_ARGUMENT, "threads: %d is not between 1 and 1024 (0: all)", threads);
-    context->threads = threads ? threads : omp_get_num_procs();
+    context->threads = threads ? threads : processors_count();
     return PH_OK;
 }
 
