@@ -378,6 +378,15 @@ PH_API void ph_solutions_destroy(ph_solutions **solutions);
 
 /* ---- Explaining -------------------------------------------------------------------------------------------------- */
 
+/* What several explanations have in common: the programs of the last two objectives, and what the measures' changes do
+ * to the value of the last picture. For several methods on a picture, or several pictures; results are the same bytes
+ * with and without. Of GoogLeNet it holds up to half a gigabyte. */
+typedef struct ph_explain_store ph_explain_store;
+
+/* Of that model alone; to be destroyed before it. */
+PH_API ph_status ph_explain_store_create(ph_model *model, ph_explain_store **store);
+PH_API void ph_explain_store_destroy(ph_explain_store **store);
+
 /* Which parts of a picture, or which units of a layer, mattered for an objective. docs/explain.md has the methods. */
 typedef struct ph_explain_options {
     const char *method;     /* of the catalogue "attribution-methods"; default "grad-cam" */
@@ -398,6 +407,7 @@ typedef struct ph_explain_options {
     double keep;            /* rise: probability of a cell to be seen; default 0.5 */
     double epsilon, gamma, alpha; /* lrp; default 1e-6, 0.25, 2; beta is alpha - 1 */
     uint64_t seed;          /* default 0 */
+    ph_explain_store *store; /* kept from call to call; default NULL: nothing is */
     bool (*progress)(void *user, int64_t done, int64_t total, double seconds_left); /* negative: not known yet; false
                              * stops; may be NULL */
     void *user;

@@ -223,6 +223,14 @@ struct cli_progress {
 void cli_progress_start(struct cli_progress *progress, const struct cli *cli);
 void cli_progress_update(struct cli_progress *progress, const ph_progress *now, const char *objective, int total);
 void cli_progress_clear(struct cli_progress *progress);
+/* "1:05 left"; negative seconds are not known. */
+void cli_time_left(double seconds, char *text, size_t size);
 double cli_seconds(void);
+
+/* ---- Ctrl-C ------------------------------------------------------------------------------------------------------ */
+
+/* From now on the first Ctrl-C, or SIGTERM, only makes cli_interrupted true. */
+void cli_interrupt_watch(const struct cli *cli);
+bool cli_interrupted(void);
 
 #endif

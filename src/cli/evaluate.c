@@ -134,6 +134,7 @@ struct row {
     double sums[MEASURES];
     int counts[MEASURES];
     double deletion[CURVE], insertion[CURVE];
+    double spent; /* seconds for everything on all pictures so far */
     int points, pictures;
     int stages;
     char *stage_layers[MOST_STAGES];
@@ -169,7 +170,7 @@ static int randomisation_add(struct cli *cli, ph_model *model, const ph_explain_
     ph_randomisation_layer *layers = NULL;
     int count = 0;
     if (ph_explanation_randomise(model, options, explanation, cli->settings.randomise, &layers, &count))
-        return cli_fail_library(cli);
+        return cli_interrupted() ? CLI_FAILED : cli_fail_library(cli);
     row->stages = count;
     for (int i = 0; i < count; i++) {
         if (!row->stage_layers[i]) row->stage_layers[i] = cli_format("%s", layers[i].layer);
@@ -181,29 +182,74 @@ static int randomisation_add(struct cli *cli, ph_model *model, const ph_explain_
     return CLI_DONE;
 }
 
-static int picture_measure(struct cli *cli, ph_model *model, ph_explain_options *options, const char *name,
-                           const char *objective, struct row *row) {
-    ph_picture *picture = NULL;
+struct evaluation {
+    struct cli *cli;
+    ph_model *model;
+    ph_explain_options *options;
+    const char *objective; /* NULL: each picture's top class */
+    struct names names;
+    struct row *rows;
+    int row_count;
+    struct cli_explain_watch watch;
+    int picture, row; /* in work */
+    double started;   /* when that pair was begun */
+};
+
+/* By what each method took on the pictures before, or, before the first is through, by the mean of the others. */
+static double seconds_left(const struct evaluation *e) {
+    double all = 0, left = -(cli_seconds() - e->started);
+    int counted = 0;
+    for (int r = 0; r < e->row_count; r++) {
+        all += e->rows[r].spent;
+        counted += e->rows[r].pictures;
+    }
+    if (!counted) return -1;
+    for (int r = 0; r < e->row_count; r++) {
+        const struct row *row = &e->rows[r];
+        left += (e->names.count - row->pictures) * (row->pictures ? row->spent / row->pictures : all / counted);
+    }
+    return left > 0 ? left : 0;
+}
+
+static bool on_progress(void *user, int64_t done, int64_t total, double left) {
+    struct evaluation *e = user;
+    (void)done, (void)total, (void)left;
+    return cli_explain_progress(&e->watch, (int64_t)e->picture * e->row_count + e->row,
+                                (int64_t)e->names.count * e->row_count, seconds_left(e));
+}
+
+static int method_measure(struct evaluation *e, const ph_picture *picture, const ph_box *box) {
+    struct row *row = &e->rows[e->row];
     ph_explanation *explanation = NULL;
     ph_evidence evidence;
-    ph_box box;
-    struct cli_explain_watch watch;
-    char *what = cli_format("%s of %s", row->method, name);
     int code = CLI_DONE;
-    bool boxed = box_find(cli, name, &box);
-    cli_explain_watch_start(&watch, cli, what);
-    options->method = row->method;
-    options->user = &watch;
-    if (ph_picture_load(cli->context, name, &picture) ||
-        ph_explain(model, picture, objective, options, &explanation) ||
-        ph_explanation_measure(model, picture, options, explanation, boxed ? &box : NULL, &evidence))
-        code = cli_fail_library(cli);
+    e->started = cli_seconds();
+    e->options->method = row->method;
+    if (ph_explain(e->model, picture, e->objective, e->options, &explanation) ||
+        ph_explanation_measure(e->model, picture, e->options, explanation, box, &evidence))
+        code = cli_interrupted() ? CLI_FAILED : cli_fail_library(e->cli);
+    if (!code && e->cli->settings.randomise)
+        code = randomisation_add(e->cli, e->model, e->options, explanation, row);
     if (!code) evidence_add(row, explanation->seconds, &evidence);
-    if (!code && cli->settings.randomise) code = randomisation_add(cli, model, options, explanation, row);
-    cli_explain_watch_finish(&watch);
+    row->spent += cli_seconds() - e->started;
     ph_explanation_destroy(&explanation);
+    return code;
+}
+
+/* Picture by picture: what a picture's methods have in common is kept in the store. */
+static int picture_measure(struct evaluation *e) {
+    const char *name = e->names.list[e->picture];
+    ph_picture *picture = NULL;
+    ph_box box;
+    bool boxed = box_find(e->cli, name, &box);
+    int code = ph_picture_load(e->cli->context, name, &picture) ? cli_fail_library(e->cli) : CLI_DONE;
+    for (e->row = 0; e->row < e->row_count && !code; e->row++) {
+        char *what = cli_format("%s of %s", e->rows[e->row].method, name);
+        e->watch.what = what;
+        code = method_measure(e, picture, boxed ? &box : NULL);
+        free(what);
+    }
     ph_picture_destroy(&picture);
-    free(what);
     return code;
 }
 
@@ -287,13 +333,11 @@ static void curves_draw(struct cli_text *svg, const struct row *rows, int count,
     }
 }
 
-static int plot_write(const struct cli *cli, const char *path, const struct row *rows, int count) {
+static int plot_write(const char *path, const struct row *rows, int count) {
     struct cli_text svg = {0};
     double top = 1e-9;
     int width = 3 * PLOT_GAP + 2 * PLOT_SIDE + 220, height = 60 + PLOT_SIDE;
     if (height < 40 + PLOT_LINE * count) height = 40 + PLOT_LINE * count;
-    if (!cli->settings.force && cli_file_exists(path))
-        return cli_fail("%s: exists already; --force overwrites it", path);
     for (int r = 0; r < count; r++)
         for (int i = 0; i < rows[r].points; i++)
             top = fmax(top, fmax(rows[r].deletion[i], rows[r].insertion[i]) / rows[r].pictures);
@@ -313,29 +357,50 @@ static int plot_write(const struct cli *cli, const char *path, const struct row 
     return code;
 }
 
+static int evaluation_check(const struct cli *cli, int objectives) {
+    const char *output = cli->settings.output;
+    if (objectives > 1) return cli_usage(cli, "--evaluate measures one objective, or each picture's top class");
+    if (cli->settings.boxes && !cli_file_exists(cli->settings.boxes))
+        return cli_fail("%s: there is no such file or folder", cli->settings.boxes);
+    if (output && !cli->settings.force && cli_file_exists(output))
+        return cli_fail("%s: exists already; --force overwrites it", output);
+    return output ? cli_output_check(output) : CLI_DONE;
+}
+
+/* What is measured is told, if less than asked for. */
+static int evaluation_report(const struct evaluation *e) {
+    const struct cli *cli = e->cli;
+    int code = CLI_DONE;
+    if (cli->settings.output) code = plot_write(cli->settings.output, e->rows, e->row_count);
+    if (!code && cli->settings.json) return cli_json_print(rows_json(cli, e->rows, e->row_count));
+    if (!code) table_print(cli, e->rows, e->row_count);
+    return code;
+}
+
 int cli_explain_evaluate(struct cli *cli, ph_model *model, ph_explain_options *options, int picture_count,
                          const char *const *methods, int method_count) {
-    struct names names = {0};
-    struct row *rows = cli_allocate((size_t)method_count, sizeof *rows);
-    int objectives = cli->argument_count - picture_count, code = CLI_DONE;
-    const char *objective = objectives ? cli->arguments[picture_count] : NULL;
-    pictures_list(cli, picture_count, &names);
-    if (objectives > 1) code = cli_usage(cli, "--evaluate measures one objective, or each picture's top class");
-    if (!code && cli->settings.boxes && !cli_file_exists(cli->settings.boxes))
-        code = cli_fail("%s: there is no such file or folder", cli->settings.boxes);
-    if (!code && !names.count) code = cli_fail("%s holds no pictures", cli->arguments[0]);
-    for (int m = 0; m < method_count && !code; m++) {
-        rows[m].method = methods[m];
-        for (int i = 0; i < names.count && !code; i++)
-            code = picture_measure(cli, model, options, names.list[i], objective, &rows[m]);
-        if (!code) cli_note(cli, "%d of %d methods measured", m + 1, method_count);
-    }
-    if (!code && cli->settings.output) code = plot_write(cli, cli->settings.output, rows, method_count);
-    if (!code && cli->settings.json) code = cli_json_print(rows_json(cli, rows, method_count));
-    else if (!code) table_print(cli, rows, method_count);
+    int objectives = cli->argument_count - picture_count;
+    struct evaluation e = {.cli = cli, .model = model, .options = options, .row_count = method_count,
+        .objective = objectives ? cli->arguments[picture_count] : NULL,
+        .rows = cli_allocate((size_t)method_count, sizeof *e.rows)};
+    for (int m = 0; m < method_count; m++) e.rows[m].method = methods[m];
+    options->progress = on_progress;
+    options->user = &e;
+    pictures_list(cli, picture_count, &e.names);
+    int code = evaluation_check(cli, objectives);
+    if (!code && !e.names.count) code = cli_fail("%s holds no pictures", cli->arguments[0]);
+    cli_explain_watch_start(&e.watch, cli, "");
+    for (; e.picture < e.names.count && !code; e.picture++) code = picture_measure(&e);
+    cli_explain_watch_finish(&e.watch);
+    if (!code) code = evaluation_report(&e);
+    else if (cli_interrupted() && e.rows[method_count - 1].pictures) {
+        cli_fail("interrupted; this is measured on %d of %d pictures", e.rows[method_count - 1].pictures,
+                 e.names.count);
+        evaluation_report(&e);
+    } else if (cli_interrupted()) cli_fail("interrupted before a picture was measured by all methods");
     for (int m = 0; m < method_count; m++)
-        for (int i = 0; i < rows[m].stages; i++) free(rows[m].stage_layers[i]);
-    free(rows);
-    names_finish(&names);
+        for (int i = 0; i < e.rows[m].stages; i++) free(e.rows[m].stage_layers[i]);
+    free(e.rows);
+    names_finish(&e.names);
     return code;
 }

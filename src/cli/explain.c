@@ -106,22 +106,23 @@ bool cli_explain_progress(void *user, int64_t done, int64_t total, double second
     struct cli_explain_watch *watch = user;
     double now = cli_seconds();
     int decile = (int)(10 * done / total);
+    if (cli_interrupted()) return false;
     if (watch->quiet || now - watch->started < 1) return true;
     if (watch->terminal ? now - watch->drawn < 0.1 : decile <= watch->decile) return true;
     watch->drawn = now;
     watch->decile = decile;
     char left[32] = "";
-    if (seconds_left >= 0) snprintf(left, sizeof left, ", %.0f s left", seconds_left);
-    fprintf(stderr, watch->terminal ? "\r\033[K%s: %lld of %lld%s" : "phosphene: %s: %lld of %lld%s\n", watch->what,
-            (long long)done, (long long)total, left);
+    if (seconds_left >= 0) cli_time_left(seconds_left, left, sizeof left);
+    fprintf(stderr, watch->terminal ? "\r\033[K%s: %lld of %lld%s%s" : "phosphene: %s: %lld of %lld%s%s\n",
+            watch->what, (long long)done, (long long)total, *left ? ", " : "", left);
     fflush(stderr);
     watch->shown = watch->terminal;
     return true;
 }
 
 void cli_explain_watch_start(struct cli_explain_watch *watch, const struct cli *cli, const char *what) {
-    *watch = (struct cli_explain_watch){.what = what, .started = cli_seconds(), .quiet = cli->settings.quiet,
-        .terminal = isatty(STDERR_FILENO)};
+    *watch = (struct cli_explain_watch){.what = what, .started = cli_seconds(), .decile = -1,
+        .quiet = cli->settings.quiet, .terminal = isatty(STDERR_FILENO)};
 }
 
 void cli_explain_watch_finish(struct cli_explain_watch *watch) {
@@ -219,6 +220,19 @@ static void explanation_print(const struct explaining *e, const char *path, cons
     free(objective);
 }
 
+/* After a call that takes its time. */
+static int explain_fail(const struct cli *cli) {
+    return cli_interrupted() ? cli_fail("interrupted; what is not finished is not written") : cli_fail_library(cli);
+}
+
+struct units_watch { struct cli_explain_watch watch; int total; };
+
+static bool units_progress(void *user, const ph_progress *now) {
+    struct units_watch *watch = user;
+    int64_t done = (int64_t)now->first * now->steps + (int64_t)now->count * now->step;
+    return cli_explain_progress(&watch->watch, done, (int64_t)watch->total * now->steps, now->seconds_left);
+}
+
 /* A sheet of feature pictures of the strongest units, in the size of the picture. */
 static int units_draw(const struct explaining *e, const ph_explanation *explanation, const char *path) {
     enum { GAP = 8 };
@@ -242,13 +256,17 @@ static int units_draw(const struct explaining *e, const ph_explanation *explanat
     drawing.style = explanation->map ? "overlay" : "picture";
     if (!status && explanation->map) status = ph_explanation_draw(explanation, &drawing, &pictures[0]);
     bool with_map = pictures[0] != NULL;
-    if (!status) status = ph_render(e->model, recipe, (const char *const *)objectives, count, NULL, pictures + 1);
+    struct units_watch watch = {.total = count};
+    ph_render_callbacks callbacks = {.progress = units_progress, .user = &watch};
+    cli_explain_watch_start(&watch.watch, cli, "steps of feature pictures");
+    if (!status) status = ph_render(e->model, recipe, (const char *const *)objectives, count, &callbacks, pictures + 1);
+    cli_explain_watch_finish(&watch.watch);
     if (!status)
         status = ph_picture_sheet(cli->context, (const ph_picture *const *)(with_map ? pictures : pictures + 1),
                                   (const char *const *)(with_map ? captions : captions + 1), count + with_map, 0, GAP,
                                   &sheet);
     if (!status) status = ph_picture_save(sheet, path, cli->settings.force);
-    int code = status ? cli_fail_library(cli) : CLI_DONE;
+    int code = status ? explain_fail(cli) : CLI_DONE;
     for (int i = 0; i <= count; i++) {
         ph_picture_destroy(&pictures[i]);
         free(captions[i]);
@@ -279,8 +297,9 @@ static int explanation_save(const struct explaining *e, const ph_explanation *ex
 }
 
 static int existing_check(const struct explaining *e, const char *path) {
-    if (!path || e->cli->settings.force || !cli_file_exists(path)) return CLI_DONE;
-    return cli_fail("%s: exists already; --force overwrites it", path);
+    if (path && !e->cli->settings.force && cli_file_exists(path))
+        return cli_fail("%s: exists already; --force overwrites it", path);
+    return path ? cli_output_check(path) : CLI_DONE;
 }
 
 /* One picture, objective (NULL: the top class) and method. */
@@ -299,7 +318,7 @@ static int picture_explain(struct explaining *e, const char *name, const ph_pict
     e->options.user = &watch;
     if (!code && ph_explain(e->model, picture, objective, &e->options, &explanation)) {
         cli_explain_watch_finish(&watch);
-        code = cli_fail_library(e->cli);
+        code = explain_fail(e->cli);
     }
     cli_explain_watch_finish(&watch);
     if (!code) code = explanation_save(e, explanation, path, npy, units);
@@ -335,7 +354,7 @@ static int class_explain(struct explaining *e, const char *name, const ph_pictur
     else if (!status) explanation_print(e, path, explanation);
     ph_explanation_destroy(&explanation);
     free(objective);
-    return status ? cli_fail_library(e->cli) : CLI_DONE;
+    return status ? explain_fail(e->cli) : CLI_DONE;
 }
 
 static int classes_explain(struct explaining *e, const char *name, const ph_picture *picture, const char *method) {
@@ -411,6 +430,8 @@ static int run(struct cli *cli) {
     if (!code) code = drawing_options(cli, &e.drawing);
     if (!code) code = cli_explain_options(cli, &e.options, &baseline);
     if (!code) code = cli_model_open(cli, &e.model);
+    if (!code && ph_explain_store_create(e.model, &e.options.store)) code = cli_fail_library(cli);
+    cli_interrupt_watch(cli);
     if (cli->settings.json && !cli->settings.evaluate) e.list = cJSON_CreateArray();
     if (!code && cli->settings.evaluate)
         code = cli_explain_evaluate(cli, e.model, &e.options, picture_count, methods, method_count);
@@ -418,6 +439,7 @@ static int run(struct cli *cli) {
     if (!code && e.list) code = cli_json_print(e.list);
     else cJSON_Delete(e.list);
     ph_picture_destroy(&baseline);
+    ph_explain_store_destroy(&e.options.store);
     ph_model_destroy(&e.model);
     free(method_words);
     return code;

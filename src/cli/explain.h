@@ -23,7 +23,7 @@ struct cli_explain_watch {
 };
 void cli_explain_watch_start(struct cli_explain_watch *watch, const struct cli *cli, const char *what);
 void cli_explain_watch_finish(struct cli_explain_watch *watch);
-/* ph_explain_options.progress, its user a watch. */
+/* ph_explain_options.progress, its user a watch; false once interrupted. */
 bool cli_explain_progress(void *watch, int64_t done, int64_t total, double seconds_left);
 
 /* Measures methods over pictures and folders of them, and prints the table; --output names a plot. */

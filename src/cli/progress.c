@@ -19,7 +19,7 @@ void cli_progress_clear(struct cli_progress *progress) {
     progress->shown = false;
 }
 
-static void duration_text(double seconds, char *text, size_t size) {
+void cli_time_left(double seconds, char *text, size_t size) {
     long whole = (long)(seconds + 0.5);
     if (seconds < 0) snprintf(text, size, "time left unknown");
     else if (whole >= 3600) snprintf(text, size, "%ld:%02ld:%02ld left", whole / 3600, whole / 60 % 60, whole % 60);
@@ -48,7 +48,7 @@ void cli_progress_update(struct cli_progress *progress, const ph_progress *now, 
     if (now->count > 1) snprintf(which, sizeof which, "%d-%d of %d, ", now->first + 1, now->first + now->count, total);
     else if (total > 1) snprintf(which, sizeof which, "%d of %d, ", now->first + 1, total);
     if (now->steps_per_second > 0) snprintf(rate, sizeof rate, ", %.1f steps/s", now->steps_per_second);
-    duration_text(now->seconds_left, left, sizeof left);
+    cli_time_left(now->seconds_left, left, sizeof left);
     char *state = cli_format("%sstep %d of %d, %s %.4g%s, %s", which, now->step, now->steps,
                              now->count > 1 ? "mean objective" : "objective", sum / now->count, rate, left);
     if (progress->terminal) {

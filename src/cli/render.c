@@ -3,35 +3,10 @@
 #include "cli.h"
 #include <errno.h>
 #include <math.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-/* Set by the first Ctrl-C; the second one ends the program at once. */
-static volatile sig_atomic_t interrupted;
-static bool interrupted_quietly; /* set before the first one can come */
-
-static void interrupt(int number) {
-    static const char text[] = "\nphosphene: stopping after the step in work; a second time ends at once\n";
-    int error = errno;
-    (void)number;
-    interrupted = 1;
-    /* A step of a large picture takes its time. */
-    if (!interrupted_quietly && write(STDERR_FILENO, text, sizeof text - 1) < 0) interrupted = 1;
-    errno = error;
-}
-
-static void interrupt_watch(void) {
-    static const int signals[] = {SIGINT, SIGTERM};
-    struct sigaction action = {.sa_handler = interrupt, .sa_flags = (int)SA_RESETHAND}, before;
-    for (int i = 0; i < CLI_COUNT(signals); i++) {
-        /* Who started the program in the background with the signal ignored meant it so. */
-        if (!sigaction(signals[i], NULL, &before) && before.sa_handler == SIG_IGN) continue;
-        sigaction(signals[i], &action, NULL);
-    }
-}
 
 struct rendering {
     struct cli *cli;
@@ -203,7 +178,7 @@ static bool on_progress(void *user, const ph_progress *now) {
     rendering->steps = now->steps;
     cli_progress_update(&rendering->progress, now, item_picture(rendering, now->first)->objective,
                         rendering->item_count);
-    return !interrupted && !rendering->code;
+    return !cli_interrupted() && !rendering->code;
 }
 
 static void save(struct rendering *rendering, const ph_picture *picture, const char *path, bool overwrite) {
@@ -235,7 +210,7 @@ static void on_snapshot(void *user, int item, int step, const ph_picture *snapsh
 static void on_finished(void *user, int item, const ph_picture *finished) {
     struct rendering *rendering = user;
     struct cli_picture *picture = item_picture(rendering, item);
-    if (interrupted || rendering->code || picture->complete) return;
+    if (cli_interrupted() || rendering->code || picture->complete) return;
     save(rendering, finished, picture->path, rendering->cli->settings.force || picture->unfinished);
     if (rendering->code) return;
     picture->complete = true;
@@ -336,8 +311,7 @@ static int pictures_render(struct rendering *rendering) {
     }
     if (rendering->item_count) {
         ph_render_callbacks callbacks = {on_progress, on_snapshot, on_finished, rendering};
-        interrupted_quietly = cli->settings.quiet;
-        interrupt_watch();
+        cli_interrupt_watch(cli);
         cli_progress_start(&rendering->progress, cli);
         rendering->batch_first = -1;
         ph_status status =
@@ -347,8 +321,8 @@ static int pictures_render(struct rendering *rendering) {
             ph_picture_destroy(&item_picture(rendering, i)->picture);
             item_picture(rendering, i)->picture = results[i];
         }
-        if (status && !rendering->code && !interrupted) rendering->code = cli_fail_library(cli);
-        if (interrupted && !rendering->code) {
+        if (status && !rendering->code && !cli_interrupted()) rendering->code = cli_fail_library(cli);
+        if (cli_interrupted() && !rendering->code) {
             best_so_far_save(rendering);
             rendering->code = CLI_FAILED;
         }

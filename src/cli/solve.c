@@ -1,7 +1,6 @@
 /* phosphene solve: the inputs of any network that make an objective as large, as small or as close to a value as asked. */
 #include "table.h"
 #include <math.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -344,18 +343,11 @@ static int result_print(const struct setup *s, const ph_solutions *found) {
 
 /* ---- The command ------------------------------------------------------------------------------------------------- */
 
-static volatile sig_atomic_t interrupted;
-
-static void interrupt(int signal) {
-    (void)signal;
-    interrupted = 1;
-}
-
 static bool progress(void *user, int done, int starts, double best) {
     const struct cli *cli = user;
     if (!cli->settings.quiet && (done % 8 == 0 || done == starts))
         cli_note(cli, "%d of %d starts, best %.9g", done, starts, best);
-    return !interrupted;
+    return !cli_interrupted();
 }
 
 static int setup_make(struct setup *s) {
@@ -392,7 +384,7 @@ static int solve(struct setup *s) {
     int code = setup_make(s);
     if (!code) code = options_make(s, &options);
     if (code) return code;
-    signal(SIGINT, interrupt);
+    cli_interrupt_watch(s->cli);
     ph_status status = ph_solve(s->problem, s->cli->arguments[0], &options, &found);
     if (status) code = cli_fail_library(s->cli);
     if (found && found->count) {

@@ -289,6 +289,82 @@ static void maps_do_not_depend_on_threads(void **state) {
     ph_context_set_threads(context, 0);
 }
 
+/* What is kept from call to call changes nothing, also when the picture, the objective or the threads change between. */
+static void a_store_changes_nothing(void **state) {
+    (void)state;
+    static const char *const methods[] = {"gradient", "grad-cam", "guided-backpropagation", "layer-path", "rise",
+        "gradient"};
+    static const char *const objectives[] = {"class:15", NULL, "class:15", "class:3", "probability:15", "class:15"};
+    ph_explain_store *store;
+    ph_picture *other;
+    assert_int_equal(ph_explain_store_create(model, &store), PH_OK);
+    assert_int_equal(ph_picture_fit(picture, "none", 32, 32, &other), PH_OK);
+    for (int i = 0; i < 3 * 32 * 32; i++) other->pixels[i] = 1 - other->pixels[i];
+    for (int i = 0; i < 2 * PH_COUNT(methods); i++) {
+        ph_explain_options options = options_of(methods[i / 2]);
+        const ph_picture *seen = i % 2 ? other : picture;
+        ph_evidence plain, kept;
+        options.masks = 40;
+        options.layer = strstr(methods[i / 2], "cam") || strstr(methods[i / 2], "layer") ? "conv4b" : NULL;
+        ph_context_set_threads(context, 1 + i % 3);
+        ph_explanation *without = explain_with(model, seen, objectives[i / 2], &options);
+        assert_int_equal(ph_explanation_measure(model, seen, &options, without, NULL, &plain), PH_OK);
+        options.store = store;
+        ph_explanation *with = explain_with(model, seen, objectives[i / 2], &options);
+        assert_int_equal(ph_explanation_measure(model, seen, &options, with, NULL, &kept), PH_OK);
+        assert_memory_equal(with->attribution->data, without->attribution->data,
+                            (size_t)tensor_size(with->attribution) * sizeof(float));
+        plain.seconds = kept.seconds;
+        assert_memory_equal(&plain, &kept, sizeof plain);
+        ph_explanation_destroy(&with);
+        ph_explanation_destroy(&without);
+    }
+    ph_context_set_threads(context, 0);
+    ph_explain_options options = options_of("gradient");
+    ph_explanation *explanation;
+    options.store = store;
+    assert_int_equal(ph_explain(linear, small, "scores:2", &options, &explanation), PH_ERROR_ARGUMENT);
+    assert_non_null(strstr(ph_context_error(context), "another model"));
+    ph_picture_destroy(&other);
+    ph_explain_store_destroy(&store);
+}
+
+/* Two class pictures side by side: each class is found in its half. */
+static void each_class_is_found_where_it_is(void **state) {
+    (void)state;
+    enum { SIDE = 96 };
+    static const char *const classes[] = {"class:king penguin", "class:school bus"};
+    static const char *const methods[] = {"grad-cam", "layer-cam", "lrp-epsilon-plus-flat"};
+    ph_recipe *recipe;
+    ph_picture *halves[2], *both;
+    assert_int_equal(ph_recipe_create(context, &recipe), PH_OK);
+    assert_int_equal(ph_recipe_set(recipe, "size", "96"), PH_OK);
+    assert_int_equal(ph_recipe_set(recipe, "steps", "48"), PH_OK);
+    assert_int_equal(ph_render(model, recipe, classes, 2, NULL, halves), PH_OK);
+    assert_int_equal(ph_picture_create(context, 3, SIDE, 2 * SIDE, &both), PH_OK);
+    for (int row = 0; row < 3 * SIDE; row++)
+        for (int h = 0; h < 2; h++)
+            memcpy(both->pixels + (row * 2 + h) * SIDE, halves[h]->pixels + row * SIDE, SIDE * sizeof(float));
+    for (int i = 0; i < PH_COUNT(methods); i++)
+        for (int h = 0; h < 2; h++) {
+            ph_explain_options options = options_of(methods[i]);
+            options.against = classes[1 - h];
+            ph_explanation *explanation = explain_with(model, both, classes[h], &options);
+            double inside = 0, all = 0;
+            for (int p = 0; p < SIDE * 2 * SIDE; p++) {
+                double value = fmax(explanation->map->data[p], 0);
+                all += value;
+                if (p / SIDE % 2 == h) inside += value;
+            }
+            print_message("%s, %s: %.2f in its half\n", methods[i], classes[h], inside / all);
+            if (!(inside > 0.75 * all)) fail_msg("%s: %s lies elsewhere", methods[i], classes[h]);
+            ph_explanation_destroy(&explanation);
+        }
+    ph_picture_destroy(&both);
+    for (int h = 0; h < 2; h++) ph_picture_destroy(&halves[h]);
+    ph_recipe_destroy(&recipe);
+}
+
 /* ---- Evidence ---------------------------------------------------------------------------------------------------- */
 
 static ph_evidence measure(const ph_explanation *explanation, const ph_explain_options *options, const ph_box *box) {
@@ -447,20 +523,29 @@ static void progress_can_stop(void **state) {
     ph_explain_options options = options_of("rise");
     options.progress = stop;
     assert_fails("class:15", &options, PH_ERROR_CANCELLED, "stopped");
+    ph_explanation *explanation = explain("class:15", "gradient");
+    ph_evidence evidence;
+    assert_int_equal(ph_explanation_measure(model, picture, &options, explanation, NULL, &evidence),
+                     PH_ERROR_CANCELLED);
+    ph_explanation_destroy(&explanation);
 }
 
 /* Every allocation that fails is reported, and nothing leaks (with sanitizers). */
 static void failing_allocations_are_reported(void **state) {
     (void)state;
-    static const char *const methods[] = {"grad-cam", "lrp-epsilon", "deeplift", "occlusion"};
+    static const char *const methods[] = {"grad-cam", "lrp-epsilon", "deeplift", "occlusion", "deconvolution"};
     for (int i = 0; i < PH_COUNT(methods); i++)
         for (long after = 1; after < 100000; after = after * 5 / 3 + 1) {
             ph_explain_options options = options_of(methods[i]);
+            ph_explain_store *store;
             ph_explanation *explanation;
+            assert_int_equal(ph_explain_store_create(model, &store), PH_OK);
+            options.store = store;
             ph_alloc_fail_after(after);
             ph_status status = ph_explain(model, picture, "class:15", &options, &explanation);
             ph_alloc_fail_after(-1);
             ph_explanation_destroy(&explanation);
+            ph_explain_store_destroy(&store);
             if (!status) break;
             assert_int_equal(status, PH_ERROR_MEMORY);
         }
@@ -503,6 +588,8 @@ int main(void) {
         cmocka_unit_test(averages_are_means_squares_and_variances),
         cmocka_unit_test(units_are_ranked_and_add_up),
         cmocka_unit_test(maps_do_not_depend_on_threads),
+        cmocka_unit_test(a_store_changes_nothing),
+        cmocka_unit_test(each_class_is_found_where_it_is),
         cmocka_unit_test(curves_run_from_end_to_end),
         cmocka_unit_test(linear_networks_are_explained_perfectly),
         cmocka_unit_test(boxes_are_pixels_of_the_picture_as_given),

@@ -10,7 +10,7 @@ struct ph_attribution {
     ph_context *context;
     const struct ph_attribution_method *method;
     ph_explain_options options;
-    struct ph_subject subject;
+    struct ph_subject *subject;
     int channels, height, width;
     float *baseline;          /* [C,H,W], prepared as the input is */
     float low, high;          /* least and largest value of the input */
@@ -55,6 +55,26 @@ extern const struct ph_attribution_method
         ph_attribution_xgrad_cam, ph_attribution_layer_cam, ph_attribution_score_cam, ph_attribution_eigen_cam,
     /* xrai.c */ ph_attribution_xrai,
     /* layer.c */ ph_attribution_layer_gradient, ph_attribution_layer_path;
+
+/* ---- store.c: what several explanations have in common ----------------------------------------------------------- */
+
+enum { PH_STORE_SUBJECTS = 2 };
+
+struct ph_explain_store {
+    ph_model *model;
+    struct ph_stored_subject *subjects[PH_STORE_SUBJECTS]; /* the last ones used, last first */
+    ph_picture *classified; /* as the network sees it, and its top class */
+    int top_class;
+};
+
+/* The subject of an objective for pictures of that shape; the store's own, and good until PH_STORE_SUBJECTS others have
+ * been asked for. */
+ph_status ph_store_subject(struct ph_explain_store *store, const char *objective, const struct ph_shape *shape,
+                           int forgotten, struct ph_subject **subject);
+/* The top class of a picture that is already in the network's size. */
+ph_status ph_store_classify(struct ph_explain_store *store, const ph_picture *picture, int *index);
+/* Destroys what a store on the stack holds. */
+void ph_store_finish(struct ph_explain_store *store);
 
 /* NULL when there is none of that name. */
 const struct ph_attribution_method *ph_attribution_method_find(const char *name);

@@ -5,30 +5,29 @@
 #include <string.h>
 
 struct cam {
-    struct ph_subject_layer layer;
+    struct ph_subject_layer *layer;
     float *activations, *gradient; /* [channels][positions] */
     int channels, height, width, positions;
 };
 
 static void cam_finish(struct cam *cam) {
-    ph_subject_layer_finish(&cam->layer);
     ph_free(cam->activations);
     ph_free(cam->gradient);
 }
 
 static ph_status cam_start(struct ph_attribution *a, const float *input, struct cam *cam) {
     *cam = (struct cam){0};
-    PH_TRY(ph_subject_layer_start(&a->subject, a->options.layer, true, &cam->layer));
-    const struct ph_shape *shape = &cam->layer.shape;
+    PH_TRY(ph_subject_layer_take(a->subject, a->options.layer, true, &cam->layer));
+    const struct ph_shape *shape = &cam->layer->shape;
     cam->channels = (int)shape->dims[1];
     cam->height = (int)shape->dims[2];
     cam->width = (int)shape->dims[3];
     cam->positions = cam->height * cam->width;
-    cam->activations = ph_alloc_array(cam->layer.size, sizeof *cam->activations);
-    cam->gradient = ph_alloc_array(cam->layer.size, sizeof *cam->gradient);
+    cam->activations = ph_alloc_array(cam->layer->size, sizeof *cam->activations);
+    cam->gradient = ph_alloc_array(cam->layer->size, sizeof *cam->gradient);
     ph_status status = cam->activations && cam->gradient ? PH_OK : ph_fail_memory(a->context);
-    if (!status) status = ph_subject_layer_run(&cam->layer, input, NULL, NULL, cam->activations, cam->gradient);
-    if (!status) status = ph_attribution_layer_name(a, cam->layer.name);
+    if (!status) status = ph_subject_layer_run(cam->layer, input, NULL, NULL, cam->activations, cam->gradient);
+    if (!status) status = ph_attribution_layer_name(a, cam->layer->name);
     if (status) cam_finish(cam);
     return status;
 }
@@ -153,7 +152,7 @@ static ph_status score_cam_run(struct ph_attribution *a, const float *input, ph_
     struct scoring scoring = {a, &cam, input, ph_alloc_array((size_t)cam.channels, sizeof *scoring.scores)};
     double *map = ph_alloc_array((size_t)cam.positions, sizeof *map), largest = -INFINITY, sum = 0;
     ph_status status = scoring.scores && map ? PH_OK : ph_fail_memory(a->context);
-    if (!status) status = ph_subject_run(&a->subject, cam.channels, false, scoring_fill, scoring_visit, &scoring);
+    if (!status) status = ph_subject_run(a->subject, cam.channels, false, scoring_fill, scoring_visit, &scoring);
     if (!status) status = ph_attribution_tensor(a, 1, cam.height, cam.width, tensor);
     /* Softmax over the channels; the baseline's score would cancel. */
     for (int k = 0; k < cam.channels && !status; k++) largest = fmax(largest, scoring.scores[k]);
@@ -231,7 +230,7 @@ static ph_status eigen_cam_run(struct ph_attribution *a, const float *input, ph_
     if (cam.positions > MOST_POSITIONS)
         status = ph_fail(a->context, PH_ERROR_UNSUPPORTED,
                          "eigen-cam: layer '%s' has %d x %d positions, and at most %d can be decomposed",
-                         cam.layer.name, cam.width, cam.height, MOST_POSITIONS);
+                         cam.layer->name, cam.width, cam.height, MOST_POSITIONS);
     if (!status) status = ph_attribution_tensor(a, 1, cam.height, cam.width, tensor);
     if (!status) status = principal_component(&cam, a->context, (*tensor)->data);
     cam_finish(&cam);

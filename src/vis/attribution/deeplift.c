@@ -166,7 +166,7 @@ static ph_status deeplift_run(struct ph_attribution *a, const float *input, ph_t
     struct ph_walk walk;
     struct deeplift deeplift = {0};
     PH_TRY(ph_attribution_tensor(a, a->channels, a->height, a->width, tensor));
-    PH_TRY(ph_walk_start(&a->subject, &walk));
+    PH_TRY(ph_walk_start(a->subject, &walk));
     ph_status status = ph_walk_forward(&walk, a->baseline);
     if (!status) status = reference_take(&walk, &deeplift);
     if (!status) {
@@ -174,7 +174,7 @@ static ph_status deeplift_run(struct ph_attribution *a, const float *input, ph_t
         status = ph_walk_forward(&walk, input);
     }
     if (!status) status = ph_walk_back(&walk, 1, deeplift_rule, &deeplift, (*tensor)->data);
-    for (size_t i = 0; i < a->subject.size && !status; i++) (*tensor)->data[i] *= input[i] - a->baseline[i];
+    for (size_t i = 0; i < a->subject->size && !status; i++) (*tensor)->data[i] *= input[i] - a->baseline[i];
     for (int v = 0; deeplift.reference && v < walk.graph->value_count; v++) ph_free(deeplift.reference[v]);
     ph_free(deeplift.reference);
     ph_walk_finish(&walk);

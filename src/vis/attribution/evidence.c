@@ -5,7 +5,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CURVE_STEPS = 32, CELLS = 9, SUBSETS = 200, NOISY_INPUTS = 50, SLIGHT_CHANGES = 5, NEAR_BOX = 15 };
+enum {
+    CURVE_STEPS = 32,
+    CELLS = 9,
+    SUBSETS = 200,
+    NOISY_INPUTS = 50,
+    SLIGHT_CHANGES = 5,
+    NEAR_BOX = 15,
+    RUNS = 2 * (CURVE_STEPS + 1) + SUBSETS + NOISY_INPUTS + SLIGHT_CHANGES
+};
 static const double subset_share = 0.2, noise_share = 0.03, slight_share = 0.02;
 
 /* One explanation and what is needed to measure it. */
@@ -13,7 +21,10 @@ struct evidence {
     ph_model *model;
     ph_context *context;
     const ph_explanation *explanation;
-    struct ph_subject score, share; /* the objective; the class's share where it is a class, else the objective again */
+    const ph_explain_options *options;
+    struct ph_subject *score, *share; /* the objective; a class's share, else the objective again */
+    int done;                       /* inputs run so far, of RUNS */
+    double started;
     const float *input;             /* [C,H,W] */
     float *mean, *blurred, *black;  /* likewise: what stands in for hidden pixels */
     int channels, height, width;
@@ -23,6 +34,14 @@ struct evidence {
     float range;                    /* of the input */
     ph_evidence *result;
 };
+
+/* `done` inputs were run; false when the caller wants to stop. */
+static bool evidence_progress(const struct evidence *e, int done) {
+    const ph_explain_options *o = e->options;
+    double seconds = ph_seconds() - e->started;
+    double left = done > 0 && seconds > 0.2 ? seconds * (RUNS - done) / done : -1;
+    return !o->progress || o->progress(o->user, done, RUNS, left);
+}
 
 /* ---- Ranks ------------------------------------------------------------------------------------------------------- */
 
@@ -93,20 +112,19 @@ static bool curve_visit(void *user, int index, float value, const float *gradien
     const struct curve *curve = user;
     (void)gradient;
     curve->values[index] = value;
-    return true;
+    return evidence_progress(curve->e, curve->e->done + index + 1);
 }
 
 static ph_status curve_run(struct evidence *e, const float *from, const float *to, double *values, double *area) {
     struct curve curve = {e, from, to, values};
-    PH_TRY(ph_subject_run(&e->share, CURVE_STEPS + 1, false, curve_fill, curve_visit, &curve));
+    PH_TRY(ph_subject_run(e->share, CURVE_STEPS + 1, false, curve_fill, curve_visit, &curve));
+    e->done += CURVE_STEPS + 1;
     *area = 0;
     for (int i = 0; i < CURVE_STEPS; i++) *area += 0.5 * (values[i] + values[i + 1]) / CURVE_STEPS;
     return PH_OK;
 }
 
 /* ---- Mu-fidelity: Bhatt, Weller, Moura 2020, arXiv 2005.00631 ---------------------------------------------------- */
-
-struct fidelity { const struct evidence *e; double falls[SUBSETS], sums[SUBSETS], value; };
 
 /* The cell of a pixel, and whether subset `index` hides it: the cells with the smallest random numbers. */
 static void subset_choose(int index, bool hidden[CELLS * CELLS]) {
@@ -124,32 +142,36 @@ static int cell_of(const struct evidence *e, size_t pixel) {
 }
 
 static void fidelity_fill(void *user, int index, float *input) {
-    const struct fidelity *fidelity = user;
-    const struct evidence *e = fidelity->e;
+    const struct evidence *e = user;
     bool hidden[CELLS * CELLS];
     subset_choose(index, hidden);
-    for (size_t i = 0; i < e->size; i++) input[i] = hidden[cell_of(e, i % e->plane)] ? e->mean[i] : e->input[i];
+    for (size_t pixel = 0; pixel < e->plane; pixel++) {
+        bool is_hidden = hidden[cell_of(e, pixel)];
+        for (size_t i = pixel; i < e->size; i += e->plane) input[i] = is_hidden ? e->mean[i] : e->input[i];
+    }
 }
 
-static bool fidelity_visit(void *user, int index, float value, const float *gradient) {
-    struct fidelity *fidelity = user;
-    const struct evidence *e = fidelity->e;
-    bool hidden[CELLS * CELLS];
-    (void)gradient;
-    subset_choose(index, hidden);
-    fidelity->falls[index] = fidelity->value - value;
-    for (size_t i = 0; i < e->plane; i++)
-        if (hidden[cell_of(e, i)]) fidelity->sums[index] += e->explanation->map->data[i];
-    return true;
+static bool series_progress(void *user, int done) {
+    const struct evidence *e = user;
+    return evidence_progress(e, e->done + done);
 }
 
 static ph_status fidelity_measure(struct evidence *e) {
-    struct fidelity fidelity = {.e = e, .value = e->explanation->value};
+    double falls[SUBSETS], sums[SUBSETS] = {0}, cells[CELLS * CELLS] = {0};
+    const double *values;
     float value;
-    PH_TRY(ph_subject_evaluate(&e->score, e->input, &value, NULL));
-    fidelity.value = value;
-    PH_TRY(ph_subject_run(&e->score, SUBSETS, false, fidelity_fill, fidelity_visit, &fidelity));
-    return ph_rank_correlation(e->context, fidelity.falls, fidelity.sums, SUBSETS, &e->result->mu_fidelity);
+    PH_TRY(ph_subject_evaluate(e->score, e->input, &value, NULL));
+    PH_TRY(ph_subject_values(e->score, PH_SERIES_SUBSETS, e->input, SUBSETS, fidelity_fill, series_progress, e,
+                             &values));
+    e->done += SUBSETS;
+    for (size_t i = 0; i < e->plane; i++) cells[cell_of(e, i)] += e->explanation->map->data[i];
+    for (int i = 0; i < SUBSETS; i++) {
+        bool hidden[CELLS * CELLS];
+        subset_choose(i, hidden);
+        falls[i] = value - values[i];
+        for (int c = 0; c < CELLS * CELLS; c++) sums[i] += hidden[c] ? cells[c] : 0;
+    }
+    return ph_rank_correlation(e->context, falls, sums, SUBSETS, &e->result->mu_fidelity);
 }
 
 /* ---- Average drop, increase, gain: Chattopadhay et al. 2018, arXiv 1710.11063; Zhang et al. 2023, 2303.03278 ----- */
@@ -159,11 +181,11 @@ static ph_status drop_measure(struct evidence *e) {
     if (!masked) return ph_fail_memory(e->context);
     for (size_t i = 0; i < e->size; i++)
         masked[i] = e->black[i] + e->seen[i % e->plane] * (e->input[i] - e->black[i]);
-    ph_status status = ph_subject_evaluate(&e->share, e->input, &before, NULL);
-    if (!status) status = ph_subject_evaluate(&e->share, masked, &after, NULL);
+    ph_status status = ph_subject_evaluate(e->share, e->input, &before, NULL);
+    if (!status) status = ph_subject_evaluate(e->share, masked, &after, NULL);
     ph_free(masked);
     if (status) return status;
-    bool shares = e->share.objective != e->score.objective || !strncmp(e->explanation->objective, "probability:", 12);
+    bool shares = e->share != e->score || !strncmp(e->explanation->objective, "probability:", 12);
     e->result->average_drop = before > 0 ? fmax(0, (double)before - after) / before : NAN;
     e->result->average_gain = shares && before < 1 ? fmax(0, (double)after - before) / (1 - (double)before) : NAN;
     e->result->increase = after > before;
@@ -172,8 +194,6 @@ static ph_status drop_measure(struct evidence *e) {
 
 /* ---- Infidelity: Yeh et al. 2019, arXiv 1901.09392, with its best scale for the map ------------------------------ */
 
-struct noisy { const struct evidence *e; double value, products[NOISY_INPUTS], falls[NOISY_INPUTS]; };
-
 static void noise_draw(const struct evidence *e, int index, float *noise) {
     struct ph_random_key key = {.seed = 1, .step = (uint32_t)index, .use = PH_USE_METRIC};
     ph_random_normal(key, noise, e->size);
@@ -181,41 +201,48 @@ static void noise_draw(const struct evidence *e, int index, float *noise) {
 }
 
 static void noisy_fill(void *user, int index, float *input) {
-    const struct noisy *noisy = user;
-    const struct evidence *e = noisy->e;
+    const struct evidence *e = user;
     noise_draw(e, index, input);
     for (size_t i = 0; i < e->size; i++) input[i] = e->input[i] - input[i];
 }
 
-static bool noisy_visit(void *user, int index, float value, const float *gradient) {
-    struct noisy *noisy = user;
-    const struct evidence *e = noisy->e;
+/* What the map predicts for each noisy input; NAN when memory ran out. */
+struct prediction { const struct evidence *e; double products[NOISY_INPUTS]; };
+
+static void prediction_make(void *argument, int64_t index) {
+    struct prediction *prediction = argument;
+    const struct evidence *e = prediction->e;
     const ph_tensor *attribution = e->explanation->attribution;
     bool each_channel = attribution->rank == 4 && attribution->dims[1] == e->channels &&
                         attribution->dims[2] == e->height && attribution->dims[3] == e->width;
+    const float *map = each_channel ? attribution->data : e->explanation->map->data;
     float *noise = ph_alloc_array(e->size, sizeof *noise);
-    (void)gradient;
-    if (!noise) return false;
-    noise_draw(e, index, noise);
-    for (size_t i = 0; i < e->size; i++)
-        noisy->products[index] +=
-            (double)noise[i] * (each_channel ? attribution->data[i] : e->explanation->map->data[i % e->plane]);
-    noisy->falls[index] = noisy->value - value;
+    double product = noise ? 0 : NAN;
+    if (noise) noise_draw(e, (int)index, noise);
+    for (size_t i = 0, at = 0; i < e->size && noise; i++, at++) {
+        if (at == e->plane && !each_channel) at = 0;
+        product += (double)noise[i] * map[at];
+    }
+    prediction->products[index] = product;
     ph_free(noise);
-    return true;
 }
 
 static ph_status infidelity_measure(struct evidence *e) {
-    struct noisy noisy = {.e = e};
-    float value;
+    struct prediction prediction = {.e = e};
+    const double *values, *products = prediction.products;
     double pp = 0, pf = 0, ff = 0;
-    PH_TRY(ph_subject_evaluate(&e->score, e->input, &value, NULL));
-    noisy.value = value;
-    PH_TRY(ph_subject_run(&e->score, NOISY_INPUTS, false, noisy_fill, noisy_visit, &noisy));
+    float value;
+    PH_TRY(ph_subject_evaluate(e->score, e->input, &value, NULL));
+    PH_TRY(ph_subject_values(e->score, PH_SERIES_NOISY, e->input, NOISY_INPUTS, noisy_fill, series_progress, e,
+                             &values));
+    e->done += NOISY_INPUTS;
+    ph_parallel_for(e->context, NOISY_INPUTS, prediction_make, &prediction);
     for (int i = 0; i < NOISY_INPUTS; i++) {
-        pp += noisy.products[i] * noisy.products[i];
-        pf += noisy.products[i] * noisy.falls[i];
-        ff += noisy.falls[i] * noisy.falls[i];
+        if (isnan(products[i])) return ph_fail_memory(e->context);
+        double fall = value - values[i];
+        pp += products[i] * products[i];
+        pf += products[i] * fall;
+        ff += fall * fall;
     }
     e->result->infidelity = ff > 0 ? 1 - (pp > 0 ? pf * pf / (pp * ff) : 0) : NAN;
     return PH_OK;
@@ -223,14 +250,22 @@ static ph_status infidelity_measure(struct evidence *e) {
 
 /* ---- Largest sensitivity: Yeh et al. 2019 ------------------------------------------------------------------------ */
 
-static ph_status sensitivity_measure(struct evidence *e, const ph_explain_options *options) {
+/* However far the explanation is, the measure is where it was. */
+static bool sensitivity_progress(void *user, int64_t done, int64_t total, double seconds_left) {
+    const struct evidence *e = user;
+    (void)done, (void)total, (void)seconds_left;
+    return evidence_progress(e, e->done);
+}
+
+static ph_status sensitivity_measure(struct evidence *e) {
     const ph_tensor *map = e->explanation->map;
     const ph_picture *seen = e->explanation->picture;
-    ph_explain_options again = *options;
+    ph_explain_options again = *e->options;
     double size = 0, largest = 0;
     again.fit = "none";
     again.against = NULL; /* the objective's text has it */
-    again.progress = NULL;
+    again.progress = sensitivity_progress;
+    again.user = e;
     e->result->sensitivity = NAN;
     if (ph_attribution_method_find(e->explanation->method)->of_many_runs) return PH_OK;
     for (size_t i = 0; i < e->plane; i++) size += (double)map->data[i] * map->data[i];
@@ -251,6 +286,7 @@ static ph_status sensitivity_measure(struct evidence *e, const ph_explain_option
         }
         largest = fmax(largest, difference);
         ph_explanation_destroy(&other);
+        if (!evidence_progress(e, ++e->done)) return ph_fail(e->context, PH_ERROR_CANCELLED, "stopped");
     }
     if (size > 0) e->result->sensitivity = sqrt(largest / size);
     return PH_OK;
@@ -372,8 +408,7 @@ static ph_status map_prepare(struct evidence *e) {
     return PH_OK;
 }
 
-static ph_status all_measure(struct evidence *e, const ph_picture *picture, const ph_explain_options *options,
-                             const ph_box *box) {
+static ph_status all_measure(struct evidence *e, const ph_picture *picture, const ph_box *box) {
     ph_evidence *result = e->result;
     PH_TRY(stand_ins_make(e));
     PH_TRY(map_prepare(e));
@@ -383,22 +418,20 @@ static ph_status all_measure(struct evidence *e, const ph_picture *picture, cons
     PH_TRY(fidelity_measure(e));
     PH_TRY(drop_measure(e));
     PH_TRY(infidelity_measure(e));
-    PH_TRY(sensitivity_measure(e, options));
+    PH_TRY(sensitivity_measure(e));
     PH_TRY(sparseness_measure(e));
-    return box ? box_measure(e, picture, options->fit, box) : PH_OK;
+    return box ? box_measure(e, picture, e->options->fit, box) : PH_OK;
 }
 
-static ph_status measure(struct evidence *e, const ph_picture *picture, const ph_explain_options *options,
-                         const ph_box *box, const struct ph_objective *score, const struct ph_objective *share) {
+static ph_status measure(struct evidence *e, const ph_picture *picture, const ph_box *box, const char *share,
+                         ph_explain_store *store) {
     ph_tensor *input = NULL;
-    PH_TRY(ph_picture_prepare(e->model, e->explanation->picture, "none", &input));
     struct ph_shape shape = PH_SHAPE(1, e->channels, e->height, e->width);
+    PH_TRY(ph_store_subject(store, e->explanation->objective, &shape, 0, &e->score));
+    PH_TRY(ph_store_subject(store, share, &shape, 0, &e->share));
+    PH_TRY(ph_picture_prepare(e->model, e->explanation->picture, "none", &input));
     e->input = input->data;
-    ph_subject_start(e->model, score, &shape, &e->score);
-    ph_subject_start(e->model, share, &shape, &e->share);
-    ph_status status = all_measure(e, picture, options, box);
-    ph_subject_finish(&e->score);
-    ph_subject_finish(&e->share);
+    ph_status status = all_measure(e, picture, box);
     ph_free(e->mean);
     ph_free(e->blurred);
     ph_free(e->black);
@@ -419,7 +452,6 @@ ph_status ph_explanation_measure(ph_model *model, const ph_picture *picture, con
                                  const ph_explanation *explanation, const ph_box *box, ph_evidence *evidence) {
     if (!model) return PH_ERROR_ARGUMENT;
     ph_context *context = model->context;
-    const ph_explain_options standard = ph_explain_defaults();
     if (!picture || !explanation || !evidence)
         return ph_fail(context, PH_ERROR_ARGUMENT,
                        "evidence needs a picture, its explanation and room for the numbers");
@@ -427,25 +459,19 @@ ph_status ph_explanation_measure(ph_model *model, const ph_picture *picture, con
         return ph_fail(context, PH_ERROR_UNSUPPORTED, "%s of layer '%s' draws no map that could be measured",
                        explanation->method, explanation->layer);
     *evidence = (ph_evidence){0};
-    struct evidence e = {.model = model, .context = context, .explanation = explanation, .result = evidence,
-        .channels = explanation->picture->channels, .height = explanation->picture->height,
-        .width = explanation->picture->width};
-    double started = ph_seconds();
+    struct ph_explain_store passing = {.model = model};
+    ph_explain_options again = options ? *options : ph_explain_defaults();
+    if (!again.store) again.store = &passing;
+    if (again.store->model != model) return ph_fail(context, PH_ERROR_ARGUMENT, "store: it is of another model");
+    struct evidence e = {.model = model, .context = context, .explanation = explanation, .options = &again,
+        .result = evidence, .channels = explanation->picture->channels, .height = explanation->picture->height,
+        .width = explanation->picture->width, .started = ph_seconds()};
     e.plane = (size_t)e.height * (size_t)e.width;
     e.size = e.plane * (size_t)e.channels;
-    struct ph_objective score = {0}, share = {0};
-    char *text = share_text(explanation->objective);
-    ph_status status = text ? ph_objective_parse(context, explanation->objective, &score) : ph_fail_memory(context);
-    if (!status) {
-        status = ph_objective_parse(context, text, &share);
-        bool is_share = strcmp(text, explanation->objective) != 0;
-        if (!status) {
-            status = measure(&e, picture, options ? options : &standard, box, &score, is_share ? &share : &score);
-            ph_objective_finish(&share);
-        }
-        ph_objective_finish(&score);
-    }
-    ph_free(text);
-    evidence->seconds = ph_seconds() - started;
+    char *share = share_text(explanation->objective);
+    ph_status status = share ? measure(&e, picture, box, share, again.store) : ph_fail_memory(context);
+    ph_free(share);
+    ph_store_finish(&passing);
+    evidence->seconds = ph_seconds() - e.started;
     return status;
 }

@@ -159,9 +159,9 @@ static ph_status baseline_make(struct ph_attribution *a) {
     ph_tensor *tensor = NULL;
     ph_status status = baseline_picture(a, &picture);
     if (!status) status = ph_picture_prepare(a->model, picture, "none", &tensor);
-    if (!status && !(a->baseline = ph_alloc_array(a->subject.size, sizeof *a->baseline)))
+    if (!status && !(a->baseline = ph_alloc_array(a->subject->size, sizeof *a->baseline)))
         status = ph_fail_memory(a->context);
-    if (!status) memcpy(a->baseline, tensor->data, a->subject.size * sizeof *a->baseline);
+    if (!status) memcpy(a->baseline, tensor->data, a->subject->size * sizeof *a->baseline);
     ph_picture_destroy(&picture);
     ph_tensor_destroy(&tensor);
     return status;
@@ -172,7 +172,7 @@ static ph_status baseline_make(struct ph_attribution *a) {
 
 static ph_status averaged_run(struct ph_attribution *a, const float *input, int average, ph_tensor **tensor) {
     double *sums = NULL, *squares = NULL;
-    size_t size = a->subject.size, count = 0;
+    size_t size = a->subject->size, count = 0;
     float *noisy = ph_alloc_array(size, sizeof *noisy);
     ph_status status = noisy ? PH_OK : ph_fail_memory(a->context);
     a->passes = a->options.samples;
@@ -324,10 +324,9 @@ static ph_status colours_make(struct ph_attribution *a, float *black, float *whi
 static ph_status objective_choose(struct ph_attribution *a, const char *objective) {
     char *text = objective ? ph_strdup(objective) : NULL;
     if (!objective) {
-        ph_class_score score;
-        int found;
-        PH_TRY(ph_classify(a->model, a->result->picture, "none", &score, 1, &found));
-        text = ph_sprintf("%s:%d", a->method->on_probability ? "probability" : "class", score.index);
+        int index;
+        PH_TRY(ph_store_classify(a->options.store, a->result->picture, &index));
+        text = ph_sprintf("%s:%d", a->method->on_probability ? "probability" : "class", index);
     }
     if (text && a->options.against) {
         char *both = ph_sprintf("(%s) - (%s)", text, a->options.against);
@@ -338,17 +337,16 @@ static ph_status objective_choose(struct ph_attribution *a, const char *objectiv
     return text ? PH_OK : ph_fail_memory(a->context);
 }
 
-static ph_status explain(struct ph_attribution *a, const struct ph_objective *objective, int forgotten,
-                         const ph_tensor *input) {
+static ph_status explain(struct ph_attribution *a, int forgotten, const ph_tensor *input) {
     float black[PH_MAX_CHANNELS], white[PH_MAX_CHANNELS];
     int average = word_index(averages, PH_COUNT(averages), a->options.average);
-    PH_TRY(ph_objective_check_single(a->context, objective));
-    ph_subject_start(a->model, objective, &PH_SHAPE(1, a->channels, a->height, a->width), &a->subject);
-    a->subject.forgotten = forgotten;
+    PH_TRY(ph_store_subject(a->options.store, a->result->objective, &PH_SHAPE(1, a->channels, a->height, a->width),
+                            forgotten, &a->subject));
+    PH_TRY(ph_objective_check_single(a->context, a->subject->objective));
     PH_TRY(colours_make(a, black, white));
     if (a->method->baseline) PH_TRY(baseline_make(a));
     if (!a->options.steps) a->options.steps = a->method->steps;
-    PH_TRY(ph_subject_evaluate(&a->subject, input->data, &a->result->value, NULL));
+    PH_TRY(ph_subject_evaluate(a->subject, input->data, &a->result->value, NULL));
     if (average) PH_TRY(averaged_run(a, input->data, average, &a->result->attribution));
     else PH_TRY(a->method->run(a, input->data, &a->result->attribution));
     return result_complete(a, average);
@@ -356,18 +354,12 @@ static ph_status explain(struct ph_attribution *a, const struct ph_objective *ob
 
 static ph_status explain_picture(struct ph_attribution *a, const ph_picture *picture, const char *text, int forgotten) {
     ph_tensor *input = NULL;
-    struct ph_objective objective = {0};
     PH_TRY(method_find(a->context, a->options.method, &a->method));
     PH_TRY(options_check(a->context, &a->options));
     a->result->method = a->method->name;
     ph_status status = input_make(a, picture, &input);
     if (!status) status = objective_choose(a, text);
-    if (!status) status = ph_objective_parse(a->context, a->result->objective, &objective);
-    if (!status) {
-        status = explain(a, &objective, forgotten, input);
-        ph_objective_finish(&objective);
-    }
-    ph_subject_finish(&a->subject);
+    if (!status) status = explain(a, forgotten, input);
     ph_free(a->baseline);
     ph_tensor_destroy(&input);
     return status;
@@ -381,11 +373,17 @@ ph_status ph_explain_forgotten(ph_model *model, const ph_picture *picture, const
         return ph_fail(context, PH_ERROR_ARGUMENT, "an explanation needs a picture and room for the result");
     struct ph_attribution a = {.model = model, .context = context, .started = ph_seconds(), .passes = 1,
         .options = options ? *options : ph_explain_defaults()};
+    struct ph_explain_store passing = {.model = model};
     *explanation = NULL;
+    /* A network that forgot something is not asked for again soon. */
+    if (!a.options.store || forgotten) a.options.store = &passing;
+    if (a.options.store->model != model)
+        return ph_fail(context, PH_ERROR_ARGUMENT, "store: it is of another model");
     if (!(a.result = ph_alloc(sizeof *a.result))) return ph_fail_memory(context);
     a.result->baseline_value = NAN;
     a.result->gap = NAN;
     ph_status status = explain_picture(&a, picture, objective, forgotten);
+    ph_store_finish(&passing);
     a.result->seconds = ph_seconds() - a.started;
     if (status) ph_explanation_destroy(&a.result);
     *explanation = a.result;

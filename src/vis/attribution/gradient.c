@@ -3,12 +3,12 @@
 
 static ph_status gradient_run(struct ph_attribution *a, const float *input, ph_tensor **tensor) {
     PH_TRY(ph_attribution_tensor(a, a->channels, a->height, a->width, tensor));
-    return ph_subject_evaluate(&a->subject, input, NULL, (*tensor)->data);
+    return ph_subject_evaluate(a->subject, input, NULL, (*tensor)->data);
 }
 
 static ph_status gradient_x_input_run(struct ph_attribution *a, const float *input, ph_tensor **tensor) {
     PH_TRY(gradient_run(a, input, tensor));
-    for (size_t i = 0; i < a->subject.size; i++) (*tensor)->data[i] *= input[i];
+    for (size_t i = 0; i < a->subject->size; i++) (*tensor)->data[i] *= input[i];
     return PH_OK;
 }
 

@@ -18,18 +18,18 @@ static ph_status units_tensor(struct ph_attribution *a, const struct ph_subject_
  * the end: the gradient there. */
 static ph_status units_run(struct ph_attribution *a, const float *input, int steps, const double *nodes,
                            const double *weights, ph_tensor **tensor) {
-    struct ph_subject_layer layer;
-    PH_TRY(ph_subject_layer_start(&a->subject, a->options.layer, false, &layer));
-    size_t size = layer.size;
+    struct ph_subject_layer *layer;
+    PH_TRY(ph_subject_layer_take(a->subject, a->options.layer, false, &layer));
+    size_t size = layer->size;
     float *values = ph_alloc_array(size, sizeof *values), *delta = ph_alloc_array(size, sizeof *delta);
     float *gradient = ph_alloc_array(size, sizeof *gradient);
     double *sums = ph_alloc_array(size, sizeof *sums);
     ph_status status =
-        values && delta && gradient && sums ? units_tensor(a, &layer, tensor) : ph_fail_memory(a->context);
-    if (!status) status = ph_subject_layer_run(&layer, input, NULL, NULL, values, NULL);
+        values && delta && gradient && sums ? units_tensor(a, layer, tensor) : ph_fail_memory(a->context);
+    if (!status) status = ph_subject_layer_run(layer, input, NULL, NULL, values, NULL);
     for (int s = 0; s < steps && !status; s++) {
         for (size_t i = 0; i < size; i++) delta[i] = (float)((nodes[s] - 1) * values[i]);
-        status = ph_subject_layer_run(&layer, input, delta, NULL, NULL, gradient);
+        status = ph_subject_layer_run(layer, input, delta, NULL, NULL, gradient);
         for (size_t i = 0; i < size && !status; i++) sums[i] += weights[s] * gradient[i];
         if (!status && !ph_attribution_progress(a, s + 1, steps))
             status = ph_fail(a->context, PH_ERROR_CANCELLED, "stopped");
@@ -37,14 +37,13 @@ static ph_status units_run(struct ph_attribution *a, const float *input, int ste
     for (size_t i = 0; i < size && !status; i++) (*tensor)->data[i] = (float)(sums[i] * values[i]);
     if (!status && steps > 1) { /* the value with every unit silent */
         for (size_t i = 0; i < size; i++) delta[i] = -values[i];
-        status = ph_subject_layer_run(&layer, input, delta, &a->result->baseline_value, NULL, NULL);
+        status = ph_subject_layer_run(layer, input, delta, &a->result->baseline_value, NULL, NULL);
         a->result->steps = steps;
     }
     ph_free(values);
     ph_free(delta);
     ph_free(gradient);
     ph_free(sums);
-    ph_subject_layer_finish(&layer);
     return status;
 }
 

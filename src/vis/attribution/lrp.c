@@ -207,9 +207,9 @@ static ph_status extreme_run(const struct ph_attribution *a, struct ph_walk *wal
                              const float *colour, float **out) {
     size_t plane = (size_t)a->height * (size_t)a->width;
     int index = 0;
-    float *input = ph_alloc_array(a->subject.size, sizeof *input);
+    float *input = ph_alloc_array(a->subject->size, sizeof *input);
     if (!input) return ph_fail_memory(a->context);
-    for (size_t i = 0; i < a->subject.size; i++) input[i] = colour[i / plane];
+    for (size_t i = 0; i < a->subject->size; i++) input[i] = colour[i / plane];
     ph_status status = ph_walk_forward(walk, input);
     ph_free(input);
     if (status) return status;
@@ -239,7 +239,7 @@ static ph_status lrp_run(struct ph_attribution *a, const float *input, struct lr
     float value = 0;
     lrp->epsilon = a->options.epsilon;
     PH_TRY(ph_attribution_tensor(a, a->channels, a->height, a->width, tensor));
-    PH_TRY(ph_walk_start(&a->subject, &walk));
+    PH_TRY(ph_walk_start(a->subject, &walk));
     first_find(&walk, lrp);
     ph_status status = PH_OK;
     if (lrp->first_node && lrp->first.part_count == 3) status = bounds_find(a, &walk, lrp);

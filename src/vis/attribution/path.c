@@ -43,14 +43,14 @@ static void straight_fill(void *user, int index, float *input) {
     const struct straight *path = user;
     const float *baseline = path->attribution->baseline;
     float share = (float)path->nodes[index];
-    for (size_t i = 0; i < path->attribution->subject.size; i++)
+    for (size_t i = 0; i < path->attribution->subject->size; i++)
         input[i] = baseline[i] + share * (path->input[i] - baseline[i]);
 }
 
 static bool straight_visit(void *user, int index, float value, const float *gradient) {
     struct straight *path = user;
     (void)value;
-    for (size_t i = 0; i < path->attribution->subject.size; i++) path->sums[i] += path->weights[index] * gradient[i];
+    for (size_t i = 0; i < path->attribution->subject->size; i++) path->sums[i] += path->weights[index] * gradient[i];
     return ph_attribution_progress(path->attribution, index + 1, path->steps);
 }
 
@@ -58,14 +58,14 @@ static ph_status straight_integrate(struct straight *path, int steps, ph_tensor 
     struct ph_attribution *a = path->attribution;
     path->nodes = ph_alloc_array((size_t)steps, sizeof *path->nodes);
     path->weights = ph_alloc_array((size_t)steps, sizeof *path->weights);
-    path->sums = ph_alloc_array(a->subject.size, sizeof *path->sums);
+    path->sums = ph_alloc_array(a->subject->size, sizeof *path->sums);
     path->steps = steps;
     ph_status status = path->nodes && path->weights && path->sums ? PH_OK : ph_fail_memory(a->context);
     if (!status) {
         ph_gauss_legendre(steps, path->nodes, path->weights);
-        status = ph_subject_run(&a->subject, steps, true, straight_fill, straight_visit, path);
+        status = ph_subject_run(a->subject, steps, true, straight_fill, straight_visit, path);
     }
-    for (size_t i = 0; i < a->subject.size && !status; i++)
+    for (size_t i = 0; i < a->subject->size && !status; i++)
         tensor->data[i] = (float)(path->sums[i] * ((double)path->input[i] - a->baseline[i]));
     ph_free(path->nodes);
     ph_free(path->weights);
@@ -75,7 +75,7 @@ static ph_status straight_integrate(struct straight *path, int steps, ph_tensor 
 
 static double tensor_sum(const struct ph_attribution *a, const ph_tensor *tensor) {
     double sum = 0;
-    for (size_t i = 0; i < a->subject.size; i++) sum += tensor->data[i];
+    for (size_t i = 0; i < a->subject->size; i++) sum += tensor->data[i];
     return sum;
 }
 
@@ -84,8 +84,8 @@ static ph_status integrated_run(struct ph_attribution *a, const float *input, ph
     struct straight path = {.attribution = a, .input = input};
     float start, end;
     PH_TRY(ph_attribution_tensor(a, a->channels, a->height, a->width, tensor));
-    PH_TRY(ph_subject_evaluate(&a->subject, a->baseline, &start, NULL));
-    PH_TRY(ph_subject_evaluate(&a->subject, input, &end, NULL));
+    PH_TRY(ph_subject_evaluate(a->subject, a->baseline, &start, NULL));
+    PH_TRY(ph_subject_evaluate(a->subject, input, &end, NULL));
     a->result->baseline_value = start;
     for (int steps = a->options.steps;; steps *= 2) {
         PH_TRY(straight_integrate(&path, steps, *tensor));
@@ -124,14 +124,14 @@ struct blurring {
 
 static void blurring_fill(void *user, int index, float *input) {
     const struct blurring *path = user;
-    size_t size = path->attribution->subject.size;
+    size_t size = path->attribution->subject->size;
     const float *from = path->levels + (size_t)index * size, *to = from + size;
     for (size_t i = 0; i < size; i++) input[i] = 0.5f * (from[i] + to[i]);
 }
 
 static bool blurring_visit(void *user, int index, float value, const float *gradient) {
     struct blurring *path = user;
-    size_t size = path->attribution->subject.size;
+    size_t size = path->attribution->subject->size;
     const float *from = path->levels + (size_t)index * size, *to = from + size;
     (void)value;
     for (size_t i = 0; i < size; i++) path->sums[i] += (double)gradient[i] * ((double)to[i] - from[i]);
@@ -141,9 +141,9 @@ static bool blurring_visit(void *user, int index, float value, const float *grad
 static void level_make(void *argument, int64_t index) {
     const struct blurring *path = argument;
     const struct ph_attribution *a = path->attribution;
-    float *level = path->levels + (size_t)index * a->subject.size;
+    float *level = path->levels + (size_t)index * a->subject->size;
     float *scratch = ph_alloc_array((size_t)a->height * (size_t)a->width, sizeof *scratch);
-    memcpy(level, path->input, a->subject.size * sizeof *level);
+    memcpy(level, path->input, a->subject->size * sizeof *level);
     if (scratch)
         ph_planes_blur(level, a->channels, a->height, a->width,
                        (double)BLUR_LARGEST * (path->steps - (double)index) / path->steps, scratch);
@@ -152,7 +152,7 @@ static void level_make(void *argument, int64_t index) {
 
 static ph_status blur_run(struct ph_attribution *a, const float *input, ph_tensor **tensor) {
     int steps = a->options.steps;
-    size_t size = a->subject.size;
+    size_t size = a->subject->size;
     struct blurring path = {.attribution = a, .input = input, .steps = steps};
     PH_TRY(ph_attribution_tensor(a, a->channels, a->height, a->width, tensor));
     path.levels = ph_alloc_array(size, ((size_t)steps + 1) * sizeof *path.levels);
@@ -160,9 +160,9 @@ static ph_status blur_run(struct ph_attribution *a, const float *input, ph_tenso
     ph_status status = path.levels && path.sums ? PH_OK : ph_fail_memory(a->context);
     if (!status) {
         ph_parallel_for(a->context, steps + 1, level_make, &path);
-        status = ph_subject_run(&a->subject, steps, true, blurring_fill, blurring_visit, &path);
+        status = ph_subject_run(a->subject, steps, true, blurring_fill, blurring_visit, &path);
     }
-    if (!status) status = ph_subject_evaluate(&a->subject, path.levels, &a->result->baseline_value, NULL);
+    if (!status) status = ph_subject_evaluate(a->subject, path.levels, &a->result->baseline_value, NULL);
     for (size_t i = 0; i < size && !status; i++) (*tensor)->data[i] = (float)path.sums[i];
     a->result->steps = steps;
     ph_free(path.levels);
@@ -197,7 +197,7 @@ static int float_compare(const void *a, const void *b) {
 
 static double distance_left(const struct guided *path) {
     double sum = 0;
-    for (size_t i = 0; i < path->a->subject.size; i++) sum += fabs((double)path->input[i] - path->at[i]);
+    for (size_t i = 0; i < path->a->subject->size; i++) sum += fabs((double)path->input[i] - path->at[i]);
     return sum;
 }
 
@@ -208,7 +208,7 @@ static void guided_move(struct guided *path, size_t i, float to) {
 
 /* One step: `share` of the path should be done after it. */
 static void guided_step(struct guided *path, double share, double whole) {
-    size_t size = path->a->subject.size;
+    size_t size = path->a->subject->size;
     const float *start = path->a->baseline;
     double least = PH_MAX(share - guided_lag, 0.0), most = PH_MIN(share + guided_lag, 1.0);
     for (size_t i = 0; i < size; i++) { /* those that lag are brought along */
@@ -247,17 +247,17 @@ static void guided_step(struct guided *path, double share, double whole) {
 }
 
 static ph_status guided_run(struct ph_attribution *a, const float *input, ph_tensor **tensor) {
-    size_t size = a->subject.size;
+    size_t size = a->subject->size;
     struct guided path = {.a = a, .input = input,
         .at = ph_alloc_array(size, sizeof *path.at), .gradient = ph_alloc_array(size, sizeof *path.gradient),
         .magnitude = ph_alloc_array(size, sizeof *path.magnitude), .sums = ph_alloc_array(size, sizeof *path.sums)};
     ph_status status = path.at && path.gradient && path.magnitude && path.sums ? PH_OK : ph_fail_memory(a->context);
     if (!status) status = ph_attribution_tensor(a, a->channels, a->height, a->width, tensor);
-    if (!status) status = ph_subject_evaluate(&a->subject, a->baseline, &a->result->baseline_value, NULL);
+    if (!status) status = ph_subject_evaluate(a->subject, a->baseline, &a->result->baseline_value, NULL);
     if (!status) memcpy(path.at, a->baseline, size * sizeof *path.at);
     double whole = status ? 0 : distance_left(&path);
     for (int step = 0; step < a->options.steps && !status; step++) {
-        status = ph_subject_evaluate(&a->subject, path.at, NULL, path.gradient);
+        status = ph_subject_evaluate(a->subject, path.at, NULL, path.gradient);
         if (status) break;
         guided_step(&path, (step + 1.0) / a->options.steps, whole);
         if (!ph_attribution_progress(a, step + 1, a->options.steps))

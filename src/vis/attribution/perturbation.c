@@ -28,7 +28,7 @@ static void occlusion_fill(void *user, int index, float *input) {
     const struct occlusion *o = user;
     const struct ph_attribution *a = o->attribution;
     struct extent extent = patch_extent(o, index);
-    memcpy(input, o->input, a->subject.size * sizeof *input);
+    memcpy(input, o->input, a->subject->size * sizeof *input);
     for (int c = 0; c < a->channels; c++)
         for (int y = extent.top; y < extent.bottom; y++) {
             size_t row = ((size_t)c * (size_t)a->height + (size_t)y) * (size_t)a->width;
@@ -65,10 +65,10 @@ static ph_status occlusion_run(struct ph_attribution *a, const float *input, ph_
     o.hidden = ph_alloc_array(plane, sizeof *o.hidden);
     float value;
     ph_status status = o.sums && o.hidden ? PH_OK : ph_fail_memory(a->context);
-    if (!status) status = ph_subject_evaluate(&a->subject, input, &value, NULL);
+    if (!status) status = ph_subject_evaluate(a->subject, input, &value, NULL);
     if (!status) {
         o.value = value;
-        status = ph_subject_run(&a->subject, o.count, false, occlusion_fill, occlusion_visit, &o);
+        status = ph_subject_run(a->subject, o.count, false, occlusion_fill, occlusion_visit, &o);
     }
     if (!status) status = ph_attribution_tensor(a, 1, a->height, a->width, tensor);
     for (size_t i = 0; i < plane && !status; i++)
@@ -152,7 +152,7 @@ static ph_status rise_run(struct ph_attribution *a, const float *input, ph_tenso
         .masks = ph_alloc_array(plane, PH_SUBJECT_BATCH * sizeof *rise.masks),
         .sums = ph_alloc_array(plane, sizeof *rise.sums)};
     ph_status status = rise.masks && rise.sums ? PH_OK : ph_fail_memory(a->context);
-    if (!status) status = ph_subject_run(&a->subject, a->options.masks, false, rise_fill, rise_visit, &rise);
+    if (!status) status = ph_subject_run(a->subject, a->options.masks, false, rise_fill, rise_visit, &rise);
     if (!status) status = ph_attribution_tensor(a, 1, a->height, a->width, tensor);
     for (size_t i = 0; i < plane && !status; i++)
         (*tensor)->data[i] = (float)(rise.sums[i] / (a->options.keep * a->options.masks));

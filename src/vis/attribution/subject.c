@@ -10,6 +10,8 @@ void ph_subject_start(const ph_model *model, const struct ph_objective *objectiv
         .size = (size_t)ph_shape_size(shape)};
 }
 
+static void layer_finish(struct ph_subject_layer **layer);
+
 static void run_finish(struct ph_subject_run *run) {
     ph_program_destroy(&run->program);
     ph_graph_destroy(&run->graph);
@@ -20,6 +22,13 @@ void ph_subject_finish(struct ph_subject *subject) {
     run_finish(&subject->batch);
     run_finish(&subject->one_gradient);
     run_finish(&subject->batch_gradient);
+    run_finish(&subject->guided);
+    run_finish(&subject->deconvolution);
+    layer_finish(&subject->layer);
+    for (int i = 0; i < PH_SERIES_COUNT; i++) {
+        ph_free(subject->kept[i].input);
+        ph_free(subject->kept[i].values);
+    }
 }
 
 /* ---- Layers with weights ----------------------------------------------------------------------------------------- */
@@ -128,19 +137,41 @@ ph_status ph_subject_build(const struct ph_subject *subject, int count, struct p
     return subject->forgotten ? weights_forget_last(subject, graph, *value) : PH_OK;
 }
 
-static ph_status run_make(const struct ph_subject *subject, int count, bool gradients, struct ph_subject_run *run) {
-    if (run->program) return PH_OK;
-    ph_status status = ph_graph_create(subject->context, &run->graph);
-    if (!status) status = ph_subject_build(subject, count, run->graph, &run->input, &run->value, NULL);
+/* Of the graph that the run has. */
+static ph_status run_plan(const struct ph_subject *subject, bool gradients, struct ph_subject_run *run) {
     struct ph_program_request request = {.taps = &run->value,
                                          .tap_count = 1,
                                          .loss = gradients ? run->value : PH_ABSENT,
                                          .parameters = &run->input,
                                          .parameter_count = gradients};
-    if (!status) status = ph_program_create(run->graph, &request, &run->program);
+    ph_status status = ph_program_create(run->graph, &request, &run->program);
     if (!status && !ph_program_input(run->program, run->input))
         status = ph_fail(subject->context, PH_ERROR_ARGUMENT, "objective '%s' does not depend on the picture",
                          subject->objective->text);
+    return status;
+}
+
+static ph_status run_make(const struct ph_subject *subject, int count, bool gradients, struct ph_subject_run *run) {
+    if (run->program) return PH_OK;
+    ph_status status = ph_graph_create(subject->context, &run->graph);
+    if (!status) status = ph_subject_build(subject, count, run->graph, &run->input, &run->value, NULL);
+    return status ? status : run_plan(subject, gradients, run);
+}
+
+/* A rule keeps of the gradient what a loss, which is to fall, asks to rise: so the loss is the negative value. */
+static ph_status ruled_make(const struct ph_subject *subject, enum ph_backward_rule rule, struct ph_subject_run *run) {
+    const ph_recipe recipe = {.backward = rule};
+    if (run->program) return PH_OK;
+    ph_status status = ph_graph_create(subject->context, &run->graph);
+    if (!status) status = ph_subject_build(subject, 1, run->graph, &run->input, &run->value, NULL);
+    if (!status) status = ph_backward_rule(run->graph, &recipe, 0);
+    if (!status)
+        status = ph_graph_add(run->graph, &ph_operation_neg, NULL, NULL, (int[]){run->value}, 1, &run->value);
+    return status ? status : run_plan(subject, true, run);
+}
+
+/* A run that could not be made whole is none. */
+static ph_status run_ready(ph_status status, struct ph_subject_run *run) {
     if (status) run_finish(run);
     return status;
 }
@@ -159,7 +190,7 @@ ph_status ph_subject_run(struct ph_subject *subject, int count, bool gradients, 
         struct ph_subject_run *run = size > 1 ? gradients ? &subject->batch_gradient : &subject->batch
                                      : gradients ? &subject->one_gradient : &subject->one;
         float values[PH_SUBJECT_BATCH];
-        PH_TRY(run_make(subject, size, gradients, run));
+        PH_TRY(run_ready(run_make(subject, size, gradients, run), run));
         struct filling filling = {fill, user, ph_program_input(run->program, run->input), subject->size, first};
         ph_parallel_for(subject->context, filled, fill_one, &filling);
         PH_TRY(ph_program_forward(run->program));
@@ -192,6 +223,53 @@ static bool evaluation_visit(void *user, int index, float value, const float *gr
 ph_status ph_subject_evaluate(struct ph_subject *subject, const float *input, float *value, float *gradient) {
     struct evaluation evaluation = {input, value, gradient, subject->size};
     return ph_subject_run(subject, 1, gradient != NULL, evaluation_fill, evaluation_visit, &evaluation);
+}
+
+ph_status ph_subject_evaluate_ruled(struct ph_subject *subject, enum ph_backward_rule rule, const float *input,
+                                    float *gradient) {
+    struct ph_subject_run *run = rule == PH_RULE_GUIDED ? &subject->guided : &subject->deconvolution;
+    PH_TRY(run_ready(ruled_make(subject, rule, run), run));
+    memcpy(ph_program_input(run->program, run->input), input, subject->size * sizeof *input);
+    PH_TRY(ph_program_forward(run->program));
+    PH_TRY(ph_program_backward(run->program));
+    const float *negative = ph_program_gradient(run->program, run->input);
+    for (size_t i = 0; i < subject->size; i++) gradient[i] = -negative[i];
+    return PH_OK;
+}
+
+struct series { ph_subject_fill *fill; bool (*progress)(void *user, int done); void *user; double *values; };
+
+static void series_fill(void *user, int index, float *input) {
+    const struct series *series = user;
+    series->fill(series->user, index, input);
+}
+
+static bool series_visit(void *user, int index, float value, const float *gradient) {
+    const struct series *series = user;
+    (void)gradient;
+    series->values[index] = value;
+    return !series->progress || series->progress(series->user, index + 1);
+}
+
+ph_status ph_subject_values(struct ph_subject *subject, enum ph_subject_series kind, const float *input, int count,
+                            ph_subject_fill *fill, bool (*progress)(void *user, int done), void *user,
+                            const double **values) {
+    struct ph_subject_kept *kept = &subject->kept[kind];
+    bool same = kept->input && !memcmp(kept->input, input, subject->size * sizeof *input);
+    struct series series = {fill, progress, user, same ? NULL : ph_alloc_array((size_t)count, sizeof *series.values)};
+    float *copy = same ? NULL : ph_alloc_array(subject->size, sizeof *copy);
+    ph_status status = same || (series.values && copy) ? PH_OK : ph_fail_memory(subject->context);
+    if (!same && !status) status = ph_subject_run(subject, count, false, series_fill, series_visit, &series);
+    if (!same && !status) {
+        ph_free(kept->input);
+        ph_free(kept->values);
+        *kept = (struct ph_subject_kept){memcpy(copy, input, subject->size * sizeof *copy), series.values};
+    } else {
+        ph_free(copy);
+        ph_free(series.values);
+    }
+    *values = kept->values;
+    return status;
 }
 
 /* ---- An inner layer ---------------------------------------------------------------------------------------------- */
@@ -257,20 +335,37 @@ static ph_status layer_build(struct ph_subject *subject, const char *name, bool 
     return ph_program_create(layer->spliced, &request, &layer->program);
 }
 
-ph_status ph_subject_layer_start(struct ph_subject *subject, const char *name, bool spatial,
-                                 struct ph_subject_layer *layer) {
-    *layer = (struct ph_subject_layer){.context = subject->context};
-    ph_status status = layer_build(subject, name, spatial, layer);
-    if (status) ph_subject_layer_finish(layer);
-    return status;
+static void layer_finish(struct ph_subject_layer **layer) {
+    if (!*layer) return;
+    ph_program_destroy(&(*layer)->program);
+    ph_graph_destroy(&(*layer)->spliced);
+    ph_graph_destroy(&(*layer)->graph);
+    ph_free((*layer)->name);
+    ph_free((*layer)->asked);
+    ph_free(*layer);
+    *layer = NULL;
 }
 
-void ph_subject_layer_finish(struct ph_subject_layer *layer) {
-    ph_program_destroy(&layer->program);
-    ph_graph_destroy(&layer->spliced);
-    ph_graph_destroy(&layer->graph);
-    ph_free(layer->name);
-    layer->name = NULL;
+static bool layer_is(const struct ph_subject_layer *layer, const char *name, bool spatial) {
+    return layer && layer->spatial == spatial &&
+           (name && layer->asked ? !strcmp(name, layer->asked) : !name && !layer->asked);
+}
+
+ph_status ph_subject_layer_take(struct ph_subject *subject, const char *name, bool spatial,
+                                struct ph_subject_layer **layer) {
+    *layer = subject->layer;
+    if (layer_is(*layer, name, spatial)) return PH_OK;
+    layer_finish(&subject->layer);
+    if (!(subject->layer = ph_alloc(sizeof *subject->layer))) return ph_fail_memory(subject->context);
+    *subject->layer = (struct ph_subject_layer){.context = subject->context, .spatial = spatial};
+    if (name && !(subject->layer->asked = ph_strdup(name))) {
+        layer_finish(&subject->layer);
+        return ph_fail_memory(subject->context);
+    }
+    ph_status status = layer_build(subject, name, spatial, subject->layer);
+    if (status) layer_finish(&subject->layer);
+    *layer = subject->layer;
+    return status;
 }
 
 ph_status ph_subject_layer_run(struct ph_subject_layer *layer, const float *input, const float *delta, float *value,

@@ -8,6 +8,9 @@
 
 enum { PH_SUBJECT_BATCH = 16 };
 
+/* Inputs that a measure makes of one input, whose values do not depend on what is measured. */
+enum ph_subject_series { PH_SERIES_SUBSETS, PH_SERIES_NOISY, PH_SERIES_COUNT };
+
 /* Programs are made when first needed and kept. */
 struct ph_subject {
     const ph_model *model;
@@ -17,7 +20,9 @@ struct ph_subject {
     size_t size;           /* its elements */
     int forgotten;         /* how many layers' weights are drawn anew, counted from the output */
     struct ph_subject_run { struct ph_graph *graph; struct ph_program *program; int input, value; }
-        one, batch, one_gradient, batch_gradient;
+        one, batch, one_gradient, batch_gradient, guided, deconvolution;
+    struct ph_subject_layer *layer; /* the last one that was asked for */
+    struct ph_subject_kept { float *input; double *values; } kept[PH_SERIES_COUNT]; /* of the last input */
 };
 
 void ph_subject_start(const ph_model *model, const struct ph_objective *objective, const struct ph_shape *shape,
@@ -34,6 +39,14 @@ ph_status ph_subject_run(struct ph_subject *subject, int count, bool gradients, 
                          ph_subject_visit *visit, void *user);
 /* One input: its value, and its gradient unless NULL. */
 ph_status ph_subject_evaluate(struct ph_subject *subject, const float *input, float *value, float *gradient);
+/* The gradient of one input with another rule at rectifiers: PH_RULE_GUIDED or PH_RULE_DECONVOLUTION. */
+ph_status ph_subject_evaluate_ruled(struct ph_subject *subject, enum ph_backward_rule rule, const float *input,
+                                    float *gradient);
+/* Values of the `count` inputs of a series that `fill` makes of `input`, which are not run again for the same input;
+ * the subject's own. `progress` is told how many are done and stops the runs when false; may be NULL. */
+ph_status ph_subject_values(struct ph_subject *subject, enum ph_subject_series series, const float *input, int count,
+                            ph_subject_fill *fill, bool (*progress)(void *user, int done), void *user,
+                            const double **values);
 
 /* Appends network and objective for `count` inputs to an empty graph. `objective_first` receives the number of values
  * before those of the objective itself. */
@@ -48,7 +61,8 @@ ph_status ph_subject_weights(const struct ph_subject *subject, struct ph_pool *p
 /* The network with a tensor added to one layer, 0 unless set: its gradient is the layer's. */
 struct ph_subject_layer {
     ph_context *context;
-    char *name;
+    char *asked, *name; /* as it was asked for, and what it is */
+    bool spatial;
     struct ph_graph *graph, *spliced;
     struct ph_program *program;
     int input, layer, delta, value;
@@ -57,10 +71,9 @@ struct ph_subject_layer {
 };
 
 /* `name` NULL: the last layer with channels and positions that the objective depends on. With `spatial` a layer without
- * positions is an error. */
-ph_status ph_subject_layer_start(struct ph_subject *subject, const char *name, bool spatial,
-                                 struct ph_subject_layer *layer);
-void ph_subject_layer_finish(struct ph_subject_layer *layer);
+ * positions is an error. The layer is the subject's, and good until the next call. */
+ph_status ph_subject_layer_take(struct ph_subject *subject, const char *name, bool spatial,
+                                struct ph_subject_layer **layer);
 /* The layer's values and their gradient, each [size], may be NULL. `delta` [size] is added to the values; NULL:
  * nothing. */
 ph_status ph_subject_layer_run(struct ph_subject_layer *layer, const float *input, const float *delta, float *value,

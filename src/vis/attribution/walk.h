@@ -1,5 +1,5 @@
-/* Going back through a network one operation at a time, with a rule of its own for each: what guided backpropagation,
- * layer-wise relevance propagation and DeepLift have in common. Where the engine's programs differentiate a whole graph
+/* Going back through a network one operation at a time, with a rule of its own for each: what layer-wise relevance
+ * propagation and DeepLift have in common. Where the engine's programs differentiate a whole graph
  * by one rule, a walk stops at every operation and lets the method decide; the products it needs run as small programs,
  * so at the kernels' rate. */
 #ifndef PH_WALK_H

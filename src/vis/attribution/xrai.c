@@ -182,7 +182,7 @@ static ph_status regions_rank(ph_context *context, const struct regions *regions
 static ph_status integrated_add(struct ph_attribution *a, const float *input, const float *colour, double *sum) {
     ph_tensor *tensor = NULL;
     size_t plane = (size_t)a->height * (size_t)a->width;
-    for (size_t i = 0; i < a->subject.size; i++) a->baseline[i] = colour[i / plane];
+    for (size_t i = 0; i < a->subject->size; i++) a->baseline[i] = colour[i / plane];
     ph_status status = ph_attribution_integrated_gradients.run(a, input, &tensor);
     for (size_t i = 0; i < plane && !status; i++) {
         double largest = tensor->data[i];
@@ -198,7 +198,7 @@ static ph_status xrai_run(struct ph_attribution *a, const float *input, ph_tenso
     struct regions regions = {0};
     size_t plane = (size_t)a->height * (size_t)a->width;
     double *attribution = ph_alloc_array(plane, sizeof *attribution);
-    if (!a->baseline) a->baseline = ph_alloc_array(a->subject.size, sizeof *a->baseline);
+    if (!a->baseline) a->baseline = ph_alloc_array(a->subject->size, sizeof *a->baseline);
     ph_status status = attribution && a->baseline ? PH_OK : ph_fail_memory(a->context);
     if (!status) status = integrated_add(a, input, a->black, attribution);
     if (!status) status = integrated_add(a, input, a->white, attribution);
