@@ -14,6 +14,7 @@ struct ph_optimiser_state {
     const ph_context *context;
     const struct ph_optimiser *optimiser;
     double rate;            /* of this step */
+    double beta1, beta2;    /* adam, nadam */
     double momentum;        /* sgd */
     double smoothing;       /* rmsprop */
     double product;         /* nadam: of its momenta so far */

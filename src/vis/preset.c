@@ -62,6 +62,9 @@ static const struct preset presets[] = {
     {"darknet", "one octave of darknet's nightmare: pixels, gradient over its deviation, rolls and mirroring",
      PIXELS "jitter=16\n" SHIFTS "mirror=true\noptimiser=sgd\nnormalise=rms\nlearning-rate=0.04\npixel-decay=0.004\n"
      "steps=40\n"},
+    /* Errors shrink a hundredfold on the way, and with them gradients: long memories would make late steps too small. */
+    {"match", "to reach a given target exactly: the plain view, Adam with short memories, falling steps",
+     STILL "decay=1.25\nbeta1=0.8\nbeta2=0.95\nschedule=linear\nsteps=1000\n"},
     {"raw", "plain gradient ascent on pixels, nothing against noise: what the other presets are to be compared with",
      "parameterisation=pixel\ndecorrelate=false\ntransforms=none\n"},
     {"none", "lucid's picture without any transform", STILL},

@@ -346,6 +346,8 @@ static ph_status batch_start(struct batch *b) {
     }
     const struct ph_optimiser *optimiser = ph_optimisers[recipe->optimiser];
     PH_TRY(ph_optimiser_start(b->context, optimiser, b->count, b->item_size, &b->optimiser));
+    b->optimiser.beta1 = recipe->beta1;
+    b->optimiser.beta2 = recipe->beta2;
     b->optimiser.momentum = recipe->momentum;
     b->optimiser.smoothing = recipe->smoothing;
     struct ph_view view = ph_canvas_view(b->render);

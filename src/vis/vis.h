@@ -60,6 +60,7 @@ struct ph_recipe {
     int64_t pooling;             /* enum ph_pooling */
     int64_t optimiser;           /* index in ph_optimisers */
     double learning_rate, rate_limit; /* rate_limit NAN: none */
+    double beta1, beta2;
     double momentum, smoothing;
     struct ph_schedule schedule;
     int64_t warm_up;

@@ -20,6 +20,8 @@ static ph_recipe *recipe_of(const char *text) {
 /* ---- Optimisers -------------------------------------------------------------------------------------------------- */
 
 #define RATE 0.05
+#define BETA1 0.85 /* not the defaults, so that they must be heeded */
+#define BETA2 0.98
 #define MOMENTUM 0.8
 #define SMOOTHING 0.95
 
@@ -30,9 +32,9 @@ static double adam(int i, int steps) {
     double y = 0, m = 0, v = 0;
     for (int step = 1; step <= steps; step++) {
         double g = gradient_at(i, step);
-        m = 0.9 * m + 0.1 * g;
-        v = 0.999 * v + 0.001 * g * g;
-        y -= RATE * (m / (1 - pow(0.9, step))) / (sqrt(v / (1 - pow(0.999, step))) + 1e-8);
+        m = BETA1 * m + (1 - BETA1) * g;
+        v = BETA2 * v + (1 - BETA2) * g * g;
+        y -= RATE * (m / (1 - pow(BETA1, step))) / (sqrt(v / (1 - pow(BETA2, step))) + 1e-8);
     }
     return y;
 }
@@ -40,13 +42,13 @@ static double adam(int i, int steps) {
 static double nadam(int i, int steps) {
     double y = 0, m = 0, v = 0, product = 1;
     for (int step = 1; step <= steps; step++) {
-        double g = gradient_at(i, step), now = 0.9 * (1 - 0.5 * pow(0.96, step * 0.004));
-        double next = 0.9 * (1 - 0.5 * pow(0.96, (step + 1) * 0.004));
+        double g = gradient_at(i, step), now = BETA1 * (1 - 0.5 * pow(0.96, step * 0.004));
+        double next = BETA1 * (1 - 0.5 * pow(0.96, (step + 1) * 0.004));
         product *= now;
-        m = 0.9 * m + 0.1 * g;
-        v = 0.999 * v + 0.001 * g * g;
+        m = BETA1 * m + (1 - BETA1) * g;
+        v = BETA2 * v + (1 - BETA2) * g * g;
         double mean = next * m / (1 - product * next) + (1 - now) * g / (1 - product);
-        y -= RATE * mean / (sqrt(v / (1 - pow(0.999, step))) + 1e-8);
+        y -= RATE * mean / (sqrt(v / (1 - pow(BETA2, step))) + 1e-8);
     }
     return y;
 }
@@ -82,6 +84,8 @@ static void steps_follow_their_definition(void **state) {
         float *x = calloc(2 * COUNT, sizeof *x);
         struct ph_optimiser_state optimiser;
         assert_int_equal(ph_optimiser_start(context, cases[c].optimiser, 2, COUNT, &optimiser), PH_OK);
+        optimiser.beta1 = BETA1;
+        optimiser.beta2 = BETA2;
         optimiser.momentum = MOMENTUM;
         optimiser.smoothing = SMOOTHING;
         for (int step = 1; step <= STEPS; step++) {

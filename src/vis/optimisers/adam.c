@@ -2,8 +2,6 @@
 #include "vis/optimiser.h"
 #include <math.h>
 
-#define BETA1 0.9
-#define BETA2 0.999
 #define EPSILON 1e-8
 
 /* ---- adam: Kingma and Ba 2014, algorithm 1, in PyTorch's form (epsilon is added to the corrected root) ----------- */
@@ -13,10 +11,10 @@ static void adam_step(const struct ph_optimiser_state *state, float *parameters,
     float *restrict x = parameters, *restrict m = state->moments, *restrict v = state->moments + state->count;
     const float *restrict g = gradient;
     double t = (double)state->steps;
-    const float rate = (float)(state->rate / (1 - pow(BETA1, t)));
-    const float root = (float)(1 / sqrt(1 - pow(BETA2, t)));
-    const float b1 = (float)BETA1, c1 = (float)(1 - BETA1);
-    const float b2 = (float)BETA2, c2 = (float)(1 - BETA2);
+    const float rate = (float)(state->rate / (1 - pow(state->beta1, t)));
+    const float root = (float)(1 / sqrt(1 - pow(state->beta2, t)));
+    const float b1 = (float)state->beta1, c1 = (float)(1 - state->beta1);
+    const float b2 = (float)state->beta2, c2 = (float)(1 - state->beta2);
     const float epsilon = (float)EPSILON;
     for (size_t i = begin; i < end; i++) {
         m[i] = b1 * m[i] + c1 * g[i];
@@ -35,22 +33,24 @@ const struct ph_optimiser ph_optimiser_adam = {
 
 #define DECAY 0.004 /* of the momentum's warm-up */
 
-static double momentum(double t) { return BETA1 * (1 - 0.5 * pow(0.96, t * DECAY)); }
+static double momentum(const struct ph_optimiser_state *state, double t) {
+    return state->beta1 * (1 - 0.5 * pow(0.96, t * DECAY));
+}
 
 static void nadam_begin(struct ph_optimiser_state *state) {
-    state->product = (state->steps == 1 ? 1 : state->product) * momentum((double)state->steps);
+    state->product = (state->steps == 1 ? 1 : state->product) * momentum(state, (double)state->steps);
 }
 
 static void nadam_step(const struct ph_optimiser_state *state, float *parameters, const float *gradient, size_t begin,
                        size_t end) {
     float *restrict x = parameters, *restrict m = state->moments, *restrict v = state->moments + state->count;
     const float *restrict g = gradient;
-    double t = (double)state->steps, now = momentum(t), next = momentum(t + 1);
+    double t = (double)state->steps, now = momentum(state, t), next = momentum(state, t + 1);
     const float ahead = (float)(state->rate * next / (1 - state->product * next));
     const float here = (float)(state->rate * (1 - now) / (1 - state->product));
-    const float root = (float)(1 / sqrt(1 - pow(BETA2, t)));
-    const float b1 = (float)BETA1, c1 = (float)(1 - BETA1);
-    const float b2 = (float)BETA2, c2 = (float)(1 - BETA2);
+    const float root = (float)(1 / sqrt(1 - pow(state->beta2, t)));
+    const float b1 = (float)state->beta1, c1 = (float)(1 - state->beta1);
+    const float b2 = (float)state->beta2, c2 = (float)(1 - state->beta2);
     const float epsilon = (float)EPSILON;
     for (size_t i = begin; i < end; i++) {
         m[i] = b1 * m[i] + c1 * g[i];
