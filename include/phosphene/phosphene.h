@@ -264,6 +264,16 @@ PH_API ph_status ph_render(ph_model *model, const ph_recipe *recipe, const char 
 /* The objective reached on the plain 8-bit picture, without augmentation; NAN when not rendered. */
 PH_API float ph_picture_value(const ph_picture *picture);
 
+/* How far a picture is from one of the things it was to reach: a term of its objective such as match or reach, or the option
+ * "target". What a term lacks to its goal; for "target" the distance from it. */
+typedef struct ph_term_error {
+    char term[256];   /* as written, cut there */
+    double error;     /* of the picture as its file holds it, on 8 bits */
+    double unrounded; /* of the picture before that */
+} ph_term_error;
+/* Number `index`, from 0; false behind the last. Pictures read from files have them too, from their recipes. */
+PH_API bool ph_picture_error(const ph_picture *picture, int index, ph_term_error *error);
+
 /* Replaces unit lists by single units: "L:*", "L:0-31", "L:1,5" become one objective for each. Free `objectives` (one
  * block) with ph_string_list_destroy. */
 PH_API ph_status ph_objective_expand(ph_model *model, const char *objective, char ***objectives, int *count);

@@ -37,7 +37,7 @@ enum {
 struct cli_settings {
     const char *model, *labels, *input, *input_mean, *input_scale, *input_deviation, *channel_order;
     const char *output, *recipe, *expect, *fit, *layer, *gradient, *plan, *instruction_set;
-    bool any_profile, force, json, quiet, help, save, time;
+    bool any_profile, require, force, json, quiet, help, save, time;
     const char *start, *fix, *bounds, *whole, *constraint, *ball, *goal, *method, *solve_precision;
     bool minimise;
     int restarts, evaluations, top_solutions, start_seed;

@@ -10,6 +10,19 @@ static const char *relative_path(const struct cli_manifest *manifest, const char
     return !strncmp(path, manifest->folder, length) && path[length] == '/' ? path + length + 1 : path;
 }
 
+static void errors_add(cJSON *item, const ph_picture *picture) {
+    ph_term_error error;
+    if (!picture || !ph_picture_error(picture, 0, &error)) return;
+    cJSON *list = cJSON_AddArrayToObject(item, "errors");
+    for (int i = 0; ph_picture_error(picture, i, &error); i++) {
+        cJSON *entry = cJSON_CreateObject();
+        cJSON_AddStringToObject(entry, "term", error.term);
+        cli_json_add_float(entry, "error", error.error);
+        cli_json_add_float(entry, "unrounded", error.unrounded);
+        cJSON_AddItemToArray(list, entry);
+    }
+}
+
 cJSON *cli_manifest_json(const struct cli_manifest *manifest) {
     cJSON *json = cJSON_CreateObject();
     cJSON_AddStringToObject(json, "program", "phosphene " PH_VERSION);
@@ -28,6 +41,7 @@ cJSON *cli_manifest_json(const struct cli_manifest *manifest) {
         cJSON_AddStringToObject(item, "file", relative_path(manifest, picture->path));
         cli_json_add_float(item, "value", (double)picture->value);
         cli_json_add_float(item, "seconds", picture->seconds < 0 ? (double)NAN : picture->seconds);
+        errors_add(item, picture->picture);
         cJSON_AddBoolToObject(item, "finished", picture->complete);
         cJSON_AddItemToArray(list, item);
     }

@@ -11,6 +11,7 @@
 static const struct cli_option options[] = {
     {"recipe", 0, "PICTURE", NULL, "make this picture again: options, objective and seed come from it", CLI_RENDER,
      AT(recipe)},
+    {"require", 0, NULL, NULL, "exit code 1 when a goal is missed by more than --tolerance", CLI_RENDER, AT(require)},
     {"any-profile", 0, NULL, NULL, "with --recipe: accept another instruction set; a like picture, not the same bytes",
      CLI_RENDER, AT(any_profile)},
     {"top", 'k', "N", "5", "classes to print for each picture, 1 to 1000", CLI_CLASSIFY, AT(top), 1, 1000},

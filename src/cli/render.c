@@ -207,6 +207,12 @@ static void on_snapshot(void *user, int item, int step, const ph_picture *snapsh
     free(path);
 }
 
+static void errors_print(const ph_picture *picture) {
+    ph_term_error error;
+    for (int i = 0; ph_picture_error(picture, i, &error); i++)
+        printf("  error %.6g, %.6g before rounding to 8 bits: %s\n", error.error, error.unrounded, error.term);
+}
+
 static void on_finished(void *user, int item, const ph_picture *finished) {
     struct rendering *rendering = user;
     struct cli_picture *picture = item_picture(rendering, item);
@@ -219,6 +225,7 @@ static void on_finished(void *user, int item, const ph_picture *finished) {
     picture->seconds = cli_seconds() - rendering->batch_start;
     if (!rendering->cli->settings.quiet && !rendering->cli->settings.json) {
         printf("%s  %s = %.6g\n", picture->path, picture->objective, (double)picture->value);
+        errors_print(finished);
         fflush(stdout);
     }
 }
@@ -274,6 +281,22 @@ static void sheet_save(struct rendering *rendering) {
     free(captions);
 }
 
+/* --require: every goal of every picture, as its file holds it. */
+static int errors_check(const struct rendering *rendering) {
+    const char *text = ph_recipe_get(rendering->cli->recipe, "tolerance");
+    double tolerance = strtod(text, NULL);
+    int code = CLI_DONE;
+    for (int i = 0; i < rendering->manifest.count; i++) {
+        const struct cli_picture *picture = &rendering->manifest.pictures[i];
+        ph_term_error error;
+        for (int j = 0; picture->picture && ph_picture_error(picture->picture, j, &error); j++)
+            if (!(error.error <= tolerance))
+                code = cli_fail("%s: the error of %s is %.6g, above the tolerance of %s", picture->path, error.term,
+                                error.error, text);
+    }
+    return code;
+}
+
 static int report(struct rendering *rendering) {
     struct cli_manifest *manifest = &rendering->manifest;
     bool all = true, any = false;
@@ -286,10 +309,10 @@ static int report(struct rendering *rendering) {
         int code = cli_manifest_write(manifest, rendering->manifest_path);
         if (!rendering->code) rendering->code = code;
     }
-    if (!rendering->code && rendering->cli->settings.json) return cli_json_print(cli_manifest_json(manifest));
-    if (!rendering->code && rendering->manifest_path && !rendering->cli->settings.quiet)
+    if (!rendering->code && rendering->cli->settings.json) rendering->code = cli_json_print(cli_manifest_json(manifest));
+    else if (!rendering->code && rendering->manifest_path && !rendering->cli->settings.quiet)
         printf("%s\n%s\n", rendering->sheet_path, rendering->manifest_path);
-    return rendering->code;
+    return rendering->code || !rendering->cli->settings.require ? rendering->code : errors_check(rendering);
 }
 
 /* ---- The command ------------------------------------------------------------------------------------------------- */
@@ -366,6 +389,10 @@ static int run(struct cli *cli) {
     if (recipe.model_path) cli->settings.model = recipe.model_path;
     if (!code) code = cli_model_open(cli, &rendering.model);
     if (!code && cli->settings.recipe) code = cli_recipe_apply(cli, &recipe, rendering.model);
+    if (!code) {
+        if (cli->settings.require && !strcmp(ph_recipe_get(cli->recipe, "tolerance"), "none"))
+            code = cli_usage(cli, "--require needs --tolerance ERROR: what is required");
+    }
     if (!code) {
         rendering.manifest.cli = cli;
         bool one = strcmp(ph_recipe_get(cli->recipe, "item"), "0");

@@ -1,6 +1,7 @@
 /* From parameters to finished pictures: the plain picture, the objective's value on it as its file will hold it, and
  * the recipe that makes it again. */
 #include "vis/vis.h"
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,8 +18,20 @@ static ph_status printer_create(struct ph_developer *d) {
 
 static ph_status evaluator_create(struct ph_developer *d) {
     PH_TRY(ph_scene_evaluate(&d->render, d->first, d->count, &d->evaluation));
-    struct ph_program_request request = {.taps = &d->evaluation.value, .tap_count = 1, .loss = PH_ABSENT};
-    return ph_program_create(d->evaluation.graph, &request, &d->evaluator);
+    int goals = d->evaluation.error_count;
+    if (goals && !d->errors) {
+        d->errors = ph_alloc_array((size_t)goals * 2, (size_t)d->count * sizeof *d->errors);
+        if (!d->errors) return ph_fail_memory(d->render.model->context);
+        d->unrounded = d->errors + goals * d->count;
+    }
+    int *taps = ph_alloc_array((size_t)goals + 1, sizeof *taps);
+    if (!taps) return ph_fail_memory(d->render.model->context);
+    taps[0] = d->evaluation.value;
+    for (int i = 0; i < goals; i++) taps[i + 1] = d->evaluation.errors[i];
+    struct ph_program_request request = {.taps = taps, .tap_count = goals + 1, .loss = PH_ABSENT};
+    ph_status status = ph_program_create(d->evaluation.graph, &request, &d->evaluator);
+    ph_free(taps);
+    return status;
 }
 
 static size_t item_size(const struct ph_developer *d) {
@@ -55,6 +68,7 @@ void ph_developer_finish(struct ph_developer *developer) {
     ph_recipe_destroy(&developer->recipe);
     ph_free(developer->pixels);
     ph_free(developer->values);
+    ph_free(developer->errors);
     ph_free(developer->sorted);
     *developer = (struct ph_developer){0};
 }
@@ -64,15 +78,15 @@ void ph_developer_rebalance(struct ph_developer *developer) {
     ph_scene_finish(&developer->evaluation);
 }
 
-/* d->values of the pictures in d->pixels, quantised as the file will be, so that the value printed for a file is that of
- * the file. */
-static ph_status evaluate(struct ph_developer *d) {
-    if (!d->evaluator) PH_TRY(evaluator_create(d));
+/* d->values of the pictures in d->pixels, and the errors of their goals. */
+static ph_status evaluate(struct ph_developer *d, bool rounded, float *errors) {
     float *input = ph_program_input(d->evaluator, d->evaluation.picture);
     for (size_t i = 0; i < (size_t)d->count * item_size(d) && input; i++)
-        input[i] = (float)ph_pixel_to_byte(d->pixels[i]) / 255;
+        input[i] = rounded ? (float)ph_pixel_to_byte(d->pixels[i]) / 255 : d->pixels[i];
     PH_TRY(ph_program_forward(d->evaluator));
     ph_program_read(d->evaluator, d->evaluation.value, d->values);
+    for (int i = 0; i < d->evaluation.error_count; i++)
+        ph_program_read(d->evaluator, d->evaluation.errors[i], errors + i * d->count);
     return PH_OK;
 }
 
@@ -90,7 +104,8 @@ static void stretch(float *pixels, size_t count, double percent, float *sorted) 
         pixels[i] = fminf(fmaxf(0.5f + (pixels[i] - 0.5f) * (0.5f / reach), 0), 1);
 }
 
-/* Fills d->pixels and d->values. */
+/* Fills d->pixels, and d->values and d->errors of them as their files will hold them, so that the value printed for a file
+ * is that of the file. */
 static ph_status print(struct ph_developer *d, const float *parameters) {
     struct ph_shape shape = ph_render_parameters(&d->render, d->count);
     memcpy(ph_program_input(d->printer, d->parameters), parameters, (size_t)ph_shape_size(&shape) * sizeof *parameters);
@@ -100,7 +115,8 @@ static ph_status print(struct ph_developer *d, const float *parameters) {
     size_t colours = (size_t)view->channels * (size_t)view->height * (size_t)view->width;
     for (int n = 0; n < d->count && d->sorted; n++)
         stretch(d->pixels + (size_t)n * item_size(d), colours, d->render.recipe->stretch, d->sorted);
-    return evaluate(d);
+    if (!d->evaluator) PH_TRY(evaluator_create(d));
+    return evaluate(d, true, d->errors);
 }
 
 ph_status ph_developer_values(struct ph_developer *developer, const float *parameters, float *values) {
@@ -109,16 +125,41 @@ ph_status ph_developer_values(struct ph_developer *developer, const float *param
     return PH_OK;
 }
 
+ph_status ph_developer_errors(struct ph_developer *developer, const float *parameters, float *errors) {
+    PH_TRY(print(developer, parameters));
+    memcpy(errors, developer->errors,
+           (size_t)developer->evaluation.error_count * (size_t)developer->count * sizeof *errors);
+    return PH_OK;
+}
+
 static void append_list(struct ph_text *text, const char *name, const float *values, int count) {
     ph_text_append(text, " %s=", name);
     for (int i = 0; i < count; i++) ph_text_append(text, "%s%.9g", i ? "," : "", (double)values[i]);
 }
 
+static void append_line(struct ph_text *text, const char *value, size_t length) {
+    for (size_t i = 0; i < length; i++) ph_text_append(text, "%c", (unsigned char)value[i] < ' ' ? ' ' : value[i]);
+    ph_text_append(text, "\n");
+}
+
 /* Facts are for a person and for `render --recipe`, which needs the objective; text from outside stays on one line. */
 static void append_fact(struct ph_text *text, const char *key, const char *value) {
     ph_text_append(text, "#%s=", key);
-    for (; *value; value++) ph_text_append(text, "%c", (unsigned char)*value < ' ' ? ' ' : *value);
-    ph_text_append(text, "\n");
+    append_line(text, value, strlen(value));
+}
+
+/* How far every goal is missed, the term's text last. */
+static void append_errors(const struct ph_developer *d, int item, struct ph_text *text) {
+    const struct ph_objective *objective = &d->render.objectives[d->first + item];
+    const struct ph_term *term = NULL;
+    double goal, target = d->render.recipe->target;
+    for (int i = 0; i < d->evaluation.error_count; i++) {
+        ph_text_append(text, "#error-%d=%.9g %.9g ", i + 1, (double)d->errors[i * d->count + item],
+                       (double)d->unrounded[i * d->count + item]);
+        if (isnan(target)) term = ph_objective_goal_next(objective, term, &goal);
+        if (term) append_line(text, objective->text + term->begin, (size_t)(term->end - term->begin));
+        else append_line(text, objective->text, strlen(objective->text));
+    }
 }
 
 static ph_status recipe_write(const struct ph_developer *d, int item, float value, bool stopped, char **recipe) {
@@ -136,6 +177,7 @@ static ph_status recipe_write(const struct ph_developer *d, int item, float valu
     ph_text_append(&text, " order=%s\n", preprocessing->bgr ? "bgr" : "rgb");
     ph_text_append(&text, "#profile=cpu/%s\n", ph_instruction_set_names[model->context->instruction_set]);
     ph_text_append(&text, "#value=%.9g\n", (double)value);
+    append_errors(d, item, &text);
     if (stopped) ph_text_append(&text, "#stopped=before step %lld\n", (long long)d->render.recipe->steps);
     if (text.failed) {
         ph_text_finish(&text);
@@ -154,6 +196,13 @@ static ph_status picture_make(struct ph_developer *d, int item, ph_picture **pic
     return PH_OK;
 }
 
+/* Of the pictures in d->pixels; d->values stay those of the files. */
+static ph_status unrounded_measure(struct ph_developer *d) {
+    if (!d->evaluation.error_count) return PH_OK;
+    PH_TRY(evaluate(d, false, d->unrounded));
+    return evaluate(d, true, d->errors);
+}
+
 ph_status ph_developer_run(struct ph_developer *developer, const float *parameters, int64_t step, bool stopped,
                            ph_picture **pictures) {
     struct ph_developer *d = developer;
@@ -166,6 +215,7 @@ ph_status ph_developer_run(struct ph_developer *developer, const float *paramete
     if (course) status = ph_recipe_set(d->recipe, "until", steps);
     else if (!ph_recipe_has_course(d->recipe)) status = ph_recipe_set(d->recipe, "steps", steps);
     if (!status) status = print(d, parameters);
+    if (!status) status = unrounded_measure(d);
     for (int n = 0; n < d->count && !status; n++) status = picture_make(d, n, &pictures[n]);
     for (int n = 0; n < d->count && !status; n++) {
         char *recipe;
@@ -183,4 +233,15 @@ ph_status ph_developer_run(struct ph_developer *developer, const float *paramete
     }
     for (int n = 0; n < d->count && status; n++) ph_picture_destroy(&pictures[n]);
     return status;
+}
+
+bool ph_picture_error(const ph_picture *picture, int index, ph_term_error *error) {
+    char key[32], line[sizeof error->term + 64], *end, *rest;
+    if (!picture || !error || index < 0 || index == INT_MAX) return false;
+    snprintf(key, sizeof key, "#error-%d", index + 1);
+    if (!ph_recipe_lookup(picture->recipe, key, line, sizeof line)) return false;
+    error->error = strtod(line, &end);
+    error->unrounded = strtod(end, &rest);
+    snprintf(error->term, sizeof error->term, "%s", *rest == ' ' ? rest + 1 : rest);
+    return end != line && rest != end;
 }

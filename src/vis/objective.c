@@ -7,7 +7,7 @@
 const struct ph_term_type *const ph_term_types[] = {
     &ph_term_channel, &ph_term_neuron, &ph_term_layer, &ph_term_class, &ph_term_probability, &ph_term_product,
     &ph_term_mean, &ph_term_direction, &ph_term_cosine, &ph_term_others, &ph_term_reach,
-    &ph_term_match, &ph_term_content, &ph_term_style, &ph_term_caricature, &ph_term_guide,
+    &ph_term_shares, &ph_term_match, &ph_term_content, &ph_term_style, &ph_term_caricature, &ph_term_guide,
     &ph_term_diversity, &ph_term_align, &ph_term_interpolate, &ph_term_item,
     &ph_term_tv, &ph_term_tv_beta, &ph_term_l1, &ph_term_l2, &ph_term_lp, &ph_term_alpha_norm, &ph_term_boundary,
     &ph_term_blur, &ph_term_distance, &ph_term_opacity,
@@ -28,11 +28,12 @@ static bool arguments_alike(const struct ph_parameter *parameter, const struct p
                             const struct ph_argument *b) {
     if (a->given != b->given) return false;
     switch (parameter->kind) {
-    case PH_ARGUMENT_LAYER: return same_name(a->name, b->name) && same_region(&a->region, &b->region);
+    case PH_ARGUMENT_LAYER: return same_name(a->name, b->name) && same_region(&a->region, &b->region) &&
+                                    a->one_channel == b->one_channel && a->channel == b->channel;
     case PH_ARGUMENT_NUMBER: return a->number == b->number;
     case PH_ARGUMENT_WORD: return a->word == b->word;
     case PH_ARGUMENT_EXPRESSION: return sums_alike(&a->expression, &b->expression);
-    case PH_ARGUMENT_FILE: case PH_ARGUMENT_VECTOR: break; /* each item has its own */
+    case PH_ARGUMENT_FILE: case PH_ARGUMENT_VECTOR: case PH_ARGUMENT_SHARES: break; /* each item has its own */
     }
     return true;
 }
@@ -63,11 +64,27 @@ int ph_objective_regularisers(const struct ph_objective *objective) {
     return count;
 }
 
+const struct ph_term *ph_objective_goal_next(const struct ph_objective *objective, const struct ph_term *term,
+                                             double *goal) {
+    term = term ? term->next : objective->sum.first;
+    while (term && !(term->type->goal && term->type->goal(term, goal))) term = term->next;
+    return term;
+}
+
+int ph_objective_goals(const struct ph_objective *objective) {
+    int count = 0;
+    double goal;
+    for (const struct ph_term *term = NULL; (term = ph_objective_goal_next(objective, term, &goal));) count++;
+    return count;
+}
+
 /* ---- The sum --------------------------------------------------------------------------------------------------------- */
 
-/* One term of every item, weighted. */
-static ph_status term_build(const struct ph_objective_scope *scope, const struct ph_term *const *terms, int *value) {
+/* One term of every item, weighted; *plain, if wanted, is it without its weight. */
+static ph_status term_build(const struct ph_objective_scope *scope, const struct ph_term *const *terms, int *plain,
+                            int *value) {
     ph_status status = terms[0]->type->build(scope, terms, value);
+    if (plain) *plain = *value;
     if (!status && terms[0]->weight != 1)
         status = ph_term_number(scope->graph, &ph_operation_mul, *value, terms[0]->weight, value);
     if (status && !*scope->culprit) *scope->culprit = terms[0];
@@ -97,7 +114,7 @@ ph_status ph_term_expression(const struct ph_objective_scope *scope, const struc
     for (int n = 0; n < scope->count; n++) inner[n] = terms[n]->arguments[index].expression.first;
     while (inner[0]) {
         int value;
-        PH_TRY(term_build(scope, inner, &value));
+        PH_TRY(term_build(scope, inner, NULL, &value));
         PH_TRY(value_add(scope->graph, value, out));
         for (int n = 0; n < scope->count; n++) inner[n] = inner[n]->next;
     }
@@ -114,14 +131,23 @@ static ph_status balance_build(const struct ph_objective_scope *scope, int index
     return ph_term_binary(scope->graph, &ph_operation_mul, *value, factors, value);
 }
 
+/* How far a value is from its goal, which is above it. */
+static ph_status error_build(const struct ph_objective_scope *scope, int value, double goal, int *error) {
+    PH_TRY(ph_term_number(scope->graph, &ph_operation_sub, value, goal, &value));
+    return ph_term_unary(scope->graph, &ph_operation_neg, value, error);
+}
+
 static ph_status parts_build(const struct ph_objective_scope *scope, int *parts) {
     const struct ph_term *terms[PH_MAX_BATCH];
-    int regularisers = 0;
+    int regularisers = 0, *errors = scope->errors;
+    double goal;
     parts[0] = PH_ABSENT;
     for (int n = 0; n < scope->count; n++) terms[n] = scope->objectives[n].sum.first;
     while (terms[0]) {
-        int value;
-        PH_TRY(term_build(scope, terms, &value));
+        int value, plain;
+        PH_TRY(term_build(scope, terms, &plain, &value));
+        if (errors && terms[0]->type->goal && terms[0]->type->goal(terms[0], &goal))
+            PH_TRY(error_build(scope, plain, goal, errors++));
         if (terms[0]->type->regulariser) {
             PH_TRY(balance_build(scope, regularisers, &value));
             parts[++regularisers] = value;

@@ -25,6 +25,7 @@ enum ph_argument_kind {
     PH_ARGUMENT_WORD,       /* one of a list */
     PH_ARGUMENT_FILE,       /* photo.jpg, target.npy */
     PH_ARGUMENT_VECTOR,     /* [0.5, -1, 2], [11: 0.5, 30: -1], vector.npy, photo.jpg or photo.jpg@3,4 */
+    PH_ARGUMENT_SHARES,     /* tabby=0.7, king penguin=0.3: all arguments that are left */
     PH_ARGUMENT_EXPRESSION,
 };
 
@@ -32,6 +33,7 @@ struct ph_parameter {
     const char *name;
     enum ph_argument_kind kind;
     bool optional;
+    bool channel;               /* PH_ARGUMENT_LAYER: one channel of it may be named, conv4b:11 */
     double initial, low, high;  /* PH_ARGUMENT_NUMBER */
     const char *const *words;   /* PH_ARGUMENT_WORD: NULL-terminated, the first is the default */
 };
@@ -50,12 +52,15 @@ struct ph_argument {
     int begin;                  /* where it stands in the text */
     const char *name;           /* of a layer or file; NULL where a list is given */
     struct ph_region region;
+    bool one_channel;
+    int64_t channel;            /* the only one that counts, with one_channel */
     double number;
     int word;
     int list_count;
     bool sparse;                /* a list of channels and weights, not of weights alone */
     const int64_t *channels;    /* [list_count] */
     const float *weights;       /* [list_count] */
+    const char *const *classes; /* [list_count], of shares: names or numbers */
     struct ph_sum expression;
 };
 
@@ -66,7 +71,7 @@ struct ph_term {
     const char *name;        /* of references: layer, or class as written; NULL for functions */
     int64_t unit;            /* channel */
     int64_t column, row;     /* of a neuron */
-    int begin;               /* where it stands in the text, for messages */
+    int begin, end;          /* where it stands in the text */
     int units_begin, units_end; /* where a list of units or positions stands in the text; equal when there is one */
     struct ph_argument arguments[PH_MAX_PARAMETERS]; /* in the order of the type's parameters */
 };
@@ -87,6 +92,12 @@ ph_status ph_objective_check_single(ph_context *context, const struct ph_objecti
 /* Of the sum, not of terms inside others: those that 'auto-weight' balances. */
 int ph_objective_regularisers(const struct ph_objective *objective);
 
+/* Of the sum, likewise: the next term behind `term`, from the first when that is NULL, whose value has an end that can be
+ * reached; *goal is that end. NULL: there is no further one. */
+const struct ph_term *ph_objective_goal_next(const struct ph_objective *objective, const struct ph_term *term,
+                                             double *goal);
+int ph_objective_goals(const struct ph_objective *objective);
+
 /* ---- The table ---------------------------------------------------------------------------------------------------- */
 
 struct ph_term_type {
@@ -95,6 +106,9 @@ struct ph_term_type {
     const char *help;
     bool function;      /* is written with parentheses */
     bool regulariser;   /* about the picture alone, to be subtracted */
+    const char *keyword; /* of functions: the first argument by which it is told from another of its name */
+    /* The value at which a term has reached what it is after; false where there is none. NULL: there never is. */
+    bool (*goal)(const struct ph_term *term, double *value);
     struct ph_parameter parameters[PH_MAX_PARAMETERS + 1]; /* of functions; ends at the first without a name */
     /* Appends the values [N] of one term for each item; the terms differ in what ph_objective_alike lets differ. */
     ph_status (*build)(const struct ph_objective_scope *scope, const struct ph_term *const *terms, int *out);
@@ -102,7 +116,7 @@ struct ph_term_type {
 };
 
 extern const struct ph_term_type
-    /* unit.c */ ph_term_channel, ph_term_neuron, ph_term_class, ph_term_probability, ph_term_others,
+    /* unit.c */ ph_term_channel, ph_term_neuron, ph_term_class, ph_term_probability, ph_term_shares, ph_term_others,
     /* layer.c */ ph_term_layer, ph_term_mean,
     /* direction.c */ ph_term_direction, ph_term_cosine,
     /* likeness.c */ ph_term_match, ph_term_content, ph_term_style, ph_term_caricature, ph_term_guide,
@@ -131,6 +145,7 @@ struct ph_objective_scope {
     const ph_picture *start;        /* that the render starts from */
     const struct ph_recipe *recipe; /* how pictures in files are seen ... */
     const struct ph_view *view;     /* ... and at which size; NULL: as the network's own input */
+    int *errors;                    /* receives how far each term with a goal is from it, [N] */
     const struct ph_term **culprit; /* ph_objective_build's own: the innermost term that failed */
 };
 

@@ -5,8 +5,8 @@
  *     factor       number | - factor | ( expression ) | FUNCTION ( [argument {, argument}] ) | reference
  *     reference    LAYER | LAYER : units [@ column , row] | class : CLASS | probability : CLASS
  *     units        N | * | N-N , N , ...           (lists are for ph_objective_expand)
- *     argument     [NAME =] (layer | number | WORD | FILE | vector | expression)
- *     layer        LAYER [@ region]
+ *     argument     [NAME =] (layer | number | WORD | FILE | vector | expression) | CLASS = number
+ *     layer        LAYER [: N] [@ region]
  *     vector       [ number , ... ] | [ N : number , ... ] | FILE [@ region] | FILE @ *
  *     region       column [- column] , row [- row]
  *
@@ -111,14 +111,14 @@ static ph_status parse_name(struct parser *p, const char **name) {
     return p->at == start ? PH_OK : copy_name(p, start, (size_t)(p->at - start), name);
 }
 
-/* Class names hold spaces, and hyphens and quotes within words: what ends one is an operator, a hyphen that stands
- * free, or the end. */
+/* Class names hold spaces, and hyphens and quotes within words: what ends one is an operator, an equals sign, a hyphen
+ * that stands free, or the end. */
 static ph_status parse_class_name(struct parser *p, const char **name) {
     *name = NULL;
     skip_space(p);
     if (*p->at == '\'') return parse_quoted(p, name);
     const char *start = p->at, *end = p->at;
-    for (; *p->at && !strchr("+*(),", *p->at); p->at++) {
+    for (; *p->at && !strchr("+*(),=", *p->at); p->at++) {
         bool free_hyphen = *p->at == '-' && (p->at == start || isspace((unsigned char)p->at[-1]) || !p->at[1] ||
                                              isspace((unsigned char)p->at[1]));
         if (free_hyphen) break;
@@ -285,6 +285,45 @@ static ph_status parse_vector(struct parser *p, struct ph_term *term, struct ph_
     return parse_region(p, &argument->region);
 }
 
+/* CLASS = SHARE, ... up to the closing parenthesis. */
+static ph_status parse_shares(struct parser *p, struct ph_argument *argument) {
+    size_t most = 1;
+    double sum = 0;
+    for (const char *c = p->at; *c; c++) most += *c == ',';
+    const char **classes = ph_pool_alloc(&p->objective->pool, most * sizeof *classes);
+    float *weights = ph_pool_alloc(&p->objective->pool, most * sizeof *weights);
+    if (!classes || !weights) return ph_fail_memory(p->context);
+    argument->classes = classes;
+    argument->weights = weights;
+    do {
+        double share;
+        PH_TRY(parse_class_name(p, &classes[argument->list_count]));
+        const char *start = p->at;
+        if (!classes[argument->list_count] || !accept(p, '=') || !accept_signed(p, &share) || !(share > 0 && share <= 1))
+            return parse_fail(p, start, "a class and its share are expected, from above 0 to 1: CLASS=0.7", "");
+        weights[argument->list_count++] = (float)share;
+        sum += share;
+        if (sum > 1 + 1e-6) return parse_fail(p, start, "the shares add up to more than 1", "");
+    } while (accept(p, ','));
+    return PH_OK;
+}
+
+/* LAYER : N @ region, as far as the parameter allows. */
+static ph_status parse_layer(struct parser *p, struct ph_term *term, const struct ph_parameter *parameter,
+                             struct ph_argument *argument) {
+    PH_TRY(parse_name(p, &argument->name));
+    if (!argument->name) return parse_fail(p, p->at, "the name of a layer expected: ", term->type->form);
+    if (parameter->channel && accept(p, ':')) {
+        struct ph_term unit = {0};
+        const char *start = p->at;
+        if (!accept_units(p, &unit) || unit.units_end > unit.units_begin)
+            return parse_fail(p, start, "one channel expected, a number from 0", "");
+        argument->one_channel = true;
+        argument->channel = unit.unit;
+    }
+    return parse_region(p, &argument->region);
+}
+
 static ph_status parse_word(struct parser *p, const struct ph_parameter *parameter, struct ph_argument *argument) {
     const char *start = p->at, *word;
     PH_TRY(parse_name(p, &word));
@@ -324,14 +363,12 @@ static ph_status parse_argument(struct parser *p, struct ph_term *term, int inde
     argument->given = true;
     argument->begin = (int)(p->at - p->text);
     switch (parameter->kind) {
-    case PH_ARGUMENT_LAYER:
-        PH_TRY(parse_name(p, &argument->name));
-        if (!argument->name) return parse_fail(p, p->at, "the name of a layer expected: ", term->type->form);
-        return parse_region(p, &argument->region);
+    case PH_ARGUMENT_LAYER: return parse_layer(p, term, parameter, argument);
     case PH_ARGUMENT_NUMBER: return parse_number_argument(p, parameter, argument);
     case PH_ARGUMENT_WORD: return parse_word(p, parameter, argument);
     case PH_ARGUMENT_FILE: return parse_file(p, &argument->name);
     case PH_ARGUMENT_VECTOR: return parse_vector(p, term, argument);
+    case PH_ARGUMENT_SHARES: return parse_shares(p, argument);
     case PH_ARGUMENT_EXPRESSION: return parse_sum(p, &argument->expression);
     }
     return PH_OK;
@@ -344,11 +381,25 @@ static const char *function_name(void *user, int index) {
     return ph_term_types[index]->function ? ph_term_types[index]->name : NULL;
 }
 
+/* Whether the arguments are `keyword` and then something like CLASS=SHARE, without consuming them. */
+static bool keyword_follows(const char *at, const char *keyword) {
+    size_t length = strlen(keyword);
+    while (isspace((unsigned char)*at)) at++;
+    if (strncmp(at, keyword, length)) return false;
+    at += length;
+    while (isspace((unsigned char)*at)) at++;
+    if (*at++ != ',') return false;
+    while (isspace((unsigned char)*at)) at++;
+    bool parameter = !strncmp(at, "by", 2) && strchr(" =", at[2]); /* the other function's */
+    return !parameter && at[strcspn(at, ",)=")] == '=';
+}
+
 static ph_status function_find(struct parser *p, const char *start, const char *name,
                                const struct ph_term_type **type) {
     int count = 0;
     for (; ph_term_types[count]; count++)
-        if (ph_term_types[count]->function && !strcmp(ph_term_types[count]->name, name)) {
+        if (ph_term_types[count]->function && !strcmp(ph_term_types[count]->name, name) &&
+            (!ph_term_types[count]->keyword || keyword_follows(p->at, ph_term_types[count]->keyword))) {
             *type = ph_term_types[count];
             return PH_OK;
         }
@@ -368,7 +419,8 @@ static ph_status accept_parameter(struct parser *p, const struct ph_term_type *t
     const char *equals = end;
     while (isspace((unsigned char)*equals)) equals++;
     *index = next;
-    if (end == start || *equals != '=') return PH_OK;
+    bool shares = type->parameters[next].name && type->parameters[next].kind == PH_ARGUMENT_SHARES;
+    if (end == start || *equals != '=' || shares) return PH_OK;
     for (int i = 0; type->parameters[i].name; i++)
         if (strlen(type->parameters[i].name) == (size_t)(end - start) &&
             !memcmp(type->parameters[i].name, start, (size_t)(end - start))) {
@@ -449,6 +501,7 @@ static ph_status parse_reference(struct parser *p, struct ph_sum *sum) {
         term.type = &ph_term_layer;
         term.name = name;
     }
+    term.end = (int)(p->at - p->text);
     return term_add(p, &term, sum);
 }
 

@@ -7,6 +7,7 @@
 
 #define AUTOMATIC_BATCH 8
 #define AUTOMATIC_BYTES (1e9) /* of activations and gradients in one batch */
+#define TOLERANCE_EVERY 4     /* steps between looks at pictures on 8 bits whose errors are small enough before rounding */
 #define LBFGS_STRETCH 10      /* steps of an optimiser that runs itself under one view */
 
 struct batch {
@@ -23,6 +24,7 @@ struct batch {
     struct ph_refiner refiner;
     float *best, *best_values; /* of the plain pictures looked at, with keep-best */
     float *looked;             /* [count] values of a look */
+    float *errors;             /* [goals * count], with a tolerance */
     bool alive;                /* some item still moves */
     double *balances;          /* [count * regularisers], those of the render; NULL: weights are as written */
     int regularisers;
@@ -39,6 +41,39 @@ struct batch {
 
 static void draw_views(struct batch *b) { ph_scene_draw(b->render, &b->scene, b->program, (uint32_t)b->step); }
 
+static void parameters_keep(struct batch *b) {
+    memcpy(b->parameters, ph_program_input(b->program, b->scene.parameters),
+           (size_t)b->count * b->item_size * sizeof(float));
+}
+
+/* The largest error of an item's goals. */
+static float worst_error(const struct batch *b, int item) {
+    float worst = 0;
+    for (int i = 0; i < b->scene.error_count; i++) worst = fmaxf(worst, b->errors[i * b->count + item]);
+    return worst;
+}
+
+/* Items whose goals are all reached, as the network sees them now and on 8 bits, rest. */
+static ph_status tolerance_look(struct batch *b) {
+    const struct ph_recipe *recipe = b->render->recipe;
+    bool any = false, near[PH_MAX_BATCH];
+    if (!b->errors || b->step % TOLERANCE_EVERY) return PH_OK;
+    for (int i = 0; i < b->scene.error_count; i++)
+        ph_program_read(b->program, b->scene.errors[i], b->errors + i * b->count);
+    for (int n = 0; n < b->count; n++)
+        any |= near[n] = !b->items[n].failed && !b->items[n].rests && worst_error(b, n) <= (float)recipe->tolerance;
+    if (!any) return PH_OK;
+    parameters_keep(b);
+    PH_TRY(ph_developer_errors(&b->developer, b->parameters, b->errors));
+    for (int n = 0; n < b->count; n++) {
+        if (!near[n] || !(worst_error(b, n) <= (float)recipe->tolerance)) continue;
+        b->items[n].rests = true;
+        ph_log(b->context, "objective '%s': within the tolerance after step %lld: %g",
+               b->render->objectives[b->first + n].text, (long long)b->step, (double)worst_error(b, n));
+    }
+    return PH_OK;
+}
+
 /* Forward, backward, and a look at what came out; *alive tells whether any item still moves. */
 static ph_status evaluate(struct batch *b, const float **gradient, bool *alive) {
     PH_TRY(ph_program_forward(b->program));
@@ -51,6 +86,10 @@ static ph_status evaluate(struct batch *b, const float **gradient, bool *alive) 
         struct ph_watch *item = &b->items[n];
         ph_watch_step(item, b->render, b->first + n, n, &b->scene, b->program, b->step, b->values[n],
                       *gradient + (size_t)n * b->item_size, b->item_size);
+    }
+    PH_TRY(tolerance_look(b));
+    for (int n = 0; n < b->count; n++) {
+        const struct ph_watch *item = &b->items[n];
         b->optimiser.resting[n] = item->rests;
         intact |= !item->failed;
         *alive |= !item->failed && !item->rests;
@@ -126,11 +165,6 @@ static ph_status report(struct batch *b) {
                    (long long)steps);
 }
 
-static void parameters_keep(struct batch *b) {
-    memcpy(b->parameters, ph_program_input(b->program, b->scene.parameters),
-           (size_t)b->count * b->item_size * sizeof(float));
-}
-
 static ph_status snapshot(struct batch *b) {
     if (!b->callbacks || !b->callbacks->snapshot || !ph_recipe_snapshot_due(b->render->recipe, b->step)) return PH_OK;
     ph_picture *pictures[PH_MAX_BATCH];
@@ -148,10 +182,17 @@ static ph_status snapshot(struct batch *b) {
 /* ---- A batch ----------------------------------------------------------------------------------------------------- */
 
 static ph_status program_create(struct batch *b) {
-    int taps[] = {b->scene.value, b->scene.loss};
-    struct ph_program_request request = {.taps = taps, .tap_count = 2, .loss = b->scene.loss,
+    int goals = b->errors ? b->scene.error_count : 0;
+    int *taps = ph_alloc_array((size_t)goals + 2, sizeof *taps);
+    if (!taps) return ph_fail_memory(b->context);
+    taps[0] = b->scene.value;
+    taps[1] = b->scene.loss;
+    for (int i = 0; i < goals; i++) taps[i + 2] = b->scene.errors[i];
+    struct ph_program_request request = {.taps = taps, .tap_count = goals + 2, .loss = b->scene.loss,
         .parameters = &b->scene.parameters, .parameter_count = 1};
-    PH_TRY(ph_program_create(b->scene.graph, &request, &b->program));
+    ph_status status = ph_program_create(b->scene.graph, &request, &b->program);
+    ph_free(taps);
+    PH_TRY(status);
     memcpy(ph_program_input(b->program, b->scene.parameters), b->parameters,
            (size_t)b->count * b->item_size * sizeof(float));
     return PH_OK;
@@ -338,6 +379,11 @@ static ph_status batch_start(struct batch *b) {
         if (!b->best || !b->best_values) return ph_fail_memory(b->context);
         b->looked = b->best_values + b->count;
     }
+    if (!isnan(recipe->tolerance)) {
+        size_t goals = isnan(recipe->target) ? (size_t)ph_objective_goals(&b->render->objectives[b->first]) : 1;
+        b->errors = ph_alloc_array(goals * (size_t)b->count, sizeof *b->errors);
+        if (!b->errors) return ph_fail_memory(b->context);
+    }
     b->alive = true;
     for (int n = 0; n < b->count; n++) {
         item_start(b, n, b->parameters + (size_t)n * b->item_size);
@@ -363,6 +409,7 @@ static void batch_finish(struct batch *b) {
     ph_refiner_finish(&b->refiner);
     ph_free(b->best);
     ph_free(b->best_values);
+    ph_free(b->errors);
     ph_free(b->parameters);
     ph_free(b->values);
 }
@@ -539,6 +586,11 @@ static ph_status objectives_check(struct ph_render *render, int count) {
     for (int first = 0, run; first < count; first += run) {
         struct ph_scene scene;
         const struct ph_view *view = &render->view;
+        if (!isnan(render->recipe->tolerance) && isnan(render->recipe->target) &&
+            !ph_objective_goals(&render->objectives[first]))
+            return ph_fail(render->model->context, PH_ERROR_ARGUMENT,
+                           "tolerance: objective '%s' has nothing that can be reached, such as match, or reach, in its sum, "
+                           "and there is no 'target'", render->objectives[first].text);
         run = alike_run(render, first, count, PH_MAX_BATCH);
         PH_TRY(ph_render_choose_view(render, first));
         PH_TRY(ph_scene_evaluate(render, first, run, &scene));

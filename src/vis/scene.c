@@ -52,6 +52,16 @@ static ph_status view_build(const struct ph_render *render, const struct ph_scen
     return PH_OK;
 }
 
+/* With a target there is one goal: that value of the whole. */
+static ph_status target_error(const struct ph_recipe *recipe, struct ph_scene *scene) {
+    float target = (float)recipe->target;
+    int constant;
+    scene->error_count = 1;
+    PH_TRY(ph_graph_add_constant_copy(scene->graph, NULL, PH_FLOAT, PH_SCALAR, &target, &constant));
+    PH_TRY(binary(scene->graph, &ph_operation_sub, scene->value, constant, &scene->errors[0]));
+    return ph_graph_add(scene->graph, &ph_operation_abs, NULL, NULL, &scene->errors[0], 1, &scene->errors[0]);
+}
+
 /* Everything behind the picture. */
 static ph_status behind_picture(const struct ph_render *render, int first, int count, int64_t views,
                                 struct ph_scene *scene) {
@@ -77,9 +87,15 @@ static ph_status behind_picture(const struct ph_render *render, int first, int c
         .views = (int)views, .pictures = (int)render->recipe->pictures,
         .start = render->start ? render->start->picture : NULL, .recipe = render->recipe, .view = &render->view};
     scene->parts = ph_pool_alloc(&scene->graph->pool, ((size_t)regularisers + 1) * sizeof *scene->parts);
-    if (!scene->parts) return ph_fail_memory(render->model->context);
+    scene->error_count = ph_objective_goals(&render->objectives[first]);
+    scope.errors = scene->errors =
+        ph_pool_alloc(&scene->graph->pool, ((size_t)scene->error_count + 1) * sizeof *scene->errors);
+    if (!scene->parts || !scene->errors) return ph_fail_memory(render->model->context);
     PH_TRY(ph_objective_build_parts(&scope, scene->parts, &value));
-    return views_mean(scene->graph, value, count, views, &scene->value);
+    for (int i = 0; i < scene->error_count; i++)
+        PH_TRY(views_mean(scene->graph, scene->errors[i], count, views, &scene->errors[i]));
+    PH_TRY(views_mean(scene->graph, value, count, views, &scene->value));
+    return isnan(render->recipe->target) ? PH_OK : target_error(render->recipe, scene);
 }
 
 /* The loss is minimised: the objective's negative, or the square of its distance from a target. */

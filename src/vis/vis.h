@@ -70,6 +70,7 @@ struct ph_recipe {
     int64_t steps, redirect_steps;
     int64_t plateau;             /* steps; 0: never */
     double stop_value;           /* NAN: none */
+    double tolerance;            /* NAN: none */
     int64_t keep_best;           /* steps between looks; 0: the last is kept */
     int64_t attempts;
     double pixel_decay;
@@ -305,6 +306,8 @@ struct ph_scene {
     int ground;      /* fed: the spectrum of what shows through */
     int picture;     /* [N,C,H,W] */
     int *parts;      /* their parts, as ph_objective_build_parts has them, for each view */
+    int *errors;     /* [N] each: how far the objectives' terms with a goal are from it */
+    int error_count;
     int value;       /* [N] the objectives */
     int loss;        /* [N] what is minimised */
     int network, network_end; /* nodes of the network: [network, network_end) */
@@ -336,6 +339,7 @@ struct ph_developer {
     int parameters, picture;
     struct ph_program *printer, *evaluator;
     float *pixels, *values;            /* of all items */
+    float *errors, *unrounded;         /* [errors of an objective * items]; unrounded: before rounding to 8 bits */
     float *sorted;                     /* of one picture's size; NULL where none is stretched */
 };
 
@@ -348,6 +352,8 @@ ph_status ph_developer_run(struct ph_developer *developer, const float *paramete
 void ph_developer_rebalance(struct ph_developer *developer);
 /* The objectives' values alone; values[count]. */
 ph_status ph_developer_values(struct ph_developer *developer, const float *parameters, float *values);
+/* How far each goal is missed by the pictures as their files hold them: errors[goals * count]. */
+ph_status ph_developer_errors(struct ph_developer *developer, const float *parameters, float *errors);
 void ph_developer_finish(struct ph_developer *developer);
 
 #endif

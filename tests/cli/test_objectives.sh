@@ -33,6 +33,26 @@ json grid/manifest.json "cosine(conv4b, one.png@1,0)" pictures 1 objective
 run 0 render "conv3a:5 - 0.5*tv()" $few --auto-weight 2 -o balanced.png
 says stderr "after step 2 the weight of tv() is -"
 
+# Goals: the error of each is printed, kept in the recipe and the manifest, ends the run, and can be required.
+run 0 activations one.png --fit none --layer logits -o logits.npy
+run 0 render "match(conv2, target.npy) + 0.5*match(logits, logits.npy, by=cosine) - tv()" $few --preset match --steps 6 -o goals.png
+says stdout "before rounding to 8 bits: match(conv2, target.npy)"
+says stdout "before rounding to 8 bits: match(logits, logits.npy, by=cosine)"
+grep -aq '^#error-2=[0-9.e-]* [0-9.e-]* match(logits, logits.npy, by=cosine)' goals.png || fail "the recipe has no error"
+run 0 render "match(probabilities, goldfish=0.7, tabby=0.3)" --size 64 --preset match --tolerance 0.1 --require --json -o shares.png
+says stderr "within the tolerance after step"
+json stdout "match(probabilities, goldfish=0.7, tabby=0.3)" pictures 0 errors 0 term
+run 1 render "match(probabilities, goldfish=0.7, tabby=0.3)" $few --tolerance 0.001 --require -o far.png
+says stderr "far.png: the error of match(probabilities, goldfish=0.7, tabby=0.3) is"
+says stderr "above the tolerance of 0.001"
+is_png far.png
+run 0 render probability:goldfish --target 0.5 --size 64 --preset match --tolerance 0.02 --require -o half.png
+says stdout "before rounding to 8 bits: probability:goldfish"
+run 2 render conv2:5 $few --require
+says stderr "--tolerance"
+run 1 render conv2:5 $few --tolerance 0.1
+says stderr "nothing that can be reached"
+
 # Mistakes.
 run 1 render "match(conv2, missing.png)" $few
 says stderr "character 1: "

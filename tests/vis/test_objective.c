@@ -43,7 +43,10 @@ static void print_argument(const struct ph_parameter *parameter, const struct ph
         print_sum(&argument->expression, out);
         append(out, "}");
     } else if (argument->name) append(out, "%s", argument->name);
-    for (int i = 0; i < argument->list_count; i++)
+    if (argument->one_channel) append(out, ":%d", (int)argument->channel);
+    for (int i = 0; i < argument->list_count && argument->classes; i++)
+        append(out, "%s%s=%g", i ? "," : "", argument->classes[i], (double)argument->weights[i]);
+    for (int i = 0; i < argument->list_count && argument->channels; i++)
         append(out, "%s%d:%g", i ? "," : "", (int)argument->channels[i], (double)argument->weights[i]);
     print_region(&argument->region, out);
 }
@@ -98,8 +101,12 @@ static void expressions_become_sums(void **state) {
         {"direction(a, [1], whiten = 'c, d.npy')", "1 direction a 0:1 - c, d.npy -; "},
         {"direction(a, photo.jpg@3,4-5, ridge=.5, whiten=c.npy)", "1 direction a photo.jpg@3-3,4-5 - c.npy 0.5; "},
         {"cosine(a, photo-1.jpg)", "1 cosine a photo-1.jpg; "},
-        {"match(a, b.npy)", "1 match a b.npy -; "}, {"match(a, b.npy, by=cosine)", "1 match a b.npy cosine; "},
-        {"match(a, b.npy, l1)", "1 match a b.npy l1; "},
+        {"match(a, b.npy)", "1 match a b.npy - -; "}, {"match(a, b.npy, by=cosine)", "1 match a b.npy cosine -; "},
+        {"match(a, b.npy, l1)", "1 match a b.npy l1 -; "}, {"match(a:7, b.npy)", "1 match a:7 b.npy - -; "},
+        {"match(a:7@1,2-3, b.npy, mask=c.png)", "1 match a:7@1-1,2-3 b.npy - c.png; "},
+        {"2*match(probabilities, king penguin=0.5, 7 = .25)", "2 match probabilities king penguin=0.5,7=0.25; "},
+        {"match(probabilities, b.npy, by=l1)", "1 match probabilities b.npy l1 -; "},
+        {"match(probabilities, b.npy)", "1 match probabilities b.npy - -; "},
         {"reach(a:1 - 2*b:2, -3)", "1 reach {1 channel a:1; -2 channel b:2; } -3; "},
         {"item(2, class:king penguin) + tv()", "1 item 2 {1 class king penguin; }; 1 tv; "},
         {"interpolate(a:1, mean(b)*2)", "1 interpolate {1 channel a:1; } {2 mean b; }; "},
@@ -134,6 +141,9 @@ static void mistakes_are_placed_and_explained(void **state) {
         {"direction(a, )", 14, "file"}, {"direction(a, [1], power=x)", 25, "0 to 100"},
         {"direction(a, [1], power=-1)", 25, "0 to 100"}, {"match(a, b.npy, by=l3)", 20, "l2, l1, cosine or dot"},
         {"mean(a@3-1,2)", 9, "smaller"}, {"mean(a@3)", 9, "comma"}, {"mean(a b)", 8, "comma or a closing"},
+        {"match(probabilities, a=0.7, b=0.4)", 30, "more than 1"}, {"match(probabilities, a=1.5)", 23, "above 0 to 1"},
+        {"match(probabilities, a=0.5, b)", 30, "CLASS=0.7"}, {"match(a:*, b.npy)", 9, "one channel"},
+        {"mean(a:3)", 7, "comma or a closing"},
         {"reach(a:1)", 7, "VALUE is missing"}, {"reach(a:1, b)", 12, "VALUE is a number"}, {"item(0, a:1)", 6, "1 to 64"},
         {"caricatur(a, b.jpg)", 1, "caricature"}, {"reach(3 +, 2)", 10, "expected"}, {"tv(1)", 4, "parenthesis"}};
     for (int i = 0; i < PH_COUNT(cases); i++) {
@@ -151,7 +161,7 @@ static void hostile_texts_are_answered(void **state) {
     (void)state;
     static const char text[] =
         "-2e-1*(a/b.c:11@7,8 - 0.5*mean('x''y')) + class:big cat, small - probability:0-3,5*tv() + l:*"
-        " * direction(a@1-2,3, [1: 2, 3: -.5], power = 2) - item(1, reach(b:1, 3)) * match(c, d-e.npy@*, by=l1)";
+        " * match(probabilities, big cat=0.5, 7=.1) * direction(a@1-2,3, [1: 2, 3: -.5], power = 2) - item(1, reach(b:1, 3)) * match(c, d-e.npy@*, by=l1)";
     struct ph_objective objective;
     char changed[sizeof text];
     for (size_t length = 0; length < sizeof text; length++) {

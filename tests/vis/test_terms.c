@@ -161,7 +161,8 @@ static void rows_are_complete(void **state) {
         if (type->function) assert_true(!strncmp(type->form, type->name, length) && type->form[length] == '(');
         for (int j = 0; type->parameters[j].name && type->function; j++)
             if (type->parameters[j].optional) assert_non_null(strstr(type->form, type->parameters[j].name));
-        for (int j = 0; j < i; j++) assert_string_not_equal(type->name, ph_term_types[j]->name);
+        for (int j = 0; j < i; j++)
+            if (!ph_term_types[j]->keyword) assert_string_not_equal(type->name, ph_term_types[j]->name);
     }
 }
 
@@ -313,6 +314,71 @@ static void likeness_is_as_defined(void **state) {
         assert_float_equal(dot[n], both / POSITIONS, 1e-5 * fabs(both));
     }
     ph_tensor_destroy(&target);
+}
+
+/* One channel, a position, a region, and masks over all channels: weights of the sums. */
+static void parts_and_masks_are_as_defined(void **state) {
+    (void)state;
+    ph_tensor *target, *map, *vector;
+    double channel[ITEMS], position[ITEMS], region[ITEMS], masked[4][ITEMS];
+    assert_int_equal(ph_tensor_load(context, "target.npy", &target), PH_OK);
+    assert_int_equal(ph_tensor_load(context, "map.npy", &map), PH_OK);
+    assert_int_equal(ph_tensor_load(context, "vector.npy", &vector), PH_OK);
+    values_of("match(conv2:7, map.npy)", channel, layer_values);
+    values_of("match(conv2@3,2, vector.npy)", position, NULL);
+    values_of("match(conv2@1-2,3, target.npy, by=l1)", region, NULL);
+    values_of("match(conv2, target.npy, mask=map.npy)", masked[0], NULL);
+    values_of("match(conv2, target.npy, by=l1, mask=map.npy)", masked[1], NULL);
+    values_of("match(conv2, target.npy, by=cosine, mask=map.npy)", masked[2], NULL);
+    values_of("match(conv2, target.npy, by=dot, mask=map.npy)", masked[3], NULL);
+    for (int n = 0; n < ITEMS; n++) {
+        double sums[6] = {0}, off = 0, off2 = 0, size = 0, size2 = 0, own2 = 0, both = 0;
+        for (int p = 0; p < POSITIONS; p++) {
+            double t = (double)map->data[p], d = at(n, 7, p) - t;
+            sums[0] += d * d, sums[1] += t * t;
+        }
+        for (int c = 0; c < CHANNELS; c++) {
+            double t = (double)vector->data[c], d = at(n, c, 2 * COLUMNS + 3) - t;
+            sums[2] += d * d, sums[3] += t * t;
+            for (int p = 3 * COLUMNS + 1; p <= 3 * COLUMNS + 2; p++) {
+                t = (double)target->data[c * POSITIONS + p];
+                sums[4] += fabs(at(n, c, p) - t), sums[5] += fabs(t);
+            }
+            for (int p = 0; p < POSITIONS; p++) {
+                double m = (double)map->data[p], a = at(n, c, p);
+                t = (double)target->data[c * POSITIONS + p];
+                off += m * fabs(a - t), off2 += m * (a - t) * (a - t), size += m * fabs(t), size2 += m * t * t;
+                own2 += m * a * a, both += m * a * t;
+            }
+        }
+        assert_float_equal(channel[n], -sums[0] / sums[1], 1e-5 * sums[0] / sums[1]);
+        assert_float_equal(position[n], -sums[2] / sums[3], 1e-5 * sums[2] / sums[3]);
+        assert_float_equal(region[n], -sums[4] / sums[5], 1e-5 * sums[4] / sums[5]);
+        assert_float_equal(masked[0][n], -off2 / size2, 1e-5);
+        assert_float_equal(masked[1][n], -off / size, 1e-5);
+        assert_float_equal(masked[2][n], both / sqrt(own2 * size2), 1e-5);
+        assert_float_equal(masked[3][n], both / POSITIONS, 1e-5 * fabs(both));
+    }
+    ph_tensor_destroy(&target);
+    ph_tensor_destroy(&map);
+    ph_tensor_destroy(&vector);
+}
+
+/* The Kullback-Leibler divergence, from the shares that the network has; of all not named the sum counts. */
+static void shares_are_held_to_probabilities(void **state) {
+    (void)state;
+    double first[ITEMS], second[ITEMS], whole[ITEMS], part[ITEMS];
+    values_of("probability:goldfish", first, NULL);
+    values_of("probability:7", second, NULL);
+    values_of("match(probabilities, goldfish=0.7, 7=0.3)", whole, NULL);
+    values_of("match(probabilities, goldfish=0.5, 7 = .2)", part, NULL);
+    for (int n = 0; n < ITEMS; n++) {
+        double rest = 1 - first[n] - second[n];
+        double all = 0.7 * log(0.7 / first[n]) + 0.3 * log(0.3 / second[n]);
+        double some = 0.5 * log(0.5 / first[n]) + 0.2 * log(0.2 / second[n]) + 0.3 * log(0.3 / rest);
+        assert_float_equal(whole[n], -all, 1e-5 * fabs(all));
+        assert_float_equal(part[n], -some, 1e-5 * fabs(some));
+    }
 }
 
 /* What a layer makes of a picture in a file is what it makes of the same picture as input. */
@@ -467,6 +533,12 @@ static void mistakes_are_placed_and_explained(void **state) {
         {"direction(conv2, vector.npy, whiten=vector.npy)", 1, "64x64"},
         {"direction(conv2, vector.npy, whiten=singular.npy)", 1, "ridge"},
         {"match(conv2, vector.npy)", 1, "[1,64,6,5]"}, {"match(conv2, missing.png)", 1, "missing.png"},
+        {"match(conv2:3, nan.npy)", 1, "nan.npy: value 4, counted from 0, is nan"},
+        {"match(conv2@1,1, map.npy)", 1, "[1,64,1,1]"}, {"match(conv2:64, map.npy)", 1, "no channel 64"},
+        {"match(conv2, target.npy, mask=negative.npy)", 1, "not negative"},
+        {"match(conv2, target.npy, mask=zero.npy)", 1, "0 everywhere"},
+        {"match(conv2, target.npy, mask=vector.npy)", 1, "[64]"}, {"match(logits, picture.png, mask=picture.png)", 1, "mask"},
+        {"match(probabilities, axolotl=0.5)", 1, "axolotl"}, {"match(probabilities, 7=0.5, 7=0.2)", 1, "twice"},
         {"content(conv2, target.npy)", 1, "target.npy"}, {"conv1:1 * caricature(conv2, missing.png)", 11, "missing.png"},
         {"others(conv2)", 1, "LAYER:CHANNEL"}, {"others(conv2:3 + 1)", 1, "LAYER:CHANNEL"},
         {"others(conv2:64)", 1, "0 to 63"}, {"item(4, conv2:1)", 1, "1 to 3"}, {"1 - opacity()", 5, "alpha"},
@@ -521,7 +593,8 @@ static void failing_memory_is_an_error(void **state) {
 /* ---- Files ---------------------------------------------------------------------------------------------------------- */
 
 static char folder[] = "/tmp/phosphene-terms-XXXXXX";
-static const char *const files[] = {"vector.npy", "covariance.npy", "singular.npy", "target.npy", "picture.png"};
+static const char *const files[] = {"vector.npy", "covariance.npy", "singular.npy", "target.npy", "map.npy", "nan.npy",
+                                     "negative.npy", "zero.npy", "picture.png"};
 
 static void array_write(const char *name, int rank, const int64_t *dims, float (*value)(int64_t i)) {
     ph_tensor *tensor;
@@ -535,6 +608,8 @@ static void array_write(const char *name, int rank, const int64_t *dims, float (
 
 static float wave(int64_t i) { return (float)(0.3 + 0.5 * sin(1.7 * (double)i)); }
 static float positive(int64_t i) { return (float)fabs(sin(0.3 * (double)i * (double)i)); }
+static float not_a_number(int64_t i) { return i == 4 ? NAN : 1; }
+static float zero(int64_t i) { return (float)(0 * i); }
 /* exp(-|i - j|), with a heavier diagonal: positive definite. */
 static float decaying(int64_t i) {
     int64_t row = i / CHANNELS, column = i % CHANNELS;
@@ -553,6 +628,10 @@ static int start(void **state) {
     if (!mkdtemp(folder) || chdir(folder)) return 1;
     array_write("vector.npy", 1, (int64_t[]){CHANNELS}, wave);
     array_write("target.npy", 3, (int64_t[]){CHANNELS, ROWS, COLUMNS}, positive);
+    array_write("map.npy", 2, (int64_t[]){ROWS, COLUMNS}, positive);
+    array_write("nan.npy", 2, (int64_t[]){ROWS, COLUMNS}, not_a_number);
+    array_write("negative.npy", 2, (int64_t[]){ROWS, COLUMNS}, wave);
+    array_write("zero.npy", 2, (int64_t[]){ROWS, COLUMNS}, zero);
     array_write("covariance.npy", 2, (int64_t[]){CHANNELS, CHANNELS}, decaying);
     array_write("singular.npy", 2, (int64_t[]){CHANNELS, CHANNELS}, singular);
     picture_make(HEIGHT, WIDTH, 0.37, &picture);
@@ -582,6 +661,8 @@ int main(void) {
         cmocka_unit_test(diversity_and_alignment_are_as_defined),
         cmocka_unit_test(pictures_have_objectives_of_their_own),
         cmocka_unit_test(likeness_is_as_defined),
+        cmocka_unit_test(parts_and_masks_are_as_defined),
+        cmocka_unit_test(shares_are_held_to_probabilities),
         cmocka_unit_test(a_picture_is_like_itself),
         cmocka_unit_test(regularisers_are_as_defined),
         cmocka_unit_test(boundary_is_about_the_border),

@@ -25,7 +25,7 @@ static ph_status reach_build(const struct ph_objective_scope *scope, const struc
 }
 
 const struct ph_term_type ph_term_reach = {
-    .name = "reach", .form = "reach(OBJECTIVE, VALUE)", .function = true, .build = reach_build,
+    .name = "reach", .form = "reach(OBJECTIVE, VALUE)", .function = true, .build = reach_build, .goal = ph_term_goal_zero,
     .help = "minus the squared distance of an objective from a value: 0 where it is reached",
     .parameters = {{.name = "OBJECTIVE", .kind = PH_ARGUMENT_EXPRESSION},
                    {.name = "VALUE", .kind = PH_ARGUMENT_NUMBER, .low = -1e30, .high = 1e30}},

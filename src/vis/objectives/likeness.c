@@ -4,7 +4,7 @@
 
 #define SMALL 1e-12 /* keeps quotients of nothing finite */
 
-enum { LAYER, FILE_NAME }; /* their parameters begin with these */
+enum { LAYER, FILE_NAME, MASK = 3 }; /* their parameters begin with the first two; the last is match's own */
 
 static const char *const measures[] = {"l2", "l1", "cosine", "dot", NULL};
 enum measure { BY_L2, BY_L1, BY_COSINE, BY_DOT };
@@ -57,27 +57,45 @@ static ph_status per_position(struct ph_graph *graph, int sum, const struct ph_s
 
 /* ---- The layer as it is -------------------------------------------------------------------------------------------- */
 
+/* Sums over elements become weighted sums: both sides get the weights, or their roots where products are added up. */
+static ph_status mask_build(struct ph_graph *graph, enum measure measure, int mask, int *value, int *target) {
+    if (measure != BY_L1) PH_TRY(ph_term_unary(graph, &ph_operation_sqrt, mask, &mask));
+    PH_TRY(ph_term_binary(graph, &ph_operation_mul, *value, mask, value));
+    return ph_term_binary(graph, &ph_operation_mul, *target, mask, target);
+}
+
 /* Mahendran & Vedaldi 2014 invert a layer by l2; the inner product is theirs too (deep-goggle). */
 static ph_status match_build(const struct ph_objective_scope *scope, const struct ph_term *const *terms, int *out) {
     struct ph_graph *graph = scope->graph;
     enum measure measure = (enum measure)terms[0]->arguments[2].word;
-    int value, target, dot;
+    int value, target, mask, dot;
     PH_TRY(pair_build(scope, terms, true, &value, &target));
+    PH_TRY(ph_term_mask(scope, terms, LAYER, MASK, &mask));
+    if (mask != PH_ABSENT) PH_TRY(mask_build(graph, measure, mask, &value, &target));
     if (measure == BY_L1 || measure == BY_L2) return nearness_build(graph, measure, value, target, out);
     PH_TRY(dot_build(graph, value, target, &dot));
     if (measure == BY_COSINE) return cosine_build(graph, value, target, dot, out);
     return per_position(graph, dot, &graph->values[value].shape, out);
 }
 
+static bool match_goal(const struct ph_term *term, double *value) {
+    enum measure measure = (enum measure)term->arguments[2].word;
+    *value = measure == BY_COSINE;
+    return measure != BY_DOT; /* which has no bound */
+}
+
 const struct ph_term_type ph_term_match = {
-    .name = "match", .form = "match(LAYER[@REGION], PICTURE|ARRAY.npy, by=l2|l1|cosine|dot)", .function = true,
-    .build = match_build,
+    .name = "match", .form = "match(LAYER[:CHANNEL][@REGION], PICTURE|ARRAY.npy, by=l2|l1|cosine|dot, mask=FILE)",
+    .function = true, .build = match_build, .goal = match_goal,
     .help = "nearness of a layer to its values for a picture, or to an array: 0 is the same; or cosine, or dot product",
-    .parameters = {{.name = "LAYER", .kind = PH_ARGUMENT_LAYER}, {.name = "FILE", .kind = PH_ARGUMENT_FILE},
-                   {.name = "by", .kind = PH_ARGUMENT_WORD, .optional = true, .words = measures}},
+    .parameters = {{.name = "LAYER", .kind = PH_ARGUMENT_LAYER, .channel = true},
+                   {.name = "FILE", .kind = PH_ARGUMENT_FILE},
+                   {.name = "by", .kind = PH_ARGUMENT_WORD, .optional = true, .words = measures},
+                   {.name = "mask", .kind = PH_ARGUMENT_FILE, .optional = true}},
     .samples = (const char *const[]){
         "match(conv2, picture.png)", "match(conv2, target.npy, by=l1)", "match(logits, picture.png, by=cosine)",
-        "match(conv2@1-2,0-1, picture.png, by=dot)", NULL},
+        "match(conv2@1-2,0-1, picture.png, by=dot)", "match(conv2:5, picture.png)",
+        "match(conv2@2,1, vector.npy)", "match(conv2, target.npy, by=cosine, mask=picture.png)", NULL},
 };
 
 /* Gatys et al. 2015. */
@@ -88,7 +106,7 @@ static ph_status content_build(const struct ph_objective_scope *scope, const str
 }
 
 const struct ph_term_type ph_term_content = {
-    .name = "content", .form = "content(LAYER, PICTURE)", .function = true, .build = content_build,
+    .name = "content", .form = "content(LAYER, PICTURE)", .function = true, .build = content_build, .goal = ph_term_goal_zero,
     .help = "nearness of a layer to its values for a picture: match by l2, the other half of a style transfer",
     .parameters = {{.name = "LAYER", .kind = PH_ARGUMENT_LAYER}, {.name = "PICTURE", .kind = PH_ARGUMENT_FILE}},
     .samples = (const char *const[]){"content(conv2, picture.png)", NULL},
@@ -119,6 +137,7 @@ static ph_status style_build(const struct ph_objective_scope *scope, const struc
 
 const struct ph_term_type ph_term_style = {
     .name = "style", .form = "style(LAYER, PICTURE, by=l1|l2)", .function = true, .build = style_build,
+    .goal = ph_term_goal_zero,
     .help = "nearness of a layer's Gram matrix to that of a picture: its textures, wherever they lie",
     .parameters = {{.name = "LAYER", .kind = PH_ARGUMENT_LAYER}, {.name = "PICTURE", .kind = PH_ARGUMENT_FILE},
                    {.name = "by", .kind = PH_ARGUMENT_WORD, .optional = true, .words = gram_measures}},

@@ -99,8 +99,19 @@ static ph_status region_check(const struct ph_objective_scope *scope, const stru
                    (long long)region->rows[1]);
 }
 
+/* The one channel that an argument names. */
+static ph_status channel_slice(const struct ph_objective_scope *scope, const struct ph_argument *layer, int *value) {
+    const struct ph_shape *shape = &scope->graph->values[*value].shape;
+    int64_t channels = shape->rank < 2 ? 0 : shape->dims[1];
+    if (layer->channel < channels) return ph_term_slice(scope->graph, *value, 1, layer->channel, 1, value);
+    return ph_fail(scope->graph->context, PH_ERROR_NOT_FOUND,
+                   "layer '%s' has %lld channels, counted from 0; there is no channel %lld", layer->name,
+                   (long long)channels, (long long)layer->channel);
+}
+
 ph_status ph_term_region(const struct ph_objective_scope *scope, const struct ph_argument *layer, int value, int *out) {
     const struct ph_region *region = &layer->region;
+    if (layer->one_channel) PH_TRY(channel_slice(scope, layer, &value));
     *out = value;
     if (!region->given) return PH_OK;
     PH_TRY(region_check(scope, layer, &scope->graph->values[value].shape));
@@ -127,6 +138,12 @@ ph_status ph_term_layer_flat(const struct ph_objective_scope *scope, const struc
 }
 
 /* ---- Other arguments ------------------------------------------------------------------------------------------------ */
+
+bool ph_term_goal_zero(const struct ph_term *term, double *value) {
+    (void)term;
+    *value = 0;
+    return true;
+}
 
 double ph_term_number_argument(const struct ph_term *term, int index) {
     const struct ph_argument *argument = &term->arguments[index];

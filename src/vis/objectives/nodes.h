@@ -33,11 +33,13 @@ ph_status ph_term_layer_argument(const struct ph_objective_scope *scope, const s
                                  int *value);
 /* The same as [N,C,P], P being its positions: 1 for layers without. */
 ph_status ph_term_layer_flat(const struct ph_objective_scope *scope, const struct ph_term *term, int index, int *value);
-/* The region of a value [N,C,H,W] that an argument names; the value itself when it names none. */
+/* The channel and the region of a value [N,C,H,W] that an argument names; the value itself when it names none. */
 ph_status ph_term_region(const struct ph_objective_scope *scope, const struct ph_argument *layer, int value, int *out);
 
 /* ---- Other arguments ------------------------------------------------------------------------------------------------ */
 
+/* The goal of terms that are minus a distance. */
+bool ph_term_goal_zero(const struct ph_term *term, double *value);
 double ph_term_number_argument(const struct ph_term *term, int index);
 /* Argument `index`, an expression, for every item. */
 ph_status ph_term_expression(const struct ph_objective_scope *scope, const struct ph_term *const *terms, int index,
@@ -60,6 +62,10 @@ ph_status ph_term_activations(const struct ph_objective_scope *scope, const char
  * an .npy file. */
 ph_status ph_term_target(const struct ph_objective_scope *scope, const struct ph_term *const *terms, int layer, int file,
                          bool arrays, int *target);
+/* Argument `mask` of each item, not negative, likewise; of an array's axes the channels may be missing. PH_ABSENT when it is
+ * not given. */
+ph_status ph_term_mask(const struct ph_objective_scope *scope, const struct ph_term *const *terms, int layer, int mask,
+                       int *out);
 /* Argument `vector` of each item for the layer of argument `layer` with `channels` channels; vectors[N * channels]. */
 ph_status ph_term_vectors(const struct ph_objective_scope *scope, const struct ph_term *const *terms, int layer,
                           int vector, int64_t channels, float *vectors);

@@ -1,6 +1,7 @@
 /* Files that objectives name: arrays, and pictures as a layer sees them. What was read once serves all graphs of a call. */
 #include "vis/objectives/nodes.h"
 #include "vis/vis.h"
+#include <float.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -137,48 +138,155 @@ ph_status ph_term_activations(const struct ph_objective_scope *scope, const char
     return PH_OK;
 }
 
-/* ---- Targets: all of a layer ---------------------------------------------------------------------------------------- */
+/* ---- Targets and masks: a layer, or a part of it -------------------------------------------------------------------- */
 
-/* Copies the array, whose batch axis may be missing, where it is as large as one entry of the layer. */
-static ph_status target_copy(const struct ph_objective_scope *scope, const char *path, const ph_tensor *tensor,
-                             const struct ph_shape *layer, float *target) {
-    struct ph_shape shape = {.rank = tensor->rank}, one = *layer;
-    char wanted[128], found[128];
-    memcpy(shape.dims, tensor->dims, sizeof shape.dims);
-    one.dims[0] = 1;
-    int missing = one.rank - shape.rank;
-    bool fits = missing == 0 || missing == 1;
-    for (int i = 0; i < one.rank - missing && fits; i++) fits = shape.dims[i] == one.dims[i + missing];
-    if (!fits)
-        return ph_fail(scope->graph->context, PH_ERROR_SHAPE, "%s: the layer is of shape %s here, and the file's %s",
-                       path, ph_shape_text(&one, wanted), ph_shape_text(&shape, found));
-    memcpy(target, tensor->data, (size_t)ph_shape_size(&one) * sizeof *target);
+/* What an argument names of one entry of a layer: all of it, a channel, a region. */
+struct part { struct ph_shape layer, shape; int64_t start[PH_MAX_RANK]; };
+
+/* The layer is known to have what is named. */
+static struct part part_of(const struct ph_argument *argument, const struct ph_shape *layer) {
+    struct part part = {.layer = *layer};
+    part.layer.dims[0] = 1;
+    part.shape = part.layer;
+    if (argument->one_channel) part.start[1] = argument->channel, part.shape.dims[1] = 1;
+    if (argument->region.given) {
+        part.start[2] = argument->region.rows[0];
+        part.start[3] = argument->region.columns[0];
+        part.shape.dims[2] = argument->region.rows[1] - argument->region.rows[0] + 1;
+        part.shape.dims[3] = argument->region.columns[1] - argument->region.columns[0] + 1;
+    }
+    return part;
+}
+
+/* Axes of size 1 do not matter. */
+static bool same_extent(const ph_tensor *tensor, const struct ph_shape *shape) {
+    int i = 0, j = 0;
+    for (;;) {
+        while (i < tensor->rank && tensor->dims[i] == 1) i++;
+        while (j < shape->rank && shape->dims[j] == 1) j++;
+        if (i == tensor->rank || j == shape->rank) return i == tensor->rank && j == shape->rank;
+        if (tensor->dims[i++] != shape->dims[j++]) return false;
+    }
+}
+
+/* Elements of `data`, of shape `from`, at the part's places; axes of `from` that are 1 serve all places. */
+static void part_copy(const struct part *part, const struct ph_shape *from, const int64_t *start, const float *data,
+                      float *out) {
+    int64_t at[PH_MAX_RANK] = {0}, size = ph_shape_size(&part->shape);
+    for (int64_t n = 0; n < size; n++) {
+        int64_t index = 0;
+        for (int i = 0; i < from->rank; i++)
+            index = index * from->dims[i] + (from->dims[i] == 1 ? 0 : at[i] + start[i]);
+        out[n] = data[index];
+        for (int i = part->shape.rank - 1; i >= 0 && ++at[i] == part->shape.dims[i]; i--) at[i] = 0;
+    }
+}
+
+/* Takes what is wanted from an array that has the layer's shape or the part's; without channels, where that is allowed. */
+static ph_status part_take(const struct ph_objective_scope *scope, const char *path, const ph_tensor *tensor,
+                           const struct part *part, bool channels_optional, float *out) {
+    static const int64_t nowhere[PH_MAX_RANK];
+    char layer[128], shape[128], found[128];
+    for (int i = 0; i < (channels_optional ? 4 : 2); i++) {
+        struct ph_shape from = i % 2 ? part->shape : part->layer;
+        if (i >= 2 && from.rank > 1) from.dims[1] = 1;
+        if (!same_extent(tensor, &from)) continue;
+        part_copy(part, &from, i % 2 ? nowhere : part->start, tensor->data, out);
+        return PH_OK;
+    }
+    struct ph_shape own = {.rank = tensor->rank};
+    memcpy(own.dims, tensor->dims, sizeof own.dims);
+    bool whole = ph_shape_equal(&part->layer, &part->shape);
+    return ph_fail(scope->graph->context, PH_ERROR_SHAPE, "%s: the layer is of shape %s here%s%s, and the file's %s", path,
+                   ph_shape_text(&part->layer, layer), whole ? "" : ", its part ",
+                   whole ? "" : ph_shape_text(&part->shape, shape), ph_shape_text(&own, found));
+}
+
+/* Fills what one item is to be held to, or masked with. */
+typedef ph_status part_reader(const struct ph_objective_scope *scope, const char *layer, const char *path,
+                              const struct part *part, float *out);
+
+static ph_status values_check(const struct ph_objective_scope *scope, const char *path, const float *values, size_t count,
+                              float least, const char *what) {
+    for (size_t i = 0; i < count; i++)
+        if (!(values[i] >= least && values[i] <= FLT_MAX))
+            return ph_fail(scope->graph->context, PH_ERROR_NUMERIC, "%s: value %zu, counted from 0, is %g; %s", path, i,
+                           (double)values[i], what);
     return PH_OK;
+}
+
+static ph_status picture_target_read(const struct ph_objective_scope *scope, const char *layer, const char *path,
+                                     const struct part *part, float *out) {
+    const ph_tensor *tensor;
+    PH_TRY(ph_term_activations(scope, path, layer, PH_REFERENCE_AS_SEEN, &tensor));
+    return part_take(scope, path, tensor, part, false, out);
+}
+
+static ph_status target_read(const struct ph_objective_scope *scope, const char *layer, const char *path,
+                             const struct part *part, float *out) {
+    const ph_tensor *tensor;
+    if (!is_array(path)) return picture_target_read(scope, layer, path, part, out);
+    PH_TRY(ph_term_array(scope, path, &tensor));
+    PH_TRY(part_take(scope, path, tensor, part, false, out));
+    return values_check(scope, path, out, (size_t)ph_shape_size(&part->shape), -FLT_MAX, "a target's values are finite");
+}
+
+/* A picture is scaled to the layer's columns and rows. */
+static ph_status mask_read(const struct ph_objective_scope *scope, const char *layer, const char *path,
+                           const struct part *part, float *out) {
+    ph_context *context = scope->graph->context;
+    size_t size = (size_t)ph_shape_size(&part->shape);
+    double sum = 0;
+    if (is_array(path)) {
+        const ph_tensor *tensor;
+        PH_TRY(ph_term_array(scope, path, &tensor));
+        PH_TRY(part_take(scope, path, tensor, part, true, out));
+    } else {
+        const struct ph_shape *shape = &part->layer;
+        ph_picture *picture = NULL;
+        if (shape->rank != 4)
+            return ph_fail(context, PH_ERROR_SHAPE, "%s: layer '%s' has no columns and rows that a picture could mask", path,
+                           layer);
+        PH_TRY(ph_picture_load_covering(context, path, 1, (int)shape->dims[2], (int)shape->dims[3], &picture));
+        struct ph_shape plane = PH_SHAPE(1, 1, shape->dims[2], shape->dims[3]);
+        part_copy(part, &plane, part->start, picture->pixels, out);
+        ph_picture_destroy(&picture);
+    }
+    PH_TRY(values_check(scope, path, out, size, 0, "a mask's values are finite and not negative"));
+    for (size_t i = 0; i < size; i++) sum += (double)out[i];
+    return sum > 0 ? PH_OK : ph_fail(context, PH_ERROR_ARGUMENT, "%s: the mask is 0 everywhere: nothing would count", path);
+}
+
+/* A constant of the part's shape, with one entry where all items name the same file and one for each else. */
+static ph_status parts_read(const struct ph_objective_scope *scope, const struct ph_term *const *terms, int layer,
+                            int file, part_reader *read, int *out) {
+    const struct ph_argument *named = &terms[0]->arguments[layer];
+    int value, items = 1;
+    PH_TRY(ph_term_layer_find(scope, named->name, &value));
+    struct part part = part_of(named, &scope->graph->values[value].shape);
+    for (int n = 1; n < scope->count; n++)
+        if (strcmp(terms[n]->arguments[file].name, terms[0]->arguments[file].name)) items = scope->count;
+    size_t size = (size_t)ph_shape_size(&part.shape);
+    struct ph_shape shape = part.shape;
+    shape.dims[0] = items;
+    float *data = ph_alloc_array((size_t)items * sizeof *data, size);
+    ph_status status = data ? PH_OK : ph_fail_memory(scope->graph->context);
+    for (int n = 0; n < items && !status; n++)
+        status = read(scope, named->name, terms[n]->arguments[file].name, &part, data + (size_t)n * size);
+    if (!status) status = ph_graph_add_constant_copy(scope->graph, NULL, PH_FLOAT, shape, data, out);
+    ph_free(data);
+    return status;
 }
 
 ph_status ph_term_target(const struct ph_objective_scope *scope, const struct ph_term *const *terms, int layer, int file,
                          bool arrays, int *target) {
-    const char *name = terms[0]->arguments[layer].name;
-    int value, items = 1;
-    PH_TRY(ph_term_layer_find(scope, name, &value));
-    struct ph_shape shape = scope->graph->values[value].shape;
-    for (int n = 1; n < scope->count; n++)
-        if (strcmp(terms[n]->arguments[file].name, terms[0]->arguments[file].name)) items = scope->count;
-    shape.dims[0] = items;
-    size_t size = (size_t)ph_shape_size(&shape) / (size_t)items;
-    float *data = ph_alloc_array((size_t)items * sizeof *data, size);
-    ph_status status = data ? PH_OK : ph_fail_memory(scope->graph->context);
-    for (int n = 0; n < items && !status; n++) {
-        const char *path = terms[n]->arguments[file].name;
-        const ph_tensor *tensor;
-        status = arrays && is_array(path) ? ph_term_array(scope, path, &tensor)
-                                          : ph_term_activations(scope, path, name, PH_REFERENCE_AS_SEEN, &tensor);
-        if (!status) status = target_copy(scope, path, tensor, &shape, data + (size_t)n * size);
-    }
-    if (!status) status = ph_graph_add_constant_copy(scope->graph, NULL, PH_FLOAT, shape, data, target);
-    ph_free(data);
-    PH_TRY(status);
-    return ph_term_region(scope, &terms[0]->arguments[layer], *target, target);
+    return parts_read(scope, terms, layer, file, arrays ? target_read : picture_target_read, target);
+}
+
+ph_status ph_term_mask(const struct ph_objective_scope *scope, const struct ph_term *const *terms, int layer, int mask,
+                       int *out) {
+    *out = PH_ABSENT;
+    return terms[0]->arguments[mask].given ? parts_read(scope, terms, layer, mask, mask_read, out) : PH_OK;
 }
 
 /* ---- Vectors: one number for each channel --------------------------------------------------------------------------- */

@@ -1,5 +1,6 @@
 /* Terms about single units: channels, neurons, classes; and about all others of a layer. */
 #include "vis/objectives/nodes.h"
+#include <math.h>
 
 static ph_status no_such(const struct ph_objective_scope *scope, const char *layer, const char *what, int64_t wanted,
                          int64_t count) {
@@ -112,6 +113,98 @@ const struct ph_term_type ph_term_probability = {
     .name = "probability", .form = "probability:NAME or probability:N", .build = unit_build,
     .help = "share of a class after the softmax",
     .samples = (const char *const[]){"probability:7", NULL},
+};
+
+/* ---- Shares of several classes ------------------------------------------------------------------------------------- */
+
+/* What the shares of one item leave to all classes that are not named. */
+static double rest_of(const struct ph_argument *shares) {
+    double rest = 1;
+    for (int i = 0; i < shares->list_count; i++) rest -= (double)shares->weights[i];
+    return rest > 1e-6 ? rest : 0;
+}
+
+/* One item's shares, and the same with a number in the place of 0 where a class is named. */
+static ph_status shares_fill(const struct ph_objective_scope *scope, const struct ph_argument *shares, int64_t classes,
+                             float *share, float *hidden) {
+    for (int i = 0; i < shares->list_count; i++) {
+        int index = 0;
+        PH_TRY(ph_model_find_class(scope->model, shares->classes[i], &index));
+        if (index >= classes) return no_such(scope, scope->model->logits, "channel", index, classes);
+        if (share[index] != 0)
+            return ph_fail(scope->graph->context, PH_ERROR_ARGUMENT, "class '%s' is named twice", shares->classes[i]);
+        share[index] = shares->weights[i];
+        hidden[index] = -1e4f; /* its exponential is 0 */
+    }
+    return PH_OK;
+}
+
+/* log of the share that the classes with 0 in `hidden` have together, times `rest`. */
+static ph_status rest_build(const struct ph_objective_scope *scope, int logs, int hidden, const float *rest, int *out) {
+    int factors;
+    PH_TRY(ph_term_binary(scope->graph, &ph_operation_add, logs, hidden, out));
+    PH_TRY(ph_term_items_reduce(scope->graph, &ph_operation_reduce_log_sum_exp, *out, out));
+    PH_TRY(ph_term_item_numbers(scope, rest, 1, &factors));
+    return ph_term_binary(scope->graph, &ph_operation_mul, *out, factors, out);
+}
+
+/* From the logarithms of all shares to minus the cross-entropy, plus the entropy of what is asked for. */
+static ph_status entropy_build(const struct ph_objective_scope *scope, const struct ph_term *const *terms, int logs,
+                               float *share, float *hidden, int *out) {
+    struct ph_graph *graph = scope->graph;
+    struct ph_shape shape = graph->values[logs].shape;
+    int64_t classes = shape.dims[1];
+    float rest[PH_MAX_BATCH], entropy[PH_MAX_BATCH];
+    bool left = false;
+    int shares, mask, other;
+    for (int n = 0; n < scope->count; n++) {
+        const struct ph_argument *argument = &terms[n]->arguments[1];
+        PH_TRY(shares_fill(scope, argument, classes, share + n * classes, hidden + n * classes));
+        rest[n] = (float)rest_of(argument);
+        left |= rest[n] > 0;
+        double sum = rest[n] > 0 ? -(double)rest[n] * log((double)rest[n]) : 0;
+        for (int i = 0; i < argument->list_count; i++)
+            sum -= (double)argument->weights[i] * log((double)argument->weights[i]);
+        entropy[n] = (float)sum;
+    }
+    PH_TRY(ph_graph_add_constant_copy(graph, NULL, PH_FLOAT, shape, share, &shares));
+    PH_TRY(ph_graph_add_constant_copy(graph, NULL, PH_FLOAT, shape, hidden, &mask));
+    PH_TRY(ph_term_item_numbers(scope, entropy, 1, &other));
+    PH_TRY(ph_term_binary(graph, &ph_operation_mul, logs, shares, &shares));
+    PH_TRY(ph_term_items_reduce(graph, &ph_operation_reduce_sum, shares, out));
+    PH_TRY(ph_term_binary(graph, &ph_operation_add, *out, other, out));
+    if (!left) return PH_OK;
+    PH_TRY(rest_build(scope, logs, mask, rest, &other));
+    return ph_term_binary(graph, &ph_operation_add, *out, other, out);
+}
+
+static ph_status shares_build(const struct ph_objective_scope *scope, const struct ph_term *const *terms, int *out) {
+    struct ph_graph *graph = scope->graph;
+    const char *layer;
+    char text[128];
+    int logs;
+    PH_TRY(class_layer(scope, false, &layer, &logs));
+    const struct ph_shape *shape = &graph->values[logs].shape;
+    struct ph_softmax_attributes attributes = {.axis = 1, .end_axis = shape->rank};
+    if (shape->rank < 2 || ph_shape_size(shape) != shape->dims[0] * shape->dims[1])
+        return ph_fail(graph->context, PH_ERROR_SHAPE, "layer '%s' %s has classes at several positions", layer,
+                       ph_shape_text(shape, text));
+    size_t size = (size_t)ph_shape_size(shape);
+    float *share = ph_alloc_array(2 * size, sizeof *share);
+    if (!share) return ph_fail_memory(graph->context);
+    ph_status status = ph_graph_add(graph, &ph_operation_log_softmax, NULL, &attributes, &logs, 1, &logs);
+    if (!status) status = entropy_build(scope, terms, logs, share, share + size, out);
+    ph_free(share);
+    return status;
+}
+
+const struct ph_term_type ph_term_shares = {
+    .name = "match", .form = "match(probabilities, CLASS=SHARE, ...)", .function = true, .keyword = "probabilities",
+    .build = shares_build, .goal = ph_term_goal_zero,
+    .help = "nearness of the classes' probabilities to shares, by cross-entropy; others have what is left to 1",
+    .parameters = {{.name = "probabilities", .kind = PH_ARGUMENT_LAYER},
+                   {.name = "CLASS=SHARE", .kind = PH_ARGUMENT_SHARES}},
+    .samples = (const char *const[]){"match(probabilities, goldfish=0.7, 7=0.3)", "match(probabilities, tabby=0.6)", NULL},
 };
 
 /* ---- All others ---------------------------------------------------------------------------------------------------- */
