@@ -27,16 +27,32 @@ static void gaussian(double deviation, float *weights, int *taps) {
     for (int i = 0; i <= *taps; i++) weights[i] = (float)(exact[i] / sum);
 }
 
-/* One line of `n` elements that are `step` apart. */
-static void line_blur(const float *from, float *to, int n, size_t step, const float *weights, int taps) {
-    for (int i = 0; i < n; i++) {
-        float sum = weights[0] * from[(size_t)i * step];
-        bool inside = i >= taps && i + taps < n;
+/* A row in pieces, each copied with what lies around it. Element by element the taps are added in the same order, from the
+ * middle out, as in columns_blur. */
+static void row_blur(const float *from, float *to, int n, const float *weights, int taps) {
+    enum { PIECE = 256 };
+    float around[PIECE + 2 * MOST_TAPS];
+    for (int first = 0; first < n; first += PIECE) {
+        int count = PH_MIN(PIECE, n - first);
+        for (int i = 0; i < count + 2 * taps; i++) around[i] = from[reflected(first - taps + i, n)];
+        const float *middle = around + taps;
+        for (int i = 0; i < count; i++) to[first + i] = weights[0] * middle[i];
+        for (int t = 1; t <= taps; t++)
+            for (int i = 0; i < count; i++) to[first + i] += weights[t] * (middle[i - t] + middle[i + t]);
+    }
+}
+
+/* All columns at once, row by row. */
+static void columns_blur(const float *from, float *to, int height, int width, const float *weights, int taps) {
+    for (int y = 0; y < height; y++) {
+        const float *row = from + (size_t)y * (size_t)width;
+        float *sums = to + (size_t)y * (size_t)width;
+        for (int x = 0; x < width; x++) sums[x] = weights[0] * row[x];
         for (int t = 1; t <= taps; t++) {
-            int before = inside ? i - t : reflected(i - t, n), after = inside ? i + t : reflected(i + t, n);
-            sum += weights[t] * (from[(size_t)before * step] + from[(size_t)after * step]);
+            const float *above = from + (size_t)reflected(y - t, height) * (size_t)width;
+            const float *below = from + (size_t)reflected(y + t, height) * (size_t)width;
+            for (int x = 0; x < width; x++) sums[x] += weights[t] * (above[x] + below[x]);
         }
-        to[(size_t)i * step] = sum;
     }
 }
 
@@ -47,8 +63,8 @@ void ph_planes_blur(float *data, int planes, int height, int width, double devia
     gaussian(deviation, weights, &taps);
     for (int p = 0; p < planes; p++, data += (size_t)height * (size_t)width) {
         for (int y = 0; y < height; y++)
-            line_blur(data + (size_t)y * (size_t)width, scratch + (size_t)y * (size_t)width, width, 1, weights, taps);
-        for (int x = 0; x < width; x++) line_blur(scratch + x, data + x, height, (size_t)width, weights, taps);
+            row_blur(data + (size_t)y * (size_t)width, scratch + (size_t)y * (size_t)width, width, weights, taps);
+        columns_blur(scratch, data, height, width, weights, taps);
     }
 }
 

@@ -16,15 +16,16 @@ import numpy as np
 import onnx
 import torch
 import torch.nn.functional as F
-from captum.attr import Deconvolution, GuidedBackprop, IntegratedGradients, Saliency
+from captum.attr import (Deconvolution, GuidedBackprop, GuidedGradCam, InputXGradient, IntegratedGradients,
+                         LayerGradientXActivation, Saliency)
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 from pytorch_grad_cam import EigenCAM, GradCAM, GradCAMPlusPlus, HiResCAM, LayerCAM, XGradCAM
 from torch import nn
 from zennit.attribution import Gradient
-from zennit.composites import EpsilonGammaBox, EpsilonPlusFlat, LayerMapComposite
-from zennit.rules import AlphaBeta, Epsilon, Gamma, Norm, Pass, ZPlus
-from zennit.types import Activation, AvgPool, Linear
+from zennit.composites import EpsilonGammaBox, EpsilonPlusFlat, LayerMapComposite, SpecialFirstLayerMapComposite
+from zennit.rules import AlphaBeta, Epsilon, Gamma, Norm, Pass, ZBox, ZPlus
+from zennit.types import Activation, AvgPool, Convolution, Linear
 
 folder = Path(__file__).parent
 target, size, cam_layer, masks, grid = 15, 32, "conv4b", 96, 7
@@ -119,6 +120,44 @@ def rescale(net, x, baseline):
     return multiplier * (x - baseline)
 
 
+def gaussian(planes, deviation):
+    """Each plane [C,H,W] blurred, borders reflected, cut off at four deviations."""
+    taps = int(4 * deviation + 0.5)
+    weights = np.exp(-0.5 * np.arange(-taps, taps + 1.0) ** 2 / deviation**2) if taps else np.ones(1)
+    for axis in (1, 2):
+        padded = np.pad(planes, [(taps, taps) if a == axis else (0, 0) for a in range(3)], mode="symmetric")
+        planes = np.apply_along_axis(np.convolve, axis, padded, weights / weights.sum(), "valid")
+    return planes
+
+
+def blur_path(slope, x, steps=100, largest=50):
+    """Blur integrated gradients: the gradient between neighbouring pictures times their difference."""
+    levels = [gaussian(x, largest * (steps - k) / steps) for k in range(steps)] + [x]
+    return sum(slope((a + b) / 2) * (b - a) for a, b in zip(levels, levels[1:]))
+
+
+def guided_path(slope, x, baseline, steps=20, fraction=0.25, reach=0.02):
+    """Guided integrated gradients (Kapishnikov et al. 2021, algorithm 1)."""
+    at, total, whole = baseline.copy(), np.zeros_like(x), np.abs(x - baseline).sum()
+    straight = lambda share: baseline + share * (x - baseline)
+    for step in range(1, steps + 1):
+        gradient, wanted = slope(at), whole * (1 - step / steps)
+        least, most = straight(max(step / steps - reach, 0)), straight(min(step / steps + reach, 1))
+        lags = np.abs(at - baseline) < np.abs(least - baseline)
+        moved = np.where(lags, least, at)
+        while (left := np.abs(x - moved).sum()) > wanted * (1 + 1e-9) + 1e-12:
+            free = np.abs(most - baseline) > np.abs(moved - baseline)
+            magnitude = np.where(free, np.abs(gradient), np.inf)
+            chosen = free & (magnitude <= np.quantile(magnitude, fraction, method="lower"))
+            distance = np.abs(most - moved)[chosen].sum()
+            part = min(1, (left - wanted) / distance)
+            moved = np.where(chosen, most if part == 1 else moved + part * (most - moved), moved)
+            if part < 1:
+                break
+        total, at = total + gradient * (moved - at), moved
+    return total
+
+
 def enlarge(cam):
     return F.interpolate(torch.as_tensor(cam)[None, None].float(), size=(size, size), mode="bilinear",
                          align_corners=False)[0, 0]
@@ -170,6 +209,16 @@ def main():
 
     low, high = (0 - mean) * scale, (1 - mean) * scale
     probability = lambda image: torch.softmax(whole(image), 1)[0, target]
+
+    def slope(at):
+        leaf = torch.from_numpy(at[None].astype(np.float32)).requires_grad_()
+        return torch.autograd.grad(whole(leaf)[0, target], leaf)[0][0].numpy().astype(np.float64)
+
+    exact = x[0].numpy().astype(np.float64)
+    first = SpecialFirstLayerMapComposite(
+        layer_map=[(Activation, Pass()), (AvgPool, Norm()), (Linear, ZPlus())],
+        first_map=[(Convolution, ZBox(low=low, high=high))])
+    guided = GuidedGradCam(whole, net[names.index(cam_layer)])
     with torch.no_grad():
         masked, scored = rise(probability, x), enlarge(score_cam(lambda i: whole(i)[0, target], x, activations))
     maps = {
@@ -192,6 +241,16 @@ def main():
         "eigen-cam": cam(EigenCAM),
         "score-cam": scored,   # written out above
         "rise": masked,        # written out above
+        "gradient-x-input": summed(InputXGradient(whole).attribute(x.clone().requires_grad_(), target=target)),
+        "blur-integrated-gradients": blur_path(slope, exact).sum(0),                                # likewise
+        "guided-integrated-gradients": guided_path(slope, exact, np.zeros_like(exact)).sum(0),      # likewise
+        "guided-grad-cam": largest(guided.attribute(x.clone().requires_grad_(), target=target,
+                                                    interpolate_mode="bilinear")),
+        "lrp-z-box": zennit(first),
+        "layer-gradient": enlarge(summed(LayerGradientXActivation(whole, net[names.index(cam_layer)]).attribute(
+            x, target=target))),
+        "layer-path": enlarge(summed(IntegratedGradients(tail).attribute(
+            activations.detach(), torch.zeros_like(activations), target=target, n_steps=50))),
     }
     np.save(folder / "data/attribution.npy", np.stack([np.asarray(m, dtype=np.float32) for m in maps.values()]))
     print(*maps, sep="\n")

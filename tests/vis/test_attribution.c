@@ -53,13 +53,16 @@ static double distance(const float *a, const float *b, int64_t count) {
 
 static void maps_agree_with_other_implementations(void **state) {
     (void)state;
-    static const struct { const char *method; bool of_layer, is_black; } maps[] = {
+    static const struct { const char *method; bool of_layer, is_black; int steps; } maps[] = {
         {"gradient", false, false}, {"integrated-gradients", false, true}, {"guided-backpropagation", false, false},
         {"deconvolution", false, false}, {"deeplift", false, true}, {"lrp-epsilon", false, false},
         {"lrp-gamma", false, false}, {"lrp-z-plus", false, false}, {"lrp-alpha-beta", false, false},
         {"lrp-epsilon-gamma-box", false, false}, {"lrp-epsilon-plus-flat", false, false}, {"grad-cam", true, false},
         {"grad-cam++", true, false}, {"hires-cam", true, false}, {"xgrad-cam", true, false}, {"layer-cam", true, false},
-        {"eigen-cam", true, false}, {"score-cam", true, true}, {"rise", false, true}};
+        {"eigen-cam", true, false}, {"score-cam", true, true}, {"rise", false, true},
+        {"gradient-x-input", false, false}, {"blur-integrated-gradients", false, false},
+        {"guided-integrated-gradients", false, true, 20}, {"guided-grad-cam", true, false},
+        {"lrp-z-box", false, false}, {"layer-gradient", true, false}, {"layer-path", true, false}};
     const int64_t pixels = 32 * 32;
     ph_tensor *wanted;
     assert_int_equal(ph_tensor_load(context, "tests/vis/data/attribution.npy", &wanted), PH_OK);
@@ -69,6 +72,7 @@ static void maps_agree_with_other_implementations(void **state) {
         options.layer = maps[i].of_layer ? "conv4b" : NULL;
         options.baseline = maps[i].is_black ? "black" : NULL;
         options.masks = 96;
+        options.steps = maps[i].steps;
         const char *objective = strcmp(maps[i].method, "rise") ? "class:15" : "probability:15";
         ph_explanation *explanation = explain_with(model, picture, objective, &options);
         /* Zennit writes relevance behind the normalisation, which it passes unchanged. */

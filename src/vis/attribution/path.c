@@ -2,7 +2,6 @@
  * from a blurred picture to the sharp one (blur), and by the coordinates that matter least first (guided). */
 #include "vis/attribution/attribution.h"
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* Roots of the Legendre polynomial by Newton's method from Tricomi's estimate, weights 2 / ((1 - x^2) P'(x)^2). */
@@ -179,8 +178,9 @@ const struct ph_attribution_method ph_attribution_blur_integrated_gradients = {
 /* ---- Guided ------------------------------------------------------------------------------------------------------ */
 
 /* The path goes where the gradient is small first. In each step the distance still to go is brought down to its share
- * of the whole by moving the quarter of the remaining coordinates whose gradient is least; none may lag behind the
- * straight path by more than two hundredths (constants as in the authors' code). */
+ * of the whole by moving the quarter of all coordinates that have the least gradient among those not yet as far as they
+ * may go; none may be off the straight path by more than two hundredths (constants and quantile as in the authors' code,
+ * PAIR saliency, guided_ig.py). */
 static const double guided_fraction = 0.25, guided_lag = 0.02;
 
 struct guided {
@@ -190,9 +190,24 @@ struct guided {
     double *sums;
 };
 
-static int float_compare(const void *a, const void *b) {
-    float x = *(const float *)a, y = *(const float *)b;
-    return (x > y) - (x < y);
+/* The number of rank `rank`, from 0, by Hoare's selection; changes the order. */
+static float ranked_find(float *values, size_t count, size_t rank) {
+    size_t low = 0, high = count - 1;
+    while (low < high) {
+        float pivot = values[low + (high - low) / 2];
+        size_t i = low, j = high;
+        for (;; i++, j--) {
+            while (values[i] < pivot) i++;
+            while (values[j] > pivot) j--;
+            if (i >= j) break;
+            float kept = values[i];
+            values[i] = values[j];
+            values[j] = kept;
+        }
+        if (rank <= j) high = j;
+        else low = j + 1;
+    }
+    return values[rank];
 }
 
 static double distance_left(const struct guided *path) {
@@ -227,9 +242,8 @@ static void guided_step(struct guided *path, double share, double whole) {
                 path->magnitude[remaining++] = fabsf(path->gradient[i]);
         }
         if (!remaining) return;
-        qsort(path->magnitude, remaining, sizeof *path->magnitude, float_compare);
-        size_t rank = (size_t)ceil(guided_fraction * (double)remaining);
-        float threshold = path->magnitude[rank ? rank - 1 : 0];
+        size_t rank = (size_t)(guided_fraction * (double)(size - 1));
+        float threshold = rank < remaining ? ranked_find(path->magnitude, remaining, rank) : INFINITY;
         for (size_t i = 0; i < size; i++) {
             float end = (float)(start[i] + most * ((double)path->input[i] - start[i]));
             if (fabsf(path->gradient[i]) <= threshold)
