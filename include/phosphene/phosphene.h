@@ -129,10 +129,30 @@ PH_API const float *ph_picture_pixels(const ph_picture *picture);
 /* The recipe it was made with, as `option=value` lines (see ph_recipe_parse); "" if none. */
 PH_API const char *ph_picture_recipe(const ph_picture *picture);
 
+/* To 1 or 3 channels: grey is Rec. 601 luma of sRGB values; opacity is laid over grey 0.5. */
+PH_API ph_status ph_picture_convert(const ph_picture *picture, int channels, ph_picture **out);
+/* Scaled to this size; antialiased when shrinking: triangle filter with the support scaled, as Pillow's BILINEAR; Pillow's
+ * rounding to 8 bits between the passes is not imitated. */
+PH_API ph_status ph_picture_resize(const ph_picture *picture, int height, int width, ph_picture **out);
+
 /* A contact sheet: `count` pictures in rows of `columns` (0: about square), each with its caption, `gap` grey pixels
  * between them. All must have equal size and channels. captions may be NULL. */
 PH_API ph_status ph_picture_sheet(ph_context *context, const ph_picture *const *pictures, const char *const *captions,
                                   int count, int columns, int gap, ph_picture **sheet);
+
+/* ---- Animations --------------------------------------------------------------------------------------------------- */
+
+/* Pictures of one size, one after the other, as animated WebP that begins again at its end. PH_ERROR_UNSUPPORTED from
+ * ph_animation_create when phosphene was built without libwebp. */
+typedef struct ph_animation ph_animation;
+
+/* `rate`: frames a second, 0.1 to 1000; `quality`: 0 to 100. */
+PH_API ph_status ph_animation_create(ph_context *context, int height, int width, double rate, double quality,
+                                     ph_animation **animation);
+PH_API ph_status ph_animation_add(ph_animation *animation, const ph_picture *picture); /* the picture is not kept */
+/* Once, when all frames are there. As ph_picture_save. */
+PH_API ph_status ph_animation_save(ph_animation *animation, const char *path, bool overwrite);
+PH_API void ph_animation_destroy(ph_animation **animation);
 
 /* ---- Models ------------------------------------------------------------------------------------------------------ */
 
@@ -279,6 +299,51 @@ PH_API bool ph_picture_error(const ph_picture *picture, int index, ph_term_error
 PH_API ph_status ph_objective_expand(ph_model *model, const char *objective, char ***objectives, int *count);
 PH_API void ph_string_list_destroy(char ***list, int count);
 
+/* ---- Dreaming ----------------------------------------------------------------------------------------------------- */
+
+typedef struct ph_dream_progress {
+    int octave, octaves;  /* the one in work, from 1, of all */
+    int step, steps;      /* of this octave, likewise */
+    int tile, tiles;      /* tiles done of this step's */
+    float value;          /* of the objective at the step before; 0 at the first */
+    double seconds_left;  /* of the whole call; negative when not known yet */
+} ph_dream_progress;
+
+typedef struct ph_dream_options {
+    int octaves;            /* sizes at which the picture is dreamt upon, 1 to 32; default 0: as many as there is room for,
+                             * up to 4 */
+    double octave_scale;    /* from one to the next larger, 1.01 to 8; default 1.4 */
+    int least_side;         /* pixels of the smallest one's shorter side; default 0: 48 */
+    int steps;              /* of each octave, default 10 */
+    double step_size;       /* mean change of a pixel in a step, white being 1; default 0.006 */
+    int jitter;             /* pixels by which what the network sees is shifted at random, default 32 */
+    int tile;               /* longest side of what is computed at once, from 32 on, which bounds the memory; default 0: 512,
+                             * or the network's own size where it takes no other */
+    uint64_t seed;          /* default 0 */
+    bool keep_colours;      /* only the brightness dreams; default false */
+    const char *guide;      /* file of a picture, whose features as the layer sees them are what is raised; the objective is
+                             * then a layer's name; default NULL: none */
+    const ph_picture *mask; /* white where the picture may change, scaled to it; default NULL: everywhere */
+    double feather;         /* deviation in pixels of the blur of the mask's edge, default 0 */
+    bool (*progress)(void *user, const ph_dream_progress *progress); /* after each tile; false stops; may be NULL */
+    void *user;
+} ph_dream_options;
+
+PH_API ph_dream_options ph_dream_defaults(void);
+
+/* Raises an objective on a picture, octave by octave (google/deepdream). objective NULL: the energy of a layer two thirds
+ * into the network. options NULL: the defaults. `out` has the picture's size and 1 or 3 channels, as the network; memory
+ * beyond a few copies of it does not depend on its size. PH_ERROR_CANCELLED with the dream so far in `out` when `progress`
+ * stopped it. The same bytes with any number of threads. */
+PH_API ph_status ph_dream(ph_model *model, const ph_picture *picture, const char *objective, const ph_dream_options *options,
+                          ph_picture **out);
+
+/* The picture enlarged about its middle by `zoom`, turned clockwise by `degrees`, and shifted right and down by pixels;
+ * what comes in from beyond its edge is its reflection. Each frame of a zoom is the one before it, moved and dreamt upon. */
+PH_API ph_status ph_picture_move(const ph_picture *picture, double zoom, double degrees, double right, double down,
+                                 ph_picture **out);
+/* first * (1 - share) + second * share. Both must have equal size and channels. */
+PH_API ph_status ph_picture_blend(const ph_picture *first, const ph_picture *second, double share, ph_picture **out);
 /* ---- Running a network -------------------------------------------------------------------------------------------- */
 
 /* Layer's values for a picture [1,...]. The picture is resized as `fit` says: "crop" (shorter side to size*256/224, then

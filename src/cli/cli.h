@@ -30,6 +30,8 @@ enum {
     CLI_RECIPE = 1 << 7,  /* the library's recipe table */
     CLI_SOLVE = 1 << 9,
     CLI_EXPLAIN = 1 << 14,
+    CLI_DREAM = 1 << 15,
+    CLI_ANIMATE = 1 << 16, /* makes pictures that follow one another */
     CLI_COMMON = 1 << 8,  /* every command */
 };
 
@@ -45,6 +47,10 @@ struct cli_settings {
     const char *style, *colours, *opacity, *percentile, *boxes;
     int classes, samples, path_steps, patch, stride, masks, mask_grid, units, show_units, randomise;
     bool array, evaluate;
+    const char *octave_scale, *step_size, *feather, *dream_mask, *guide, *dream_size;
+    const char *zoom, *turn, *shift, *blend, *frame_rate;
+    int octaves, least_side, dream_steps, dream_jitter, tile, frames;
+    bool keep_colours, animation;
     int threads, top;
 };
 
@@ -85,10 +91,13 @@ struct cli {
 /* Table rows by index, NULL behind the last one. */
 const struct cli_command *cli_command_at(int index);
 const struct cli_option *cli_option_at(int index);
-extern const struct cli_command cli_render, cli_classify, cli_inspect, cli_activations, cli_explain, cli_solve, cli_list;
+extern const struct cli_command cli_render, cli_classify, cli_inspect, cli_activations, cli_explain, cli_dream, cli_solve,
+    cli_list;
 
 /* Reads everything behind the command's name into `cli`: CLI_DONE or CLI_USAGE with the reason printed. */
 int cli_options_parse(struct cli *cli, int count, char **words);
+/* A number that the table holds as text; NULL leaves it as it is. */
+int cli_number_read(const struct cli *cli, const char *name, const char *text, double *number);
 /* Sets the recipe options given on the command line again, over those of a recipe read from a picture. */
 ph_status cli_options_reapply(struct cli *cli);
 
@@ -135,6 +144,14 @@ int cli_file_write(const char *path, const char *text);
 char *cli_file_read(const char *path);
 /* `path` up to and without its last '/', "." if there is none. A new string. */
 char *cli_folder_of(const char *path);
+
+bool cli_is_folder(const char *path);
+/* Whether it ends as pictures' names do. */
+bool cli_is_picture_name(const char *path);
+/* Paths of the pictures in a folder, by name; a new list of new strings. */
+char **cli_pictures_in(const char *folder, int *count);
+/* "photo" of "pictures/photo.jpg". A new string. */
+char *cli_stem(const char *path);
 
 /* ---- File names from a template ---------------------------------------------------------------------------------- */
 
@@ -223,9 +240,14 @@ struct cli_progress {
 void cli_progress_start(struct cli_progress *progress, const struct cli *cli);
 void cli_progress_update(struct cli_progress *progress, const ph_progress *now, const char *objective, int total);
 void cli_progress_clear(struct cli_progress *progress);
+/* `done` of the whole, 0 to 1, and what is in work: drawn, or printed, when it is time to. */
+void cli_progress_show(struct cli_progress *progress, double done, const char *text);
 /* "1:05 left"; negative seconds are not known. */
 void cli_time_left(double seconds, char *text, size_t size);
 double cli_seconds(void);
+
+/* Of animated WebP, which is lossy. */
+#define CLI_ANIMATION_QUALITY 90
 
 /* ---- Ctrl-C ------------------------------------------------------------------------------------------------------ */
 

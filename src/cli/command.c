@@ -12,6 +12,7 @@ static const struct cli_command *const commands[] = {
     &cli_inspect,
     &cli_activations,
     &cli_explain,
+    &cli_dream,
     &cli_solve,
     &cli_list,
 };

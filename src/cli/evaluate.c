@@ -1,11 +1,9 @@
 /* phosphene explain --evaluate: methods of attribution against measures, over pictures. */
 #include "explain.h"
-#include <dirent.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/stat.h>
 
 /* ---- Pictures: files, and what folders hold ---------------------------------------------------------------------- */
@@ -25,33 +23,14 @@ static void names_finish(struct names *names) {
     free(names->list);
 }
 
-static bool is_picture(const char *name) {
-    static const char *const endings[] = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".ppm"};
-    size_t length = strlen(name);
-    for (int i = 0; i < CLI_COUNT(endings); i++) {
-        size_t end = strlen(endings[i]);
-        if (length > end && !strcasecmp(name + length - end, endings[i])) return true;
-    }
-    return false;
-}
-
-static int is_wanted(const struct dirent *entry) { return is_picture(entry->d_name); }
-
 static void pictures_list(const struct cli *cli, int count, struct names *names) {
     for (int i = 0; i < count; i++) {
-        struct stat state;
-        struct dirent **entries;
         const char *argument = cli->arguments[i];
-        if (stat(argument, &state) || !S_ISDIR(state.st_mode)) {
-            name_add(names, cli_format("%s", argument));
-            continue;
-        }
-        int found = scandir(argument, &entries, is_wanted, alphasort);
-        for (int j = 0; j < found; j++) {
-            name_add(names, cli_format("%s/%s", argument, entries[j]->d_name));
-            free(entries[j]);
-        }
-        if (found >= 0) free(entries);
+        int found = 0;
+        char **inside = cli_is_folder(argument) ? cli_pictures_in(argument, &found) : NULL;
+        for (int j = 0; j < found; j++) name_add(names, inside[j]);
+        if (!inside) name_add(names, cli_format("%s", argument));
+        free(inside);
     }
 }
 

@@ -1,7 +1,6 @@
 /* phosphene explain: which pixels of pictures, or which units of a layer, mattered for an objective. */
 #include "cli.h"
 #include "explain.h"
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,17 +8,6 @@
 #include <unistd.h>
 
 /* ---- Words of the command line ----------------------------------------------------------------------------------- */
-
-/* A number option that the table holds as text. */
-static int number_read(const struct cli *cli, const char *name, const char *text, double *number) {
-    char *end;
-    if (!text) return CLI_DONE;
-    errno = 0;
-    *number = strtod(text, &end);
-    if (errno || end == text || *end || !isfinite(*number))
-        return cli_usage(cli, "--%s: '%s' is not a number", name, text);
-    return CLI_DONE;
-}
 
 static bool is_word(const char *text, const char *const *words) {
     for (; *words; words++)
@@ -42,12 +30,12 @@ int cli_explain_options(struct cli *cli, ph_explain_options *options, ph_picture
     options->masks = s->masks;
     options->grid = s->mask_grid;
     options->seed = (uint64_t)s->start_seed;
-    if (!code) code = number_read(cli, "noise", s->noise, &options->noise);
-    if (!code) code = number_read(cli, "tolerance", s->tolerance, &options->tolerance);
-    if (!code) code = number_read(cli, "keep", s->keep, &options->keep);
-    if (!code) code = number_read(cli, "epsilon", s->epsilon, &options->epsilon);
-    if (!code) code = number_read(cli, "gamma", s->gamma, &options->gamma);
-    if (!code) code = number_read(cli, "alpha", s->alpha, &options->alpha);
+    if (!code) code = cli_number_read(cli, "noise", s->noise, &options->noise);
+    if (!code) code = cli_number_read(cli, "tolerance", s->tolerance, &options->tolerance);
+    if (!code) code = cli_number_read(cli, "keep", s->keep, &options->keep);
+    if (!code) code = cli_number_read(cli, "epsilon", s->epsilon, &options->epsilon);
+    if (!code) code = cli_number_read(cli, "gamma", s->gamma, &options->gamma);
+    if (!code) code = cli_number_read(cli, "alpha", s->alpha, &options->alpha);
     if (code || !s->baseline) return code;
     if (is_word(s->baseline, baselines)) {
         options->baseline = s->baseline;
@@ -63,8 +51,8 @@ int cli_explain_options(struct cli *cli, ph_explain_options *options, ph_picture
 static int drawing_options(const struct cli *cli, ph_drawing_options *drawing) {
     drawing->style = cli->settings.style;
     drawing->colours = cli->settings.colours;
-    int code = number_read(cli, "opacity", cli->settings.opacity, &drawing->opacity);
-    return code ? code : number_read(cli, "percentile", cli->settings.percentile, &drawing->percentile);
+    int code = cli_number_read(cli, "opacity", cli->settings.opacity, &drawing->opacity);
+    return code ? code : cli_number_read(cli, "percentile", cli->settings.percentile, &drawing->percentile);
 }
 
 /* "a,b,c" apart; the text is changed. */
@@ -140,11 +128,6 @@ struct explaining {
     cJSON *list; /* NULL: text */
 };
 
-static char *stem_of(const char *path) {
-    const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path, *dot = strrchr(base, '.');
-    return cli_format("%.*s", dot && dot > base ? (int)(dot - base) : (int)strlen(base), base);
-}
-
 /* PATH itself for a single picture, else a name in the folder. `suffix` begins behind the dot. */
 static char *path_choose(const struct explaining *e, const char *picture, const char *objective, const char *method,
                          const char *suffix) {
@@ -152,7 +135,7 @@ static char *path_choose(const struct explaining *e, const char *picture, const 
     size_t length = output ? strlen(output) : 0;
     if (length > 4 && !strcmp(output + length - 4, ".png"))
         return cli_format("%.*s%s", (int)length - 4, output, suffix);
-    char *stem = stem_of(picture), *what = objective ? cli_name_safe(objective) : NULL;
+    char *stem = cli_stem(picture), *what = objective ? cli_name_safe(objective) : NULL;
     char *path = cli_format("%s%s%s%s%s-%s%s", output ? output : "", output && output[length - 1] != '/' ? "/" : "",
                             stem, what ? "-" : "", what ? what : "", method, suffix);
     free(stem);
@@ -362,7 +345,7 @@ static int classes_explain(struct explaining *e, const char *name, const ph_pict
     struct cli *cli = e->cli;
     ph_class_score scores[MOST];
     ph_picture *pictures[MOST + 1] = {NULL}, *sheet = NULL;
-    char *captions[MOST + 1] = {stem_of(name)}, *path = path_choose(e, name, "classes", method, ".png");
+    char *captions[MOST + 1] = {cli_stem(name)}, *path = path_choose(e, name, "classes", method, ".png");
     int found = 0, code = existing_check(e, path);
     e->options.method = method;
     if (!code && ph_classify(e->model, picture, e->options.fit, scores, cli->settings.classes, &found))

@@ -1,9 +1,11 @@
 /* Files and their names. */
 #include "cli.h"
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -74,6 +76,41 @@ char *cli_file_read(const char *path) {
     if (length >= 0) return text;
     free(text);
     return NULL;
+}
+
+bool cli_is_folder(const char *path) {
+    struct stat state;
+    return !stat(path, &state) && S_ISDIR(state.st_mode);
+}
+
+bool cli_is_picture_name(const char *path) {
+    static const char *const endings[] = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tga", ".pgm", ".ppm", ".pnm"};
+    size_t length = strlen(path);
+    for (int i = 0; i < CLI_COUNT(endings); i++) {
+        size_t end = strlen(endings[i]);
+        if (length > end && !strcasecmp(path + length - end, endings[i])) return true;
+    }
+    return false;
+}
+
+static int is_wanted(const struct dirent *entry) { return cli_is_picture_name(entry->d_name); }
+
+char **cli_pictures_in(const char *folder, int *count) {
+    struct dirent **entries;
+    int found = scandir(folder, &entries, is_wanted, alphasort);
+    *count = found < 0 ? 0 : found;
+    char **paths = cli_allocate((size_t)*count + 1, sizeof *paths);
+    for (int i = 0; i < *count; i++) {
+        paths[i] = cli_format("%s/%s", folder, entries[i]->d_name);
+        free(entries[i]);
+    }
+    if (found >= 0) free(entries);
+    return paths;
+}
+
+char *cli_stem(const char *path) {
+    const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path, *dot = strrchr(base, '.');
+    return cli_format("%.*s", dot && dot > base ? (int)(dot - base) : (int)strlen(base), base);
 }
 
 char *cli_name_safe(const char *text) {

@@ -9,7 +9,8 @@ static const struct {
     unsigned groups;
     const char *title;
 } sections[] = {
-    {CLI_RENDER | CLI_CLASSIFY | CLI_INSPECT | CLI_ACTIVATIONS | CLI_SOLVE | CLI_EXPLAIN, "this command"},
+    {CLI_RENDER | CLI_CLASSIFY | CLI_INSPECT | CLI_ACTIVATIONS | CLI_SOLVE | CLI_EXPLAIN |
+         CLI_DREAM | CLI_ANIMATE, "this command"},
     {CLI_RECIPE, NULL}, /* titles come with the rows */
     {CLI_FIT, "pictures read"},
     {CLI_WRITE, "files written"},

@@ -2,6 +2,7 @@
  * options and arguments in any order, "--" ends the options. A switch of the recipe is turned off by --no-NAME. */
 #include "cli.h"
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -64,6 +65,32 @@ static const struct cli_option options[] = {
      CLI_EXPLAIN, AT(randomise), 0, 64},
     {"boxes", 0, "PATH", NULL, "with --evaluate: where the object is: a CSV of name,left,top,right,bottom, or a "
      "folder of Pascal VOC annotations", CLI_EXPLAIN, AT(boxes)},
+    {"octaves", 0, "N", "0", "sizes at which the picture is dreamt upon, up to 32; 0: as there is room for, up to 4", CLI_DREAM,
+     AT(octaves), 0, 32},
+    {"octave-scale", 0, "FACTOR", "1.4", "from one size to the next larger, 1.01 to 8", CLI_DREAM, AT(octave_scale)},
+    {"least-side", 0, "PIXELS", "0", "shorter side of the smallest; 0: 48", CLI_DREAM, AT(least_side), 0, 16384},
+    {"steps", 0, "N", "10", "of each octave", CLI_DREAM, AT(dream_steps), 1, 100000},
+    {"step-size", 0, "SHARE", "0.006", "mean change of a pixel in a step; white is 1", CLI_DREAM, AT(step_size)},
+    {"jitter", 0, "PIXELS", "32", "random shift of what the network sees", CLI_DREAM, AT(dream_jitter), 0, 4096},
+    {"tile", 0, "PIXELS", "0", "longest side of what is computed at once, from 32 on; 0: 512, or the network's own size",
+     CLI_DREAM, AT(tile), 0, 16384},
+    {"size", 0, "WxH", NULL, "scale the picture to fit into this, one number for a square; of noise: its size (512)",
+     CLI_DREAM, AT(dream_size)},
+    {"guide", 0, "PICTURE", NULL, "what the picture should come to hold, as the layer sees it", CLI_DREAM, AT(guide)},
+    {"mask", 0, "PICTURE", NULL, "white where the picture may change, black where it may not", CLI_DREAM, AT(dream_mask)},
+    {"feather", 0, "PIXELS", "0", "deviation of the blur of the mask's edge", CLI_DREAM, AT(feather)},
+    {"keep-colours", 0, NULL, NULL, "dream in brightness alone", CLI_DREAM, AT(keep_colours)},
+    {"seed", 0, "N", "0", "start value of the random numbers", CLI_DREAM, AT(start_seed), 0, 1000000000},
+    {"frames", 0, "N", "1", "a zoom: each frame is the one before it, moved on and dreamt upon", CLI_DREAM, AT(frames), 1,
+     100000},
+    {"zoom", 0, "FACTOR", "1.05", "with --frames: enlargement from frame to frame", CLI_DREAM, AT(zoom)},
+    {"turn", 0, "DEGREES", "0", "with --frames: clockwise, from frame to frame", CLI_DREAM, AT(turn)},
+    {"shift", 0, "RIGHT,DOWN", "0,0", "with --frames: pixels, from frame to frame", CLI_DREAM, AT(shift)},
+    {"blend", 0, "SHARE", "0.5", "of a folder's frames: how much of the dream before shows in the next", CLI_DREAM,
+     AT(blend)},
+    {"animation", 0, NULL, NULL, "write the frames, or the steps on the way, as animated WebP too", CLI_ANIMATE,
+     AT(animation)},
+    {"frame-rate", 0, "RATE", "12", "with --animation: frames a second", CLI_ANIMATE, AT(frame_rate)},
     {"minimise", 0, NULL, NULL, "as small as it gets, not as large", CLI_SOLVE, AT(minimise)},
     {"target", 0, "VALUE", NULL, "drive the objective to this value", CLI_SOLVE, AT(goal)},
     {"start", 0, "FILE", NULL, "values to start from, .npy, or .csv with a header line; INPUT=FILE for several inputs",
@@ -147,6 +174,16 @@ static int option_set(struct cli *cli, const struct cli_option *option, const ch
             return cli_usage(cli, "--%s: '%s' is none of %s", option->name, value, option->argument);
         *(const char **)member = value;
     }
+    return CLI_DONE;
+}
+
+int cli_number_read(const struct cli *cli, const char *name, const char *text, double *number) {
+    char *end;
+    if (!text) return CLI_DONE;
+    errno = 0;
+    *number = strtod(text, &end);
+    if (errno || end == text || *end || !isfinite(*number))
+        return cli_usage(cli, "--%s: '%s' is not a number", name, text);
     return CLI_DONE;
 }
 

@@ -31,17 +31,31 @@ static int terminal_columns(void) {
     return !ioctl(STDERR_FILENO, TIOCGWINSZ, &window) && window.ws_col ? window.ws_col : 80;
 }
 
-void cli_progress_update(struct cli_progress *progress, const ph_progress *now, const char *objective, int total) {
+void cli_progress_show(struct cli_progress *progress, double done, const char *text) {
     if (progress->quiet) return;
-    double done = now->steps > 0 ? ((double)now->first + (double)now->count * now->step / now->steps) / total : 0;
     double seconds = cli_seconds();
     int decile = (int)(10 * done + 1e-9);
-    if (progress->terminal ? seconds - progress->drawn < REDRAW_SECONDS && now->step < now->steps
-                           : decile <= progress->decile)
-        return;
+    if (progress->terminal ? seconds - progress->drawn < REDRAW_SECONDS && done < 1 : decile <= progress->decile) return;
     progress->drawn = seconds;
     progress->decile = decile;
+    if (!progress->terminal) {
+        fprintf(stderr, "phosphene: %3d %%: %s\n", (int)(100 * done), text);
+        return;
+    }
+    enum { BAR = 20 };
+    char bar[BAR + 1];
+    for (int i = 0; i < BAR; i++) bar[i] = i < (int)(BAR * done + 0.5) ? '#' : '-';
+    bar[BAR] = '\0';
+    /* One line, whatever the terminal's width: a wrapped line could not be redrawn. */
+    char *line = cli_format("%3d %% [%s] %s", (int)(100 * done), bar, text);
+    fprintf(stderr, "\r\033[K%.*s", terminal_columns() - 1, line);
+    fflush(stderr);
+    free(line);
+    progress->shown = true;
+}
 
+void cli_progress_update(struct cli_progress *progress, const ph_progress *now, const char *objective, int total) {
+    double done = now->steps > 0 ? ((double)now->first + (double)now->count * now->step / now->steps) / total : 0;
     double sum = 0;
     for (int i = 0; i < now->count; i++) sum += (double)now->values[i];
     char which[64] = "", rate[64] = "", left[64];
@@ -49,22 +63,9 @@ void cli_progress_update(struct cli_progress *progress, const ph_progress *now, 
     else if (total > 1) snprintf(which, sizeof which, "%d of %d, ", now->first + 1, total);
     if (now->steps_per_second > 0) snprintf(rate, sizeof rate, ", %.1f steps/s", now->steps_per_second);
     cli_time_left(now->seconds_left, left, sizeof left);
-    char *state = cli_format("%sstep %d of %d, %s %.4g%s, %s", which, now->step, now->steps,
-                             now->count > 1 ? "mean objective" : "objective", sum / now->count, rate, left);
-    if (progress->terminal) {
-        enum { BAR = 20 };
-        char bar[BAR + 1];
-        for (int i = 0; i < BAR; i++) bar[i] = i < (int)(BAR * done + 0.5) ? '#' : '-';
-        bar[BAR] = '\0';
-        /* One line, whatever the terminal's width: a wrapped line could not be redrawn. */
-        char *line = cli_format("%3d %% [%s] %s  %s", (int)(100 * done), bar, state, now->count > 1 ? "" : objective);
-        fprintf(stderr, "\r\033[K%.*s", terminal_columns() - 1, line);
-        fflush(stderr);
-        free(line);
-        progress->shown = true;
-    } else {
-        fprintf(stderr, "phosphene: %3d %%: %s%s%s\n", (int)(100 * done), now->count > 1 ? "" : objective,
-                now->count > 1 ? "" : ", ", state);
-    }
-    free(state);
+    char *text = cli_format("%sstep %d of %d, %s %.4g%s, %s%s%s", which, now->step, now->steps,
+                            now->count > 1 ? "mean objective" : "objective", sum / now->count, rate, left,
+                            now->count > 1 ? "" : "  ", now->count > 1 ? "" : objective);
+    cli_progress_show(progress, done, text);
+    free(text);
 }

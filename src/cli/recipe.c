@@ -50,6 +50,10 @@ int cli_recipe_read(struct cli *cli, struct cli_recipe *recipe) {
     if (!ph_recipe_lookup(recipe->text, "#objective", objective, sizeof objective))
         return cli_fail("%s: the picture carries no recipe", cli->settings.recipe);
     recipe->objective = cli_format("%s", objective);
+    char dream[LONGEST_VALUE];
+    if (ph_recipe_lookup(recipe->text, "#dream", dream, sizeof dream))
+        return cli_fail("%s: is a dream, which is made again from the picture it began with: phosphene dream PICTURE \"%s\" %s",
+                        cli->settings.recipe, objective, dream);
     if (ph_recipe_parse(cli->recipe, recipe->text) || cli_options_reapply(cli))
         return cli_fail("%s: %s", cli->settings.recipe, ph_context_error(cli->context));
     int code = model_choose(cli, recipe);

@@ -20,6 +20,9 @@ struct rendering {
     int step, steps; /* of the batch in work */
     int batch_first;
     double batch_start;
+    ph_animation **animations; /* of each picture; NULL: none are made */
+    double frame_rate;
+    bool snapshots_asked;      /* they are files of their own, not only frames */
     int code; /* first failure inside a callback */
 };
 
@@ -140,12 +143,25 @@ static int existing_picture_check(struct rendering *rendering, struct cli_pictur
     return CLI_DONE;
 }
 
+/* "PICTURE" for "PICTURE.png". A new string. */
+static char *path_without_ending(const struct cli_picture *picture) {
+    return cli_format("%.*s", (int)strlen(picture->path) - (is_png(picture->path) ? 4 : 0), picture->path);
+}
+
 /* Looks before anything is computed: what is done already, and what would be overwritten. */
 static int existing_check(struct rendering *rendering) {
     struct cli_manifest *manifest = &rendering->manifest;
     int code = CLI_DONE, done = 0;
     for (int i = 0; i < manifest->count && !code; i++) code = cli_output_check(manifest->pictures[i].path);
     if (code || rendering->cli->settings.force) return code;
+    for (int i = 0; i < manifest->count && rendering->cli->settings.animation && !code; i++) {
+        char *stem = path_without_ending(&manifest->pictures[i]), *path = cli_format("%s.webp", stem);
+        /* Beside a picture that is there already it may stand. */
+        if (cli_file_exists(path) && !cli_file_exists(manifest->pictures[i].path))
+            code = cli_fail("%s: exists already; --force overwrites it", path);
+        free(path);
+        free(stem);
+    }
     if (rendering->manifest_path) {
         bool sheet = cli_file_exists(rendering->sheet_path), list = cli_file_exists(rendering->manifest_path);
         if ((sheet || list) && !cli_manifest_continue(manifest, rendering->manifest_path))
@@ -188,6 +204,27 @@ static void save(struct rendering *rendering, const ph_picture *picture, const c
     if (!rendering->code) rendering->code = code;
 }
 
+static void animation_add(struct rendering *rendering, int index, const ph_picture *frame) {
+    struct cli *cli = rendering->cli;
+    ph_animation **animation = rendering->animations ? &rendering->animations[index] : NULL;
+    if (!animation || rendering->code) return;
+    if (!*animation && ph_animation_create(cli->context, ph_picture_height(frame), ph_picture_width(frame),
+                                           rendering->frame_rate, CLI_ANIMATION_QUALITY, animation))
+        rendering->code = cli_fail_library(cli);
+    else if (ph_animation_add(*animation, frame)) rendering->code = cli_fail_library(cli);
+}
+
+static void animation_save(struct rendering *rendering, int index) {
+    struct cli_picture *picture = &rendering->manifest.pictures[index];
+    if (!rendering->animations || rendering->code) return;
+    char *stem = path_without_ending(picture), *path = cli_format("%s.webp", stem);
+    if (ph_animation_save(rendering->animations[index], path, rendering->cli->settings.force || picture->unfinished))
+        rendering->code = cli_fail_library(rendering->cli);
+    ph_animation_destroy(&rendering->animations[index]);
+    free(path);
+    free(stem);
+}
+
 /* An earlier run wrote the same snapshot: its text holds the recipe up to this step, the network and the value. */
 static bool snapshot_exists(const struct rendering *rendering, const ph_picture *snapshot, const char *path) {
     ph_picture *there = NULL;
@@ -199,12 +236,13 @@ static bool snapshot_exists(const struct rendering *rendering, const ph_picture 
 
 static void on_snapshot(void *user, int item, int step, const ph_picture *snapshot) {
     struct rendering *rendering = user;
-    const struct cli_picture *picture = item_picture(rendering, item);
-    int stem = (int)strlen(picture->path) - (is_png(picture->path) ? 4 : 0);
-    char *path = cli_format("%.*s.step-%04d.png", stem, picture->path, step);
+    animation_add(rendering, rendering->items[item], snapshot);
+    if (!rendering->snapshots_asked) return;
+    char *stem = path_without_ending(item_picture(rendering, item)), *path = cli_format("%s.step-%04d.png", stem, step);
     bool force = rendering->cli->settings.force;
     if (force || !snapshot_exists(rendering, snapshot, path)) save(rendering, snapshot, path, force);
     free(path);
+    free(stem);
 }
 
 static void errors_print(const ph_picture *picture) {
@@ -217,6 +255,8 @@ static void on_finished(void *user, int item, const ph_picture *finished) {
     struct rendering *rendering = user;
     struct cli_picture *picture = item_picture(rendering, item);
     if (cli_interrupted() || rendering->code || picture->complete) return;
+    animation_add(rendering, rendering->items[item], finished);
+    animation_save(rendering, rendering->items[item]);
     save(rendering, finished, picture->path, rendering->cli->settings.force || picture->unfinished);
     if (rendering->code) return;
     picture->complete = true;
@@ -333,6 +373,8 @@ static int pictures_render(struct rendering *rendering) {
         for (int j = i; j < i + each; j++) rendering->items[rendering->item_count++] = j;
     }
     if (rendering->item_count) {
+        if (cli->settings.animation)
+            rendering->animations = cli_allocate((size_t)manifest->count, sizeof *rendering->animations);
         ph_render_callbacks callbacks = {on_progress, on_snapshot, on_finished, rendering};
         cli_interrupt_watch(cli);
         cli_progress_start(&rendering->progress, cli);
@@ -370,13 +412,27 @@ static void rendering_finish(struct rendering *rendering) {
         free(rendering->manifest.pictures[i].objective);
         free(rendering->manifest.pictures[i].path);
         ph_picture_destroy(&rendering->manifest.pictures[i].picture);
+        if (rendering->animations) ph_animation_destroy(&rendering->animations[i]);
     }
+    free(rendering->animations);
     free(rendering->manifest.pictures);
     free(rendering->manifest.folder);
     free(rendering->sheet_path);
     free(rendering->manifest_path);
     free(rendering->items);
     ph_model_destroy(&rendering->model);
+}
+
+/* The steps on the way become frames, whether or not they are to be files too. */
+static int animation_prepare(struct rendering *rendering) {
+    static const char frames[] = "48";
+    struct cli *cli = rendering->cli;
+    int code = cli_number_read(cli, "frame-rate", cli->settings.frame_rate, &rendering->frame_rate);
+    rendering->snapshots_asked = strcmp(ph_recipe_get(cli->recipe, "snapshots"), "0") != 0;
+    if (!code && cli->settings.animation && !rendering->snapshots_asked &&
+        ph_recipe_set(cli->recipe, "snapshots", frames))
+        code = cli_fail_library(cli);
+    return code;
 }
 
 static int run(struct cli *cli) {
@@ -387,6 +443,7 @@ static int run(struct cli *cli) {
     else if (!cli->argument_count)
         return cli_usage(cli, "render needs OBJECTIVE..., or --recipe PICTURE");
     if (recipe.model_path) cli->settings.model = recipe.model_path;
+    if (!code) code = animation_prepare(&rendering);
     if (!code) code = cli_model_open(cli, &rendering.model);
     if (!code && cli->settings.recipe) code = cli_recipe_apply(cli, &recipe, rendering.model);
     if (!code) {
@@ -420,6 +477,8 @@ const struct cli_command cli_render = {
                "{index} and any option of the picture by name. Without it, pictures are named after the objective, "
                "several in a folder of their own. Several pictures come with a contact sheet, sheet.png, and a "
                "manifest.json.\n\n"
+               "--animation writes the way there as animated WebP beside the picture: 48 steps of it, or those of "
+               "--snapshots, which are written as numbered PNGs too.\n\n"
                "Nothing is overwritten without --force. When several pictures are asked for, those that exist with "
                "the same recipe are not made again, so that a run that was cut off goes on where it stopped. Ctrl-C, "
                "or SIGTERM, ends after the step in work, writes the pictures as they are then (with --keep-best the "
@@ -432,9 +491,10 @@ const struct cli_command cli_render = {
     .examples = "phosphene render class:goldfish\n"
                 "phosphene render conv4a:11 -o spots.png --size 256 --steps 256 --snapshots 16,64\n"
                 "phosphene render 'conv4b:*' -o out/conv4b\n"
+                "phosphene render class:monarch --animation -o monarch.png\n"
                 "phosphene render -m bvlc_googlenet.onnx inception_4a/output:11 -o dog.png\n"
                 "phosphene render --recipe dog.png -m bvlc_googlenet.onnx -o again.png",
-    .options = CLI_RENDER | CLI_RECIPE | CLI_WRITE | CLI_NETWORK,
+    .options = CLI_RENDER | CLI_RECIPE | CLI_ANIMATE | CLI_WRITE | CLI_NETWORK,
     .most = -1,
     .run = run,
 };

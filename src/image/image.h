@@ -37,16 +37,11 @@ uint8_t ph_pixel_to_byte(float value);
 /* Rounds half up to 8 bits and back: the picture as its file holds it. */
 void ph_picture_quantise(struct ph_picture *picture);
 
-/* Antialiased when shrinking: triangle filter with the support scaled, as Pillow's BILINEAR; Pillow's rounding to 8
- * bits between the passes is not imitated. */
-ph_status ph_picture_resize(const struct ph_picture *picture, int height, int width, struct ph_picture **out);
 ph_status ph_picture_crop(const struct ph_picture *picture, int top, int left, int height, int width,
                           struct ph_picture **out);
 /* Shorter side to round(size*256/224)... resized with ph_picture_resize, then the centre [size.height, size.width]. */
 ph_status ph_picture_fit(const struct ph_picture *picture, const char *fit, int height, int width,
                          struct ph_picture **out);
-/* To 1 or 3 channels: grey is Rec. 601 luma of sRGB values; alpha is composited over grey 0.5. */
-ph_status ph_picture_convert(const struct ph_picture *picture, int channels, struct ph_picture **out);
 /* Draws text in a built-in 5x7 font (ASCII 32..126) with its top left at (x, y), scaled by a whole number, clipped. */
 void ph_picture_draw_text(struct ph_picture *picture, int x, int y, int scale, const char *text, const float *colour);
 

@@ -132,22 +132,6 @@ ph_status ph_developer_errors(struct ph_developer *developer, const float *param
     return PH_OK;
 }
 
-static void append_list(struct ph_text *text, const char *name, const float *values, int count) {
-    ph_text_append(text, " %s=", name);
-    for (int i = 0; i < count; i++) ph_text_append(text, "%s%.9g", i ? "," : "", (double)values[i]);
-}
-
-static void append_line(struct ph_text *text, const char *value, size_t length) {
-    for (size_t i = 0; i < length; i++) ph_text_append(text, "%c", (unsigned char)value[i] < ' ' ? ' ' : value[i]);
-    ph_text_append(text, "\n");
-}
-
-/* Facts are for a person and for `render --recipe`, which needs the objective; text from outside stays on one line. */
-static void append_fact(struct ph_text *text, const char *key, const char *value) {
-    ph_text_append(text, "#%s=", key);
-    append_line(text, value, strlen(value));
-}
-
 /* How far every goal is missed, the term's text last. */
 static void append_errors(const struct ph_developer *d, int item, struct ph_text *text) {
     const struct ph_objective *objective = &d->render.objectives[d->first + item];
@@ -157,25 +141,16 @@ static void append_errors(const struct ph_developer *d, int item, struct ph_text
         ph_text_append(text, "#error-%d=%.9g %.9g ", i + 1, (double)d->errors[i * d->count + item],
                        (double)d->unrounded[i * d->count + item]);
         if (isnan(target)) term = ph_objective_goal_next(objective, term, &goal);
-        if (term) append_line(text, objective->text + term->begin, (size_t)(term->end - term->begin));
-        else append_line(text, objective->text, strlen(objective->text));
+        if (term) ph_recipe_line_append(text, objective->text + term->begin, (size_t)(term->end - term->begin));
+        else ph_recipe_line_append(text, objective->text, strlen(objective->text));
     }
 }
 
 static ph_status recipe_write(const struct ph_developer *d, int item, float value, bool stopped, char **recipe) {
     const ph_model *model = d->render.model;
-    const ph_preprocessing *preprocessing = &model->preprocessing;
     struct ph_text text = {0};
     ph_recipe_print(d->recipe, &text);
-    append_fact(&text, "phosphene", PH_VERSION);
-    append_fact(&text, "objective", d->render.objectives[d->first + item].text);
-    append_fact(&text, "model", model->path ? ph_base_name(model->path) : "embedded");
-    append_fact(&text, "model-sha256", model->sha256);
-    ph_text_append(&text, "#input=scale=%.9g", (double)preprocessing->scale);
-    append_list(&text, "mean", preprocessing->mean, preprocessing->channels);
-    append_list(&text, "deviation", preprocessing->deviation, preprocessing->channels);
-    ph_text_append(&text, " order=%s\n", preprocessing->bgr ? "bgr" : "rgb");
-    ph_text_append(&text, "#profile=cpu/%s\n", ph_instruction_set_names[model->context->instruction_set]);
+    ph_recipe_facts_append(model, d->render.objectives[d->first + item].text, &text);
     ph_text_append(&text, "#value=%.9g\n", (double)value);
     append_errors(d, item, &text);
     if (stopped) ph_text_append(&text, "#stopped=before step %lld\n", (long long)d->render.recipe->steps);

@@ -182,6 +182,37 @@ ph_status ph_recipe_text(const ph_recipe *recipe, char **out) {
     return ph_fail_memory(recipe->context);
 }
 
+/* ---- Facts about a run --------------------------------------------------------------------------------------------- */
+
+static void list_append(struct ph_text *text, const char *name, const float *values, int count) {
+    ph_text_append(text, " %s=", name);
+    for (int i = 0; i < count; i++) ph_text_append(text, "%s%.9g", i ? "," : "", (double)values[i]);
+}
+
+void ph_recipe_line_append(struct ph_text *text, const char *value, size_t length) {
+    for (size_t i = 0; i < length; i++) ph_text_append(text, "%c", (unsigned char)value[i] < ' ' ? ' ' : value[i]);
+    ph_text_append(text, "\n");
+}
+
+/* Facts are for a person and for `render --recipe`, which needs the objective; text from outside stays on one line. */
+static void fact_append(struct ph_text *text, const char *key, const char *value) {
+    ph_text_append(text, "#%s=", key);
+    ph_recipe_line_append(text, value, strlen(value));
+}
+
+void ph_recipe_facts_append(const ph_model *model, const char *objective, struct ph_text *text) {
+    const ph_preprocessing *preprocessing = &model->preprocessing;
+    fact_append(text, "phosphene", PH_VERSION);
+    fact_append(text, "objective", objective);
+    fact_append(text, "model", model->path ? ph_base_name(model->path) : "embedded");
+    fact_append(text, "model-sha256", model->sha256);
+    ph_text_append(text, "#input=scale=%.9g", (double)preprocessing->scale);
+    list_append(text, "mean", preprocessing->mean, preprocessing->channels);
+    list_append(text, "deviation", preprocessing->deviation, preprocessing->channels);
+    ph_text_append(text, " order=%s\n", preprocessing->bgr ? "bgr" : "rgb");
+    ph_text_append(text, "#profile=cpu/%s\n", ph_instruction_set_names[model->context->instruction_set]);
+}
+
 static bool varies(const struct ph_numbers *numbers) { return numbers->values[0] != numbers->values[numbers->count - 1]; }
 
 bool ph_recipe_has_course(const ph_recipe *recipe) {

@@ -82,6 +82,10 @@ struct ph_recipe {
 
 /* `option=value` lines of every option that shapes the picture and is not at its default. */
 void ph_recipe_print(const ph_recipe *recipe, struct ph_text *text);
+/* Lines about the network, the objective and the machine that a recipe's options do not hold. */
+void ph_recipe_facts_append(const ph_model *model, const char *objective, struct ph_text *text);
+/* The end of such a line: text from outside, whatever it holds, on this line alone. */
+void ph_recipe_line_append(struct ph_text *text, const char *value, size_t length);
 ph_status ph_recipe_clone(const ph_recipe *recipe, ph_recipe **clone);
 /* Whether a snapshot falls due after `step` steps. */
 bool ph_recipe_snapshot_due(const ph_recipe *recipe, int64_t step);
