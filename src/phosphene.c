@@ -48,6 +48,10 @@ static bool preprocessing_row(int index, ph_catalogue_entry *out) {
 
 static bool methods_row(int index, ph_catalogue_entry *out) { return ROW(ph_methods); }
 
+static bool attacks_row(int index, ph_catalogue_entry *out) {
+    return ph_attack_name(index) && entry(out, ph_attack_name(index), ph_attack_help(index));
+}
+
 static bool attribution_row(int index, ph_catalogue_entry *out) { return ROW(ph_attribution_methods); }
 
 static bool colour_maps_row(int index, ph_catalogue_entry *out) {
@@ -70,7 +74,7 @@ static const struct catalogue {
 } catalogues[] = {
     {"operations", operations_row}, {"objectives", objectives_row}, {"parameterisations", parameterisations_row},
     {"transforms", transforms_row}, {"optimisers", optimisers_row}, {"presets", presets_row},
-    {"preprocessing", preprocessing_row}, {"methods", methods_row},
+    {"preprocessing", preprocessing_row}, {"methods", methods_row}, {"attacks", attacks_row},
     {"attribution-methods", attribution_row}, {"colour-maps", colour_maps_row}, {"instruction-sets", instruction_sets_row},
     {"model-formats", model_formats_row}, {"image-formats", image_formats_row},
 };

@@ -451,6 +451,46 @@ PH_API ph_status ph_solve(ph_problem *problem, const char *objective, const ph_s
                           ph_solutions **solutions);
 PH_API void ph_solutions_destroy(ph_solutions **solutions);
 
+/* An adversarial picture: a small change of a given one by which a network takes it for something else. */
+typedef struct ph_attack_options {
+    const char *method; /* of the catalogue "attacks"; default "pgd-linf" */
+    const char *fit;    /* as for ph_activations; default NULL: "crop" */
+    const char *toward; /* the class it is to be taken for; default NULL: any but the one it is taken for now */
+    double radius;      /* of the ball it stays in, white being 1: the largest change of a value, or the norm; for
+                         * "smallest" the norm to begin with; default NAN: the method's own */
+    int steps;          /* default 0: the method's own */
+} ph_attack_options;
+
+PH_API ph_attack_options ph_attack_defaults(void);
+
+typedef struct ph_change {
+    double norm, largest; /* of the differences of values, white being 1 */
+    int64_t changed;      /* values that differ at all */
+} ph_change;
+
+#define PH_ATTACK_SCORES 5
+
+typedef struct ph_attack {
+    const char *method;
+    double radius;
+    int steps;
+    int64_t evaluations;
+    ph_picture *original; /* as the network sees it, on 8 bits */
+    ph_picture *picture;  /* changed, on 8 bits */
+    ph_tensor *exact;     /* changed, [C,H,W], before rounding */
+    ph_change unrounded, rounded; /* of `exact` and of `picture` against `original` */
+    ph_class_score before[PH_ATTACK_SCORES], after[PH_ATTACK_SCORES]; /* of `original` and `picture`, best first */
+    int score_count;
+    int class_index;      /* the class gone away from, or with `toward` to */
+    bool succeeded;       /* whether `picture` is taken for what was wanted */
+} ph_attack;
+
+/* options NULL: the defaults. The search begins at the picture itself, without a random start. PH_ERROR_NUMERIC where the
+ * gradient is zero. Free with ph_attack_destroy. */
+PH_API ph_status ph_attack_create(ph_model *model, const ph_picture *picture, const ph_attack_options *options,
+                                  ph_attack **attack);
+PH_API void ph_attack_destroy(ph_attack **attack);
+
 /* ---- Explaining -------------------------------------------------------------------------------------------------- */
 
 /* What several explanations have in common: the programs of the last two objectives, and what the measures' changes do
@@ -577,7 +617,7 @@ typedef struct ph_catalogue_entry {
 } ph_catalogue_entry;
 
 /* Kinds: "operations", "objectives", "parameterisations", "transforms", "optimisers", "presets", "instruction-sets",
- * "methods" (of ph_solve), "attribution-methods", "colour-maps", "model-formats", "image-formats".
+ * "methods" (of ph_solve), "attacks", "attribution-methods", "colour-maps", "model-formats", "image-formats".
  * ph_catalogue_kind gives their names; NULL behind the last. */
 PH_API const char *ph_catalogue_kind(int index);
 PH_API const ph_catalogue_entry *ph_catalogue(const char *kind, int index);

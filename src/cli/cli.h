@@ -41,6 +41,8 @@ struct cli_settings {
     const char *output, *recipe, *expect, *fit, *layer, *gradient, *plan, *instruction_set;
     bool any_profile, require, force, json, quiet, help, save, time;
     const char *start, *fix, *bounds, *whole, *constraint, *ball, *goal, *method, *solve_precision;
+    const char *attack, *image, *toward, *radius;
+    int attack_steps;
     bool minimise;
     int restarts, evaluations, top_solutions, start_seed;
     const char *attribution, *against, *average, *noise, *baseline, *tolerance, *keep, *epsilon, *gamma, *alpha;
@@ -195,6 +197,11 @@ void cli_recipe_finish(struct cli_recipe *recipe);
 /* NULL when a picture's recipe text says that it was made by this network, objective and options, and is `item` of the
  * objective's pictures (0: its only one); else what differs, to follow "FILE exists already and". A new string. */
 char *cli_recipe_difference(const struct cli *cli, ph_model *model, const char *text, const char *objective, int item);
+
+/* ---- Adversarial pictures (attack.c) ----------------------------------------------------------------------------- */
+
+/* solve with --image: the whole of that command. */
+int cli_attack(struct cli *cli);
 
 /* ---- JSON -------------------------------------------------------------------------------------------------------- */
 

@@ -400,6 +400,8 @@ static int run(struct cli *cli) {
     struct setup s = {.cli = cli};
     ph_model *model = NULL;
     const char *path = cli->settings.output;
+    if (cli->settings.image || cli->settings.attack) return cli_attack(cli);
+    if (!cli->argument_count) return cli_usage(cli, "solve needs OBJECTIVE, or --image PICTURE");
     if (path && !ends_with(path, ".csv") && !ends_with(path, ".npy"))
         return cli_usage(cli, "--output: '%s' ends neither in .csv nor in .npy", path);
     if (path && !cli->settings.force && cli_file_exists(path))
@@ -428,12 +430,16 @@ const struct cli_command cli_solve = {
                "Several starts, the first at the --start values (default 0), the others spread over the bounds; what "
                "was tried is printed with the result. --output writes the solutions as .csv, one a row with the "
                "objective last, "
-               "or as .npy.",
+               "or as .npy.\n\n"
+               "With --image the input is that picture, as the network sees it, and what is sought is a small change by "
+               "which the network takes it for another class: any, or that of --toward. --preset chooses how. Norms of the "
+               "change and the classes are printed for the picture as it is written, on 8 bits; exit code 1 when it does "
+               "not fool the network.",
     .examples = "phosphene solve y:0 -m price.onnx --start house.csv --bounds 'area=20,200; rooms=1,8' --whole rooms\n"
                 "phosphene solve y:0 -m yield.onnx --minimise --bounds -6,6 --top 4 -o minima.csv\n"
-                "phosphene solve y:0 -m mix.onnx --bounds 0,1 --constraint 'x = 1' --target 0.7",
-    .options = CLI_SOLVE | CLI_WRITE | CLI_NETWORK,
-    .least = 1,
+                "phosphene solve y:0 -m mix.onnx --bounds 0,1 --constraint 'x = 1' --target 0.7\n"
+                "phosphene solve --image photo.jpg --preset smallest --toward goldfish -o fooled.png",
+    .options = CLI_SOLVE | CLI_FIT | CLI_WRITE | CLI_NETWORK,
     .most = 1,
     .run = run,
 };

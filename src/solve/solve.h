@@ -84,4 +84,10 @@ extern const struct ph_method ph_method_slsqp, ph_method_lbfgs; /* nlopt.c */
 ph_status ph_method_choose(const struct ph_problem *problem, const char *name, const struct ph_method **method);
 bool ph_problem_has_ball(const struct ph_problem *problem); /* of norm 2: the other is bounds */
 
+/* ---- attack.c: adversarial pictures ------------------------------------------------------------------------------ */
+
+/* The table of methods; NULL behind the last. */
+const char *ph_attack_name(int index);
+const char *ph_attack_help(int index);
+
 #endif

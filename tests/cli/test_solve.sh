@@ -26,6 +26,33 @@ run 0 solve y:0 -m "$data/quadratic.onnx" --minimise --constraint '2*x[0] + 2*x[
 json stdout 0 failed
 run 0 solve y:0 -m "$data/monotone.onnx" --bounds 0,1 --target 2 --ball inf:0.5
 
+# Adversarial pictures: of one that phosphene wrote.
+run 0 render class:goldfish --size 64 --steps 20 -o fish.png
+run 0 solve --image fish.png --preset smallest --toward tabby --json
+is_png fish-smallest.png
+json stdout true succeeded
+json stdout "tabby, tabby cat" after 0 name
+run 0 solve --image fish.png --radius 24 -o linf.png
+says stdout "after, on 8 bits"
+says stdout "of 255)"
+run 0 classify linf.png --fit none --expect goldfish
+says stdout "0 of 1 right"
+run 1 solve --image fish.png -o linf.png
+says stderr "exists already"
+run 1 solve --image fish.png --preset fgsm --toward tabby --radius 0.6 -o far.png
+says stderr "still takes it for"
+is_png far.png
+run 2 solve --preset fgsm
+says stderr "--image PICTURE is missing"
+run 2 solve class:tabby --image fish.png
+says stderr "there is no OBJECTIVE"
+run 2 solve --image fish.png --radius x
+says stderr "not a number above 0"
+run 2 solve --image fish.png -o fish.csv
+says stderr ".png"
+run 2 solve
+says stderr "OBJECTIVE"
+
 # Mistakes, each named.
 mistake() { # CODE TEXT ARGUMENTS...
     wanted_code=$1 wanted_text=$2
