@@ -11,7 +11,7 @@ allowed() {
     exec) echo "exec graph base" ;;
     cpu) echo "cpu exec graph base" ;;
     vis) echo "vis exec model graph image base" ;;
-    solve) echo "solve vis exec model graph base" ;;
+    solve) echo "solve vis exec model graph image base" ;;
     cli) echo "cli" ;;
     *) echo "unknown" ;;
     esac
