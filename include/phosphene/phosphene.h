@@ -208,6 +208,14 @@ typedef struct ph_model_info {
 
 PH_API ph_model_info ph_model_describe(const ph_model *model);
 
+/* Lets the objectives of renders of `model` speak of another network: "class:tabby + in(NAME, class:tabby)". Both see the
+ * same picture through the same random transforms, `other` at its own input size and with its own preprocessing, which is
+ * to be set before. `name`: 1 to 63 letters, digits, '_', '.' and '-'. At most 7 networks, of the same context, with as many
+ * channels as `model` sees. Takes *other over and sets it to NULL; on an error it stays yours. */
+PH_API ph_status ph_model_join(ph_model *model, const char *name, ph_model **other);
+/* The network that was joined under this name; still owned by `model`. NULL: none. */
+PH_API ph_model *ph_model_joined(const ph_model *model, const char *name);
+
 typedef struct ph_layer_info {
     const char *name;      /* of the tensor: what objectives refer to */
     const char *operation; /* "convolution", "relu", ... */

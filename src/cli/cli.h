@@ -35,6 +35,10 @@ enum {
     CLI_COMMON = 1 << 8,  /* every command */
 };
 
+/* Values of an option that may be given several times, in their order. */
+enum { CLI_MOST_WORDS = 16 };
+struct cli_words { const char *words[CLI_MOST_WORDS]; int count; };
+
 /* Values of the options in option.c's table, at their defaults where not given. */
 struct cli_settings {
     const char *model, *labels, *input, *input_mean, *input_scale, *input_deviation, *channel_order;
@@ -54,6 +58,7 @@ struct cli_settings {
     int octaves, least_side, dream_steps, dream_jitter, tile, frames;
     bool keep_colours, animation;
     int threads, top;
+    struct cli_words with;
 };
 
 struct cli_option {
@@ -65,6 +70,7 @@ struct cli_option {
     unsigned group;
     size_t offset;        /* of the value in struct cli_settings */
     int low, high;        /* integer when low < high, else text */
+    bool repeats;         /* a struct cli_words: may be given several times */
 };
 
 struct cli;
@@ -175,7 +181,8 @@ int cli_name_expand(const struct cli *cli, const char *template, const struct cl
 
 /* ---- Networks and pictures --------------------------------------------------------------------------------------- */
 
-/* The network of --model with preprocessing and labels as asked; prints the reason when it fails. */
+/* The network of --model with preprocessing and labels as asked, joined by those of --with, with their own; prints the
+ * reason when it fails. */
 int cli_model_open(struct cli *cli, ph_model **model);
 bool cli_preprocessing_given(const struct cli_settings *settings);
 /* For a person: "caffe: BGR, white is 255, minus 104,117,123, divided by 1,1,1". */
@@ -188,6 +195,8 @@ struct cli_recipe {
     char *text, *objective;
     char *model_path; /* NULL: as --model says */
     char sha256[65];  /* of the network, "" when not known */
+    char *with[CLI_MOST_WORDS]; /* NAME=FILE of joined networks that were looked for, as --with has them */
+    int with_count;
 };
 int cli_recipe_read(struct cli *cli, struct cli_recipe *recipe);
 /* Once the network is open: holds it to the recipe's, and sets the preprocessing. */

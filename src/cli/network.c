@@ -1,10 +1,29 @@
 /* Opening the network that the options name. */
 #include "cli.h"
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 bool cli_preprocessing_given(const struct cli_settings *settings) {
     return settings->input || settings->input_mean || settings->input_scale || settings->input_deviation ||
            settings->channel_order;
+}
+
+/* One network of --with: "NAME=FILE", or a file whose name without its extension is the name. */
+static int model_join(struct cli *cli, ph_model *model, const char *word) {
+    const char *equals = strchr(word, '='), *file = equals ? equals + 1 : word;
+    const char *base = strrchr(file, '/') ? strrchr(file, '/') + 1 : file, *dot = strrchr(base, '.');
+    char *name = equals ? cli_format("%.*s", (int)(equals - word), word)
+                        : cli_format("%.*s", dot && dot > base ? (int)(dot - base) : (int)strlen(base), base);
+    ph_model *other = NULL;
+    int code = CLI_DONE;
+    if (ph_model_load(cli->context, strcmp(file, "embedded") ? file : NULL, &other) || ph_model_join(model, name, &other))
+        code = cli_fail("--with %s: %s", word, ph_context_error(cli->context));
+    else cli_note(cli, "network %s: %s, %s", name, ph_model_describe(ph_model_joined(model, name)).path,
+                  ph_model_preprocessing(ph_model_joined(model, name)).preset);
+    ph_model_destroy(&other);
+    free(name);
+    return code;
 }
 
 int cli_model_open(struct cli *cli, ph_model **model) {
@@ -14,9 +33,9 @@ int cli_model_open(struct cli *cli, ph_model **model) {
         status = ph_model_set_preprocessing_text(*model, settings->input, settings->input_mean, settings->input_scale,
                                                  settings->input_deviation, settings->channel_order);
     if (!status && settings->labels) status = ph_model_load_labels(*model, settings->labels);
-    if (!status) return CLI_DONE;
-    int code = cli_fail_library(cli);
-    ph_model_destroy(model);
+    int code = status ? cli_fail_library(cli) : CLI_DONE;
+    for (int i = 0; i < settings->with.count && !code; i++) code = model_join(cli, *model, settings->with.words[i]);
+    if (code) ph_model_destroy(model);
     return code;
 }
 

@@ -13,6 +13,9 @@ static const struct cli_option options[] = {
     {"recipe", 0, "PICTURE", NULL, "make this picture again: options, objective and seed come from it", CLI_RENDER,
      AT(recipe)},
     {"require", 0, NULL, NULL, "exit code 1 when a goal is missed by more than --tolerance", CLI_RENDER, AT(require)},
+    {"with", 0, "[NAME=]FILE", NULL,
+     "another network for objectives to speak of: in(NAME, OBJECTIVE); without NAME the file's; may be repeated",
+     CLI_RENDER | CLI_INSPECT, AT(with), .repeats = true},
     {"any-profile", 0, NULL, NULL, "with --recipe: accept another instruction set; a like picture, not the same bytes",
      CLI_RENDER, AT(any_profile)},
     {"top", 'k', "N", "5", "classes to print for each picture, 1 to 1000", CLI_CLASSIFY, AT(top), 1, 1000},
@@ -170,6 +173,11 @@ static int option_set(struct cli *cli, const struct cli_option *option, const ch
     void *member = (char *)&cli->settings + option->offset;
     if (!option->argument) {
         *(bool *)member = true;
+    } else if (option->repeats) {
+        struct cli_words *words = member;
+        if (words->count == CLI_MOST_WORDS)
+            return cli_usage(cli, "--%s: given more than %d times", option->name, CLI_MOST_WORDS);
+        words->words[words->count++] = value;
     } else if (option->low < option->high) {
         char *end;
         errno = 0;

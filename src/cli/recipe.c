@@ -1,6 +1,7 @@
 /* The recipe inside a picture: making it again, and telling whether a picture that is there is the one asked for. Its
  * text is `option=value` lines, and facts whose names begin with '#'. */
 #include "cli.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,6 +27,41 @@ static int model_choose(struct cli *cli, struct cli_recipe *recipe) {
     return cli_fail("%s: was made with the network %s (SHA-256 %s), which is neither beside it nor in this folder; "
                     "--model FILE names its place",
                     cli->settings.recipe, name, *recipe->sha256 ? recipe->sha256 : "unknown");
+}
+
+/* A fact about joined network `number`, from 1: "network-2-model". */
+static bool network_fact(const char *text, int number, const char *what, char *value, size_t size) {
+    char key[64];
+    snprintf(key, sizeof key, "#network-%d%s", number, what);
+    return ph_recipe_lookup(text, key, value, size);
+}
+
+static bool is_given(const struct cli_settings *settings, const char *name) {
+    size_t length = strlen(name);
+    for (int i = 0; i < settings->with.count; i++) {
+        const char *word = settings->with.words[i], *slash = strrchr(word, '/');
+        const char *stem = strchr(word, '=') ? word : slash ? slash + 1 : word;
+        if (!strncmp(stem, name, length) && (stem[length] == '=' || stem[length] == '.')) return true;
+    }
+    return false;
+}
+
+/* Adds the joined networks that --with does not name. */
+static int networks_choose(struct cli *cli, struct cli_recipe *recipe) {
+    struct cli_words *with = &cli->settings.with;
+    char name[LONGEST_VALUE], file[LONGEST_VALUE];
+    for (int i = 1; network_fact(recipe->text, i, "", name, sizeof name); i++) {
+        if (is_given(&cli->settings, name) || !network_fact(recipe->text, i, "-model", file, sizeof file)) continue;
+        char *path = strcmp(file, "embedded") ? model_search(cli->settings.recipe, file) : cli_format("%s", file);
+        if (!path)
+            return cli_fail("%s: was made with the network %s (%s) too, which is neither beside it nor in this folder; "
+                            "--with %s=FILE names its place",
+                            cli->settings.recipe, file, name, name);
+        if (with->count < CLI_MOST_WORDS && recipe->with_count < CLI_MOST_WORDS)
+            with->words[with->count++] = recipe->with[recipe->with_count++] = cli_format("%s=%s", name, path);
+        free(path);
+    }
+    return CLI_DONE;
 }
 
 /* The bytes depend on the kernels; the profile "cpu/avx2" says which were used. */
@@ -57,6 +93,7 @@ int cli_recipe_read(struct cli *cli, struct cli_recipe *recipe) {
     if (ph_recipe_parse(cli->recipe, recipe->text) || cli_options_reapply(cli))
         return cli_fail("%s: %s", cli->settings.recipe, ph_context_error(cli->context));
     int code = model_choose(cli, recipe);
+    if (!code) code = networks_choose(cli, recipe);
     return code ? code : profile_choose(cli, recipe);
 }
 
@@ -64,22 +101,41 @@ void cli_recipe_finish(struct cli_recipe *recipe) {
     free(recipe->text);
     free(recipe->objective);
     free(recipe->model_path);
+    for (int i = 0; i < recipe->with_count; i++) free(recipe->with[i]);
     *recipe = (struct cli_recipe){0};
 }
 
 /* Sets the preprocessing of the fact "#input=scale=255 mean=104,117,123 deviation=1,1,1 order=bgr", if there is one. */
-static ph_status input_fact_apply(ph_model *model, const char *text) {
+static ph_status input_fact_apply(ph_model *model, const char *text, const char *key) {
     char fact[LONGEST_VALUE];
     const char *mean = NULL, *scale = NULL, *deviation = NULL, *order = NULL;
     const struct {
         const char *key;
         const char **value;
     } keys[] = {{"mean=", &mean}, {"scale=", &scale}, {"deviation=", &deviation}, {"order=", &order}};
-    if (!ph_recipe_lookup(text, "#input", fact, sizeof fact)) return PH_OK;
+    if (!ph_recipe_lookup(text, key, fact, sizeof fact)) return PH_OK;
     for (char *rest = fact, *word; (word = strsep(&rest, " "));)
         for (int i = 0; i < CLI_COUNT(keys); i++)
             if (!strncmp(word, keys[i].key, strlen(keys[i].key))) *keys[i].value = word + strlen(keys[i].key);
     return ph_model_set_preprocessing_text(model, NULL, mean, scale, deviation, order);
+}
+
+/* Holds the joined networks to the recipe's, and sets their preprocessing. */
+static int networks_apply(struct cli *cli, const char *text, ph_model *model) {
+    char name[LONGEST_VALUE], sha256[LONGEST_VALUE], key[64];
+    for (int i = 1; network_fact(text, i, "", name, sizeof name); i++) {
+        ph_model *joined = ph_model_joined(model, name);
+        if (!joined) continue; /* the objective will say so */
+        ph_model_info info = ph_model_describe(joined);
+        if (network_fact(text, i, "-sha256", sha256, sizeof sha256) && strcmp(sha256, info.sha256))
+            return cli_fail("%s: was made with another network %s (SHA-256 %s) than %s (%s); --with %s=FILE names the right "
+                            "one",
+                            cli->settings.recipe, name, sha256, info.path, info.sha256, name);
+        snprintf(key, sizeof key, "#network-%d-input", i);
+        if (input_fact_apply(joined, text, key))
+            return cli_fail("%s: %s", cli->settings.recipe, ph_context_error(cli->context));
+    }
+    return CLI_DONE;
 }
 
 int cli_recipe_apply(struct cli *cli, const struct cli_recipe *recipe, ph_model *model) {
@@ -87,8 +143,9 @@ int cli_recipe_apply(struct cli *cli, const struct cli_recipe *recipe, ph_model 
     if (*recipe->sha256 && strcmp(recipe->sha256, info.sha256))
         return cli_fail("%s: was made with another network (SHA-256 %s) than %s (%s); --model FILE names the right one",
                         cli->settings.recipe, recipe->sha256, info.path, info.sha256);
-    if (cli_preprocessing_given(&cli->settings)) return CLI_DONE;
-    if (!input_fact_apply(model, recipe->text)) return CLI_DONE;
+    int code = networks_apply(cli, recipe->text, model);
+    if (code || cli_preprocessing_given(&cli->settings)) return code;
+    if (!input_fact_apply(model, recipe->text, "#input")) return CLI_DONE;
     return cli_fail("%s: %s", cli->settings.recipe, ph_context_error(cli->context));
 }
 
@@ -105,12 +162,24 @@ static bool same_preprocessing(const ph_preprocessing *a, const ph_preprocessing
            same_floats(a->mean, b->mean, a->channels) && same_floats(a->deviation, b->deviation, a->channels);
 }
 
-static bool input_fact_fits(ph_model *model, const char *text) {
+static bool input_fact_fits(ph_model *model, const char *text, const char *key) {
     ph_preprocessing now = ph_model_preprocessing(model);
-    bool fits = !input_fact_apply(model, text);
+    bool fits = !input_fact_apply(model, text, key);
     ph_preprocessing then = ph_model_preprocessing(model);
     ph_model_set_preprocessing(model, &now);
     return fits && same_preprocessing(&now, &then);
+}
+
+static bool networks_fit(ph_model *model, const char *text) {
+    char name[LONGEST_VALUE], sha256[LONGEST_VALUE], key[64];
+    for (int i = 1; network_fact(text, i, "", name, sizeof name); i++) {
+        ph_model *joined = ph_model_joined(model, name);
+        snprintf(key, sizeof key, "#network-%d-input", i);
+        if (!joined || !network_fact(text, i, "-sha256", sha256, sizeof sha256) ||
+            strcmp(sha256, ph_model_describe(joined).sha256) || !input_fact_fits(joined, text, key))
+            return false;
+    }
+    return true;
 }
 
 /* The first option in which two recipe texts differ. */
@@ -155,6 +224,7 @@ char *cli_recipe_difference(const struct cli *cli, ph_model *model, const char *
     if (strcmp(value, objective)) return cli_format("shows %s", value);
     if (!ph_recipe_lookup(text, "#model-sha256", value, sizeof value) || strcmp(value, ph_model_describe(model).sha256))
         return cli_format("is of another network");
-    if (!input_fact_fits(model, text)) return cli_format("was made with another preprocessing");
+    if (!networks_fit(model, text)) return cli_format("was joined by other networks");
+    if (!input_fact_fits(model, text, "#input")) return cli_format("was made with another preprocessing");
     return options_difference(cli, text, item);
 }

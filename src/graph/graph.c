@@ -53,23 +53,37 @@ const char *ph_shape_text(const struct ph_shape *shape, char *buffer) {
 /* ---- Names: open addressing over indices of values; aliases have entries of their own -------------------------------- */
 
 
-static uint32_t name_hash(const char *name) {
-    uint32_t hash = 2166136261u; /* FNV-1a */
-    for (; *name; name++) hash = (hash ^ (uint8_t)*name) * 16777619u;
+static uint32_t name_hash(uint32_t hash, const char *name) {
+    for (; *name; name++) hash = (hash ^ (uint8_t)*name) * 16777619u; /* FNV-1a */
     return hash;
 }
 
-static struct ph_graph_name *name_slot(struct ph_graph_name *names, int size, const char *name) {
-    for (uint32_t i = name_hash(name);; i++) {
+/* The slot of the name that is `prefix` and `rest` behind each other. */
+static struct ph_graph_name *name_slot(struct ph_graph_name *names, int size, const char *prefix, const char *rest) {
+    size_t length = strlen(prefix);
+    for (uint32_t i = name_hash(name_hash(2166136261u, prefix), rest);; i++) {
         struct ph_graph_name *slot = &names[i & (uint32_t)(size - 1)];
-        if (!slot->name || !strcmp(slot->name, name)) return slot;
+        if (!slot->name || (!strncmp(slot->name, prefix, length) && !strcmp(slot->name + length, rest))) return slot;
     }
 }
 
+static const char *prefix_of(const struct ph_graph *graph) { return graph->prefix ? graph->prefix : ""; }
+
 int ph_graph_find(const struct ph_graph *graph, const char *name) {
     if (!graph->names) return PH_ABSENT;
-    const struct ph_graph_name *slot = name_slot(graph->names, graph->name_capacity, name);
+    const struct ph_graph_name *slot = name_slot(graph->names, graph->name_capacity, prefix_of(graph), name);
     return slot->name ? slot->value : PH_ABSENT;
+}
+
+/* A pooled name with the graph's prefix. */
+static const char *name_pool(struct ph_graph *graph, const char *name) {
+    const char *prefix = prefix_of(graph);
+    size_t length = strlen(prefix), rest = strlen(name) + 1;
+    char *copy = ph_pool_alloc(&graph->pool, length + rest);
+    if (!copy) return NULL;
+    memcpy(copy, prefix, length);
+    memcpy(copy + length, name, rest);
+    return copy;
 }
 
 /* `name` must be pooled and free. */
@@ -79,32 +93,32 @@ static ph_status name_insert(struct ph_graph *graph, const char *name, int value
         struct ph_graph_name *names = ph_alloc_array((size_t)capacity, sizeof *names);
         if (!names) return ph_fail_memory(graph->context);
         for (int i = 0; i < graph->name_capacity; i++)
-            if (graph->names[i].name) *name_slot(names, capacity, graph->names[i].name) = graph->names[i];
+            if (graph->names[i].name) *name_slot(names, capacity, "", graph->names[i].name) = graph->names[i];
         ph_free(graph->names);
         graph->names = names;
         graph->name_capacity = capacity;
     }
-    *name_slot(graph->names, graph->name_capacity, name) = (struct ph_graph_name){name, value};
+    *name_slot(graph->names, graph->name_capacity, "", name) = (struct ph_graph_name){name, value};
     graph->name_count++;
     return PH_OK;
 }
 
 ph_status ph_graph_add_alias(struct ph_graph *graph, const char *name, int value) {
     if (!name[0] || ph_graph_find(graph, name) != PH_ABSENT) return PH_OK;
-    const char *copy = ph_pool_strdup(&graph->pool, name);
+    const char *copy = name_pool(graph, name);
     return copy ? name_insert(graph, copy, value) : ph_fail_memory(graph->context);
 }
 
 /* A pooled name nobody has yet: the wanted one, or with a suffix, or made from `stem`. */
 static const char *name_unique(struct ph_graph *graph, const char *wanted, const char *stem) {
     if (wanted && wanted[0]) {
-        if (ph_graph_find(graph, wanted) == PH_ABSENT) return ph_pool_strdup(&graph->pool, wanted);
+        if (ph_graph_find(graph, wanted) == PH_ABSENT) return name_pool(graph, wanted);
         stem = wanted;
     }
     char candidate[512];
     for (;;) {
         snprintf(candidate, sizeof candidate, "%.480s#%d", stem, ++graph->generated);
-        if (ph_graph_find(graph, candidate) == PH_ABSENT) return ph_pool_strdup(&graph->pool, candidate);
+        if (ph_graph_find(graph, candidate) == PH_ABSENT) return name_pool(graph, candidate);
     }
 }
 

@@ -43,6 +43,8 @@ struct ph_graph {
     int node_count, node_capacity;
     struct ph_graph_name *names; /* open-addressed hash table, capacity a power of two; aliases have entries too */
     int name_count, name_capacity;
+    const char *prefix;     /* stands before every name that is added or looked for; NULL: none. Set while a second network
+                             * is appended, whose names may be those of the first */
     int generated;          /* names made up so far */
     int64_t folded;         /* elements of constants computed so far */
 };

@@ -43,6 +43,11 @@ struct ph_model_format {
 extern const struct ph_model_format *const ph_model_formats[]; /* NULL-terminated */
 extern const struct ph_model_format ph_model_format_onnx, ph_model_format_caffe;
 
+#define PH_MAX_JOINED 7
+
+/* Another network that objectives of a model may speak of. */
+struct ph_joined { char *name, *prefix; ph_model *model; };
+
 struct ph_model {
     ph_context *context;
     const struct ph_model_format *format;
@@ -65,6 +70,8 @@ struct ph_model {
     const char **layer_names; /* layers at the default size */
     int layer_name_count;
     int64_t parameters;
+    struct ph_joined joined[PH_MAX_JOINED]; /* owned */
+    int joined_count;
 };
 
 /* Appends the network to `graph`, reading `input`: a value [N,C,H,W] that holds prepared pictures. Other inputs of the
@@ -74,6 +81,9 @@ ph_status ph_model_build(const struct ph_model *model, struct ph_graph *graph, i
 
 /* Fails, listing the nearest names, when the graph (built from this model) has no such layer. */
 ph_status ph_model_find_layer(const struct ph_model *model, const struct ph_graph *graph, const char *name, int *value);
+
+/* Fails, listing those there are, when no network of that name was joined. */
+ph_status ph_model_find_joined(const struct ph_model *model, const char *name, const struct ph_joined **joined);
 
 /* ---- labels.c ---------------------------------------------------------------------------------------------------- */
 

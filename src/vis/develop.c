@@ -148,9 +148,11 @@ static void append_errors(const struct ph_developer *d, int item, struct ph_text
 
 static ph_status recipe_write(const struct ph_developer *d, int item, float value, bool stopped, char **recipe) {
     const ph_model *model = d->render.model;
+    const struct ph_objective *objective = &d->render.objectives[d->first + item];
     struct ph_text text = {0};
     ph_recipe_print(d->recipe, &text);
-    ph_recipe_facts_append(model, d->render.objectives[d->first + item].text, &text);
+    ph_recipe_facts_append(model, objective->text, &text);
+    ph_recipe_networks_append(model, objective, &text);
     ph_text_append(&text, "#value=%.9g\n", (double)value);
     append_errors(d, item, &text);
     if (stopped) ph_text_append(&text, "#stopped=before step %lld\n", (long long)d->render.recipe->steps);

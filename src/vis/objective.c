@@ -8,7 +8,7 @@ const struct ph_term_type *const ph_term_types[] = {
     &ph_term_channel, &ph_term_neuron, &ph_term_layer, &ph_term_class, &ph_term_probability, &ph_term_product,
     &ph_term_mean, &ph_term_direction, &ph_term_cosine, &ph_term_others, &ph_term_reach,
     &ph_term_shares, &ph_term_match, &ph_term_content, &ph_term_style, &ph_term_caricature, &ph_term_guide,
-    &ph_term_diversity, &ph_term_align, &ph_term_interpolate, &ph_term_item,
+    &ph_term_diversity, &ph_term_align, &ph_term_interpolate, &ph_term_item, &ph_term_in,
     &ph_term_tv, &ph_term_tv_beta, &ph_term_l1, &ph_term_l2, &ph_term_lp, &ph_term_alpha_norm, &ph_term_boundary,
     &ph_term_blur, &ph_term_distance, &ph_term_opacity,
     NULL};
@@ -30,6 +30,7 @@ static bool arguments_alike(const struct ph_parameter *parameter, const struct p
     switch (parameter->kind) {
     case PH_ARGUMENT_LAYER: return same_name(a->name, b->name) && same_region(&a->region, &b->region) &&
                                     a->one_channel == b->one_channel && a->channel == b->channel;
+    case PH_ARGUMENT_NETWORK: return same_name(a->name, b->name);
     case PH_ARGUMENT_NUMBER: return a->number == b->number;
     case PH_ARGUMENT_WORD: return a->word == b->word;
     case PH_ARGUMENT_EXPRESSION: return sums_alike(&a->expression, &b->expression);
@@ -56,6 +57,21 @@ static bool sums_alike(const struct ph_sum *a, const struct ph_sum *b) {
 
 bool ph_objective_alike(const struct ph_objective *a, const struct ph_objective *b) {
     return sums_alike(&a->sum, &b->sum);
+}
+
+static bool sum_names_network(const struct ph_sum *sum, const char *network) {
+    for (const struct ph_term *term = sum->first; term; term = term->next)
+        for (int i = 0; term->type->parameters[i].name; i++) {
+            const struct ph_argument *argument = &term->arguments[i];
+            bool is_network = term->type->parameters[i].kind == PH_ARGUMENT_NETWORK;
+            if (is_network && !strcmp(argument->name, network)) return true;
+            if (sum_names_network(&argument->expression, network)) return true;
+        }
+    return false;
+}
+
+bool ph_objective_names_network(const struct ph_objective *objective, const char *network) {
+    return sum_names_network(&objective->sum, network);
 }
 
 int ph_objective_regularisers(const struct ph_objective *objective) {

@@ -27,6 +27,7 @@ enum ph_argument_kind {
     PH_ARGUMENT_VECTOR,     /* [0.5, -1, 2], [11: 0.5, 30: -1], vector.npy, photo.jpg or photo.jpg@3,4 */
     PH_ARGUMENT_SHARES,     /* tabby=0.7, king penguin=0.3: all arguments that are left */
     PH_ARGUMENT_EXPRESSION,
+    PH_ARGUMENT_NETWORK,    /* the name of one that was joined */
 };
 
 struct ph_parameter {
@@ -50,7 +51,7 @@ struct ph_region { bool given; int64_t columns[2], rows[2]; };
 struct ph_argument {
     bool given;
     int begin;                  /* where it stands in the text */
-    const char *name;           /* of a layer or file; NULL where a list is given */
+    const char *name;           /* of a layer, file or network; NULL where a list is given */
     struct ph_region region;
     bool one_channel;
     int64_t channel;            /* the only one that counts, with one_channel */
@@ -89,6 +90,8 @@ void ph_objective_finish(struct ph_objective *objective);
 bool ph_objective_alike(const struct ph_objective *a, const struct ph_objective *b);
 /* Fails when a term names several units. */
 ph_status ph_objective_check_single(ph_context *context, const struct ph_objective *objective);
+/* Whether a term, or one inside another, is about the network joined under this name. */
+bool ph_objective_names_network(const struct ph_objective *objective, const char *network);
 /* Of the sum, not of terms inside others: those that 'auto-weight' balances. */
 int ph_objective_regularisers(const struct ph_objective *objective);
 
@@ -122,6 +125,7 @@ extern const struct ph_term_type
     /* likeness.c */ ph_term_match, ph_term_content, ph_term_style, ph_term_caricature, ph_term_guide,
     /* batch.c */ ph_term_diversity, ph_term_align, ph_term_interpolate, ph_term_item,
     /* algebra.c */ ph_term_product, ph_term_reach,
+    /* network.c */ ph_term_in,
     /* regulariser.c */ ph_term_tv, ph_term_tv_beta, ph_term_l1, ph_term_l2, ph_term_lp, ph_term_alpha_norm,
     ph_term_boundary, ph_term_blur, ph_term_distance, ph_term_opacity;
 extern const struct ph_term_type *const ph_term_types[]; /* NULL-terminated */
@@ -140,6 +144,7 @@ struct ph_objective_scope {
     int count;                      /* N */
     struct ph_references *references;
     /* What follows may be left out. */
+    const ph_model *joining;        /* whose joined networks ph_networks_build put into the graph; NULL: none are there */
     int views;                      /* entries side by side that are of one picture; 0: 1 */
     int pictures;                   /* that one objective has, all of them in the scope; 0: 1 */
     const ph_picture *start;        /* that the render starts from */
@@ -149,6 +154,8 @@ struct ph_objective_scope {
     const struct ph_term **culprit; /* ph_objective_build's own: the innermost term that failed */
 };
 
+/* Appends the joined networks that `objective` names, each behind `seen`: what the model itself sees, [N,C,H,W] in [0,1]. */
+ph_status ph_networks_build(const ph_model *model, const struct ph_objective *objective, struct ph_graph *graph, int seen);
 /* Appends the values [N] of `count` objectives that are alike, one for each batch item. */
 ph_status ph_objective_build(const struct ph_objective_scope *scope, int *value);
 /* The same, and the parts that add up to it: parts[0] the sum without its regularisers, PH_ABSENT when it has no other

@@ -4,29 +4,28 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The first term with a list below `sum`; counts them all. */
-static const struct ph_term *list_find(const struct ph_sum *sum, int *count) {
-    const struct ph_term *found = NULL;
+/* Terms that name several units: how many there are, the first of them, and the joined network that it is about. */
+struct lists { int count; const struct ph_term *first; const char *network; };
+
+static void lists_find(const struct ph_sum *sum, const char *network, struct lists *lists) {
     for (const struct ph_term *term = sum->first; term; term = term->next) {
-        bool own = term->units_end > term->units_begin;
-        *count += own;
-        if (own && !found) found = term;
+        const char *inner = network;
+        if (term->units_end > term->units_begin && !lists->count++) lists->first = term, lists->network = network;
         for (int i = 0; term->type->parameters[i].name; i++) {
-            const struct ph_term *inner = list_find(&term->arguments[i].expression, count);
-            if (!found) found = inner;
+            if (term->type->parameters[i].kind == PH_ARGUMENT_NETWORK) inner = term->arguments[i].name;
+            lists_find(&term->arguments[i].expression, inner, lists);
         }
     }
-    return found;
 }
 
-static const struct ph_term *list_term(const struct ph_objective *objective, int *count) {
-    *count = 0;
-    return list_find(&objective->sum, count);
+static struct lists lists_of(const struct ph_objective *objective) {
+    struct lists lists = {0};
+    lists_find(&objective->sum, NULL, &lists);
+    return lists;
 }
 
 ph_status ph_objective_check_single(ph_context *context, const struct ph_objective *objective) {
-    int count;
-    if (!list_term(objective, &count)) return PH_OK;
+    if (!lists_of(objective).count) return PH_OK;
     return ph_fail(context, PH_ERROR_ARGUMENT,
                    "objective '%s' names several units: expand it to one objective for each first", objective->text);
 }
@@ -52,7 +51,7 @@ static ph_status extent_read(const ph_model *model, const struct ph_term *term, 
     return PH_OK;
 }
 
-static ph_status extent_find(ph_model *model, const struct ph_term *term, struct extent *extent) {
+static ph_status extent_find(const ph_model *model, const struct ph_term *term, struct extent *extent) {
     struct ph_graph *graph = NULL;
     const char *layer;
     int input, value;
@@ -91,12 +90,19 @@ static void unit_print(char *out, size_t size, const char *text, int begin, cons
     snprintf(out, size, "%.*s%s%s", begin, text, name, end);
 }
 
-static ph_status expand_list(ph_model *model, const struct ph_objective *objective, const struct ph_term *term,
+static ph_status expand_list(ph_model *model, const struct ph_objective *objective, const struct lists *lists,
                              char ***out, int *out_count) {
+    const struct ph_term *term = lists->first;
+    const ph_model *network = model;
+    const struct ph_joined *joined;
+    if (lists->network) {
+        PH_TRY(ph_model_find_joined(model, lists->network, &joined));
+        network = joined->model;
+    }
     const char *begin = objective->text + term->units_begin, *end = objective->text + term->units_end, *at = begin;
     struct extent extent = {0};
     int64_t first, last, count = 0;
-    PH_TRY(extent_find(model, term, &extent));
+    PH_TRY(extent_find(network, term, &extent));
     if (*begin == '*') count = extent.count;
     while (*begin != '*' && range_next(&at, end, &first, &last)) {
         if (first > last || last >= extent.count)
@@ -134,13 +140,12 @@ ph_status ph_objective_expand(ph_model *model, const char *text, char ***objecti
     if (!model || !objectives || !count) return PH_ERROR_ARGUMENT;
     struct ph_objective objective;
     PH_TRY(ph_objective_parse(model->context, text, &objective));
-    int lists;
-    const struct ph_term *term = list_term(&objective, &lists);
+    struct lists lists = lists_of(&objective);
     ph_status status = PH_OK;
-    if (lists > 1) {
+    if (lists.count > 1) {
         status = ph_fail(model->context, PH_ERROR_ARGUMENT, "objective '%s' has more than one list of units", text);
-    } else if (lists == 1) {
-        status = expand_list(model, &objective, term, objectives, count);
+    } else if (lists.count == 1) {
+        status = expand_list(model, &objective, &lists, objectives, count);
     } else {
         size_t length = strlen(text) + 1;
         char **list = ph_alloc(sizeof *list + length);

@@ -5,7 +5,7 @@
  *     factor       number | - factor | ( expression ) | FUNCTION ( [argument {, argument}] ) | reference
  *     reference    LAYER | LAYER : units [@ column , row] | class : CLASS | probability : CLASS
  *     units        N | * | N-N , N , ...           (lists are for ph_objective_expand)
- *     argument     [NAME =] (layer | number | WORD | FILE | vector | expression) | CLASS = number
+ *     argument     [NAME =] (layer | number | WORD | FILE | NETWORK | vector | expression) | CLASS = number
  *     layer        LAYER [: N] [@ region]
  *     vector       [ number , ... ] | [ N : number , ... ] | FILE [@ region] | FILE @ *
  *     region       column [- column] , row [- row]
@@ -217,8 +217,8 @@ static ph_status parse_region(struct parser *p, struct ph_region *region) {
     return parse_range(p, region->rows);
 }
 
-/* A file's name ends at a comma, a parenthesis or an @, unless it is quoted. */
-static ph_status parse_file(struct parser *p, const char **name) {
+/* A free name ends at a comma, a parenthesis or an @, unless it is quoted. */
+static ph_status parse_free_name(struct parser *p, const char *expected, const char **name) {
     *name = NULL;
     skip_space(p);
     if (*p->at == '\'') return parse_quoted(p, name);
@@ -226,8 +226,15 @@ static ph_status parse_file(struct parser *p, const char **name) {
     for (; *p->at && !strchr(",()@", *p->at); p->at++)
         if (!isspace((unsigned char)*p->at)) end = p->at + 1;
     p->at = end;
-    return end == start ? parse_fail(p, start, "the name of a file expected", "")
-                        : copy_name(p, start, (size_t)(end - start), name);
+    return end == start ? parse_fail(p, start, expected, "") : copy_name(p, start, (size_t)(end - start), name);
+}
+
+static ph_status parse_file(struct parser *p, const char **name) {
+    return parse_free_name(p, "the name of a file expected", name);
+}
+
+static ph_status parse_network(struct parser *p, const char **name) {
+    return parse_free_name(p, "the name of a network expected, as --with gives it", name);
 }
 
 /* One entry of a vector's list: a number, or a channel and its number. */
@@ -369,6 +376,7 @@ static ph_status parse_argument(struct parser *p, struct ph_term *term, int inde
     case PH_ARGUMENT_FILE: return parse_file(p, &argument->name);
     case PH_ARGUMENT_VECTOR: return parse_vector(p, term, argument);
     case PH_ARGUMENT_SHARES: return parse_shares(p, argument);
+    case PH_ARGUMENT_NETWORK: return parse_network(p, &argument->name);
     case PH_ARGUMENT_EXPRESSION: return parse_sum(p, &argument->expression);
     }
     return PH_OK;

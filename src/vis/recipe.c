@@ -3,6 +3,7 @@
 #include "vis/option.h"
 #include <math.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 static void *field(const ph_recipe *recipe, const struct ph_option *option) { return (char *)recipe + option->offset; }
@@ -200,17 +201,37 @@ static void fact_append(struct ph_text *text, const char *key, const char *value
     ph_recipe_line_append(text, value, strlen(value));
 }
 
-void ph_recipe_facts_append(const ph_model *model, const char *objective, struct ph_text *text) {
-    const ph_preprocessing *preprocessing = &model->preprocessing;
-    fact_append(text, "phosphene", PH_VERSION);
-    fact_append(text, "objective", objective);
-    fact_append(text, "model", model->path ? ph_base_name(model->path) : "embedded");
-    fact_append(text, "model-sha256", model->sha256);
-    ph_text_append(text, "#input=scale=%.9g", (double)preprocessing->scale);
+static void preprocessing_append(struct ph_text *text, const char *key, const ph_preprocessing *preprocessing) {
+    ph_text_append(text, "#%s=scale=%.9g", key, (double)preprocessing->scale);
     list_append(text, "mean", preprocessing->mean, preprocessing->channels);
     list_append(text, "deviation", preprocessing->deviation, preprocessing->channels);
     ph_text_append(text, " order=%s\n", preprocessing->bgr ? "bgr" : "rgb");
+}
+
+static const char *model_name(const ph_model *model) { return model->path ? ph_base_name(model->path) : "embedded"; }
+
+void ph_recipe_facts_append(const ph_model *model, const char *objective, struct ph_text *text) {
+    fact_append(text, "phosphene", PH_VERSION);
+    fact_append(text, "objective", objective);
+    fact_append(text, "model", model_name(model));
+    fact_append(text, "model-sha256", model->sha256);
+    preprocessing_append(text, "input", &model->preprocessing);
     ph_text_append(text, "#profile=cpu/%s\n", ph_instruction_set_names[model->context->instruction_set]);
+}
+
+void ph_recipe_networks_append(const ph_model *model, const struct ph_objective *objective, struct ph_text *text) {
+    static const char *const facts[] = {"", "-model", "-sha256", "-input"};
+    for (int i = 0, number = 1; i < model->joined_count; i++) {
+        const struct ph_joined *joined = &model->joined[i];
+        char keys[PH_COUNT(facts)][32];
+        if (!ph_objective_names_network(objective, joined->name)) continue;
+        for (int j = 0; j < PH_COUNT(facts); j++) snprintf(keys[j], sizeof keys[j], "network-%d%s", number, facts[j]);
+        fact_append(text, keys[0], joined->name);
+        fact_append(text, keys[1], model_name(joined->model));
+        fact_append(text, keys[2], joined->model->sha256);
+        preprocessing_append(text, keys[3], &joined->model->preprocessing);
+        number++;
+    }
 }
 
 static bool varies(const struct ph_numbers *numbers) { return numbers->values[0] != numbers->values[numbers->count - 1]; }

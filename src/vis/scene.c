@@ -72,10 +72,11 @@ static ph_status behind_picture(const struct ph_render *render, int first, int c
     if (render->recipe->alpha) PH_TRY(ph_canvas_lay(scene->graph, seen, ground, &seen));
     PH_TRY(items_repeat(scene->graph, seen, views, &seen));
     PH_TRY(items_repeat(scene->graph, scene->picture, views, &picture));
-    PH_TRY(view_build(render, scene, seen, &input));
-    PH_TRY(ph_preprocessing_build(render->model, scene->graph, input, &input));
+    PH_TRY(view_build(render, scene, seen, &seen));
+    PH_TRY(ph_preprocessing_build(render->model, scene->graph, seen, &input));
     scene->network = scene->graph->node_count;
     PH_TRY(ph_model_build(render->model, scene->graph, input));
+    PH_TRY(ph_networks_build(render->model, &render->objectives[first], scene->graph, seen));
     scene->network_end = scene->graph->node_count;
     ph_pooling_swap(scene->graph, render->recipe, scene->network);
     for (int64_t i = 0; i < count * views; i++) {
@@ -83,7 +84,7 @@ static ph_status behind_picture(const struct ph_render *render, int first, int c
         if (render->balances) objectives[i].balances = render->balances + i / views * regularisers;
     }
     struct ph_objective_scope scope = {.model = render->model, .graph = scene->graph, .picture = picture,
-        .objectives = objectives, .count = (int)(count * views), .references = render->references,
+        .objectives = objectives, .count = (int)(count * views), .joining = render->model, .references = render->references,
         .views = (int)views, .pictures = (int)render->recipe->pictures,
         .start = render->start ? render->start->picture : NULL, .recipe = render->recipe, .view = &render->view};
     scene->parts = ph_pool_alloc(&scene->graph->pool, ((size_t)regularisers + 1) * sizeof *scene->parts);

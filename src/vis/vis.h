@@ -84,6 +84,8 @@ struct ph_recipe {
 void ph_recipe_print(const ph_recipe *recipe, struct ph_text *text);
 /* Lines about the network, the objective and the machine that a recipe's options do not hold. */
 void ph_recipe_facts_append(const ph_model *model, const char *objective, struct ph_text *text);
+/* The joined networks that the objective names: "#network-1=NAME", and of each what is said of the model. */
+void ph_recipe_networks_append(const ph_model *model, const struct ph_objective *objective, struct ph_text *text);
 /* The end of such a line: text from outside, whatever it holds, on this line alone. */
 void ph_recipe_line_append(struct ph_text *text, const char *value, size_t length);
 ph_status ph_recipe_clone(const ph_recipe *recipe, ph_recipe **clone);

@@ -53,6 +53,43 @@ says stderr "--tolerance"
 run 1 render conv2:5 $few --tolerance 0.1
 says stderr "nothing that can be reached"
 
+# Several networks, each with its own preprocessing; the recipe knows them.
+cp "$source/weights/iris100.onnx" other.onnx
+cp "$source/weights/iris100_labels.txt" other_labels.txt
+run 0 inspect -m other.onnx --input torch --save
+run 0 render --with other.onnx "class:tabby + in(other, class:tabby)" $few -o ensemble.png
+says stderr "network other: other.onnx, torch"
+run 0 render --recipe ensemble.png -o ensemble-again.png
+same ensemble.png ensemble-again.png
+run 0 render --recipe ensemble.png --with other=other.onnx -o ensemble-named.png
+same ensemble.png ensemble-named.png
+run 0 render --with other.onnx "class:tabby" $few -o alone.png
+grep -qa network- alone.png && fail "a network that the objective does not name is in the recipe"
+run 0 render --with a=other.onnx --with b=embedded "in(a, conv2:3-5) + in(b, conv1:1)" conv1:1 $few --steps 2 -o networks
+json networks/manifest.json "in(a, conv2:5) + in(b, conv1:1)" pictures 2 objective
+run 0 render --with a=other.onnx --with b=embedded "in(a, conv2:3-5) + in(b, conv1:1)" conv1:1 $few --steps 2 -o networks
+says stderr "4 of 4 pictures are there already"
+run 1 render --with a=embedded --with b=embedded "in(a, conv2:3-5) + in(b, conv1:1)" conv1:1 $few --steps 2 -o networks
+says stderr "joined by other networks"
+mkdir apart
+cp ensemble.png apart
+rm other.onnx
+cd apart
+run 1 render --recipe ensemble.png -o again.png
+says stderr "--with other=FILE"
+cd ..
+run 1 render --recipe ensemble.png --with other=embedded -o again.png
+run 1 render "in(other, conv2:3)" $few
+says stderr "character 1: there is no network 'other'"
+run 1 render --with other=embedded "conv1:2 + in(othr, conv2:3)" $few
+says stderr "joined are: other"
+run 1 render --with other=embedded "conv1:2 + in(other, conv99:3)" $few
+says stderr "network 'other': no layer 'conv99'"
+run 1 render --with a=embedded --with a=embedded conv1:2 $few
+says stderr "network 'a': there are two"
+run 1 activations one.png --gradient "in(other, conv1:2)" -o gradient.npy
+says stderr "for rendering"
+
 # Mistakes.
 run 1 render "match(conv2, missing.png)" $few
 says stderr "character 1: "

@@ -112,6 +112,8 @@ static void expressions_become_sums(void **state) {
         {"interpolate(a:1, mean(b)*2)", "1 interpolate {1 channel a:1; } {2 mean b; }; "},
         {"a:1 * (1 - opacity())", "1 product {1 channel a:1; } {-1 opacity; + 1}; "},
         {"boundary(colour=0.25)", "1 boundary - 0.25; "}, {"others(a:1)", "1 others {1 channel a:1; }; "},
+        {"a:1 + 2*in(resnet-50.v2, class:king penguin - tv())", "1 channel a:1; 2 in resnet-50.v2 {1 class king penguin; -1 tv; }; "},
+        {"in('b c', in(d, a:1))", "1 in b c {1 in d {1 channel a:1; }; }; "},
     };
     for (int i = 0; i < PH_COUNT(cases); i++) {
         struct ph_objective objective;
@@ -145,7 +147,8 @@ static void mistakes_are_placed_and_explained(void **state) {
         {"match(probabilities, a=0.5, b)", 30, "CLASS=0.7"}, {"match(a:*, b.npy)", 9, "one channel"},
         {"mean(a:3)", 7, "comma or a closing"},
         {"reach(a:1)", 7, "VALUE is missing"}, {"reach(a:1, b)", 12, "VALUE is a number"}, {"item(0, a:1)", 6, "1 to 64"},
-        {"caricatur(a, b.jpg)", 1, "caricature"}, {"reach(3 +, 2)", 10, "expected"}, {"tv(1)", 4, "parenthesis"}};
+        {"caricatur(a, b.jpg)", 1, "caricature"}, {"reach(3 +, 2)", 10, "expected"}, {"tv(1)", 4, "parenthesis"},
+        {"in(a)", 4, "OBJECTIVE is missing"}, {"in(, a:1)", 4, "network"}, {"in(a, )", 7, "expected"}};
     for (int i = 0; i < PH_COUNT(cases); i++) {
         struct ph_objective objective;
         char at[32];
@@ -212,7 +215,8 @@ static void likeness_is_that_of_programs(void **state) {
         {"direction(a, [1], 2)", "direction(a, [1])", false}, {"direction(a@1,1, [1])", "direction(a@1,2, [1])", false},
         {"match(a, b.npy)", "match(a, c.jpg)", true}, {"match(a, b.npy)", "match(a, b.npy, by=l1)", false},
         {"a:1 * b:2", "a:3 * b:4", true}, {"a:1 * b:2", "a:1 + b:2", false}, {"reach(a:1, 2)", "reach(a:3, 2)", true},
-        {"reach(a:1, 2)", "reach(a:1, 3)", false}, {"item(1, a:1)", "item(2, a:1)", false}};
+        {"reach(a:1, 2)", "reach(a:1, 3)", false}, {"item(1, a:1)", "item(2, a:1)", false},
+        {"in(a, b:1)", "in(a, b:2)", true}, {"in(a, b:1)", "in(c, b:1)", false}, {"in(a, b:1)", "b:1", false}};
     for (int i = 0; i < PH_COUNT(cases); i++) {
         struct ph_objective a, b;
         assert_int_equal(ph_objective_parse(context, cases[i].a, &a), PH_OK);

@@ -42,10 +42,11 @@ static ph_status build_all(const char *const *texts, int count, int channels, st
     PH_TRY(ph_graph_add(b->graph, &ph_operation_slice, NULL, &slice, &b->picture, 1, &colours));
     PH_TRY(ph_preprocessing_build(model, b->graph, colours, &network));
     PH_TRY(ph_model_build(model, b->graph, network));
+    PH_TRY(ph_networks_build(model, &b->objectives[0], b->graph, colours));
     PH_TRY(ph_model_find_layer(model, b->graph, "conv2", &b->layer));
     struct ph_objective_scope scope = {.model = model, .graph = b->graph, .picture = b->picture,
         .objectives = b->objectives, .count = ITEMS, .references = &b->references, .views = VIEWS,
-        .pictures = PICTURES, .start = start_picture, .recipe = recipe, .view = &view};
+        .joining = model, .pictures = PICTURES, .start = start_picture, .recipe = recipe, .view = &view};
     return ph_objective_build(&scope, &b->value);
 }
 
@@ -291,6 +292,47 @@ static void pictures_have_objectives_of_their_own(void **state) {
         assert_float_equal(reached[n], -(one[n] - 2) * (one[n] - 2), 1e-6);
         assert_float_equal(others[n], sum / ((CHANNELS - 1) * POSITIONS), 1e-6);
     }
+}
+
+/* One network of the picture's own size, and one that sees it scaled and otherwise prepared. */
+static void joined_networks_see_the_same_picture(void **state) {
+    (void)state;
+    double own[ITEMS], same[ITEMS], twin[ITEMS], sum[ITEMS];
+    values_of("conv2:3", own, layer_values);
+    values_of("in(same, conv2:3)", same, NULL);
+    values_of("in(twin, conv2:3)", twin, NULL);
+    values_of("conv2:3 + 2*in(same, conv2:3) - in(twin, conv2:3)", sum, NULL);
+    for (int n = 0; n < ITEMS; n++) {
+        assert_true(own[n] == same[n]);
+        assert_true(fabs(own[n] - twin[n]) > 1e-3 * fabs(own[n]));
+        assert_float_equal(sum[n], 3 * own[n] - twin[n], 1e-6);
+    }
+    double product[ITEMS], nested[ITEMS], others[ITEMS];
+    values_of("in(same, conv2:3 * conv2:9)", product, NULL);
+    values_of("in(twin, in(same, conv2:3)) * conv2:9", nested, NULL);
+    values_of("in(same, others(conv2:3))", others, NULL);
+    for (int n = 0; n < ITEMS; n++) assert_float_equal(product[n], nested[n], 1e-6);
+    values_of("others(conv2:3)", own, NULL);
+    for (int n = 0; n < ITEMS; n++) assert_true(own[n] == others[n]);
+}
+
+static void joining_is_checked(void **state) {
+    (void)state;
+    static const char *const names[] = {"", "a b", "a:b", "twin", "x234567890123456789012345678901234567890123456789012345678901234"};
+    ph_model *other;
+    assert_int_equal(ph_model_load(context, NULL, &other), PH_OK);
+    for (int i = 0; i < PH_COUNT(names); i++) {
+        assert_int_equal(ph_model_join(model, names[i], &other), PH_ERROR_ARGUMENT);
+        assert_non_null(strstr(ph_context_error(context), "network '"));
+        assert_non_null(other);
+    }
+    other->default_input.dims[1] = 1;
+    assert_int_equal(ph_model_join(model, "grey", &other), PH_ERROR_UNSUPPORTED);
+    assert_non_null(strstr(ph_context_error(context), "network 'grey'"));
+    assert_int_equal(ph_model_join(model, "none", &(ph_model *){NULL}), PH_ERROR_ARGUMENT);
+    ph_model_destroy(&other);
+    assert_null(ph_model_joined(model, "grey"));
+    assert_non_null(ph_model_joined(model, "twin"));
 }
 
 static void likeness_is_as_defined(void **state) {
@@ -542,7 +584,8 @@ static void mistakes_are_placed_and_explained(void **state) {
         {"content(conv2, target.npy)", 1, "target.npy"}, {"conv1:1 * caricature(conv2, missing.png)", 11, "missing.png"},
         {"others(conv2)", 1, "LAYER:CHANNEL"}, {"others(conv2:3 + 1)", 1, "LAYER:CHANNEL"},
         {"others(conv2:64)", 1, "0 to 63"}, {"item(4, conv2:1)", 1, "1 to 3"}, {"1 - opacity()", 5, "alpha"},
-        {"reach(conv2:1 + conv9:2, 1)", 17, "conv"}};
+        {"reach(conv2:1 + conv9:2, 1)", 17, "conv"}, {"conv1:1 + in(tw, conv2:1)", 11, "joined are: twin, same"},
+        {"in(twin, conv2:1 + conv9:2)", 20, "network 'twin': no layer"}, {"in(twin, class:unicorn)", 10, "unicorn"}};
     for (int i = 0; i < PH_COUNT(cases); i++) {
         struct built b;
         char place[32];
@@ -560,7 +603,7 @@ static void what_is_missing_is_said(void **state) {
     static const struct { const char *text, *said; } cases[] = {
         {"diversity(conv2)", "pictures"}, {"align(conv2)", "pictures"}, {"item(1, conv2:1)", "pictures"},
         {"interpolate(conv2:1, conv2:2)", "pictures"}, {"distance()", "picture"}, {"tv_beta()", "picture"},
-        {"opacity()", "alpha"}};
+        {"opacity()", "alpha"}, {"in(twin, conv2:1)", "for rendering"}};
     ph_tensor *input, *gradient = NULL;
     assert_int_equal(ph_tensor_create(context, 4, (int64_t[]){1, 3, 32, 32}, &input), PH_OK);
     for (int i = 0; i < PH_COUNT(cases); i++) {
@@ -574,7 +617,7 @@ static void what_is_missing_is_said(void **state) {
 static void failing_memory_is_an_error(void **state) {
     (void)state;
     static const char *const texts[] = {"style(conv1, picture.png)", "direction(conv1, picture.png, 1)",
-                                        "match(conv2, target.npy) - tv_beta(1)"};
+                                        "match(conv2, target.npy) - tv_beta(1)", "in(twin, style(conv1, picture.png))"};
     for (int i = 0; i < PH_COUNT(texts); i++) {
         bool worked = false;
         for (long after = 0; after < 100000 && !worked; after = after * 5 / 4 + 1) {
@@ -638,7 +681,13 @@ static int start(void **state) {
     if (ph_picture_save(picture, "picture.png", true)) return 1;
     ph_picture_destroy(&picture);
     picture_make(HEIGHT, WIDTH, 0.11, &start_picture);
-    return ph_model_load(context, NULL, &model) != PH_OK || ph_recipe_create(context, &recipe) != PH_OK;
+    ph_model *twin, *same;
+    if (ph_model_load(context, NULL, &model) || ph_model_load(context, NULL, &twin) || ph_model_load(context, NULL, &same) ||
+        ph_recipe_create(context, &recipe) || ph_model_set_preprocessing_text(twin, "torch", NULL, NULL, NULL, NULL))
+        return -1;
+    same->default_input.dims[2] = HEIGHT;
+    same->default_input.dims[3] = WIDTH;
+    return ph_model_join(model, "twin", &twin) || ph_model_join(model, "same", &same);
 }
 
 static int finish(void **state) {
@@ -660,6 +709,8 @@ int main(void) {
         cmocka_unit_test(whitening_is_the_inverse),
         cmocka_unit_test(diversity_and_alignment_are_as_defined),
         cmocka_unit_test(pictures_have_objectives_of_their_own),
+        cmocka_unit_test(joined_networks_see_the_same_picture),
+        cmocka_unit_test(joining_is_checked),
         cmocka_unit_test(likeness_is_as_defined),
         cmocka_unit_test(parts_and_masks_are_as_defined),
         cmocka_unit_test(shares_are_held_to_probabilities),

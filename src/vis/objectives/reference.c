@@ -118,7 +118,7 @@ static ph_status picture_alone(const struct ph_objective_scope *scope, const cha
 ph_status ph_term_activations(const struct ph_objective_scope *scope, const char *path, const char *layer,
                               enum ph_reference_size size, const ph_tensor **tensor) {
     const struct ph_view *view = size == PH_REFERENCE_AS_SEEN ? scope->view : NULL;
-    char *key = ph_sprintf("%s\n%s\n%dx%d in %dx%d", path, layer, view ? view->width : 0, view ? view->height : 0,
+    char *key = ph_sprintf("%s\n%s\n%s\n%dx%d in %dx%d", scope->model->sha256, path, layer, view ? view->width : 0, view ? view->height : 0,
                            view ? view->input_width : 0, view ? view->input_height : 0);
     ph_tensor *made = NULL;
     if (!key) return ph_fail_memory(scope->graph->context);
