@@ -232,9 +232,9 @@ static int units_draw(const struct explaining *e, const ph_explanation *explanat
     if (!status) status = ph_recipe_set(recipe, "size", size);
     for (int i = 0; i < count; i++) {
         objectives[i] = cli_format("'%s':%d", explanation->layer, explanation->units[i].unit);
-        captions[i + 1] = cli_format("%d: %.3g", explanation->units[i].unit, explanation->units[i].share);
+        captions[i + 1] = cli_format("%d: %.2g", explanation->units[i].unit, explanation->units[i].share);
     }
-    captions[0] = cli_format("%s", explanation->objective);
+    captions[0] = objective_text(e->model, explanation->objective);
     ph_drawing_options drawing = e->drawing;
     drawing.style = explanation->map ? "overlay" : "picture";
     if (!status && explanation->map) status = ph_explanation_draw(explanation, &drawing, &pictures[0]);

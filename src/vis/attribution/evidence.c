@@ -441,6 +441,20 @@ static ph_status measure(struct evidence *e, const ph_picture *picture, const ph
     return status;
 }
 
+struct call {
+    struct evidence *e;
+    const ph_picture *picture;
+    const ph_box *box;
+    const char *share;
+    ph_explain_store *store;
+    ph_status status;
+};
+
+static void call_run(void *argument) {
+    struct call *call = argument;
+    call->status = measure(call->e, call->picture, call->box, call->share, call->store);
+}
+
 /* "class:N" is measured by its share. */
 static char *share_text(const char *objective) {
     bool is_class = !strncmp(objective, "class:", 6) && objective[6] &&
@@ -469,9 +483,11 @@ ph_status ph_explanation_measure(ph_model *model, const ph_picture *picture, con
     e.plane = (size_t)e.height * (size_t)e.width;
     e.size = e.plane * (size_t)e.channels;
     char *share = share_text(explanation->objective);
-    ph_status status = share ? measure(&e, picture, box, share, again.store) : ph_fail_memory(context);
+    struct call call = {&e, picture, box, share, again.store, PH_OK};
+    if (share) ph_parallel_region(context, call_run, &call);
+    else call.status = ph_fail_memory(context);
     ph_free(share);
     ph_store_finish(&passing);
     evidence->seconds = ph_seconds() - e.started;
-    return status;
+    return call.status;
 }

@@ -365,6 +365,13 @@ static ph_status explain_picture(struct ph_attribution *a, const ph_picture *pic
     return status;
 }
 
+struct call { struct ph_attribution *a; const ph_picture *picture; const char *text; int forgotten; ph_status status; };
+
+static void call_run(void *argument) {
+    struct call *call = argument;
+    call->status = explain_picture(call->a, call->picture, call->text, call->forgotten);
+}
+
 ph_status ph_explain_forgotten(ph_model *model, const ph_picture *picture, const char *objective,
                                const ph_explain_options *options, int forgotten, ph_explanation **explanation) {
     if (!model) return PH_ERROR_ARGUMENT;
@@ -382,12 +389,14 @@ ph_status ph_explain_forgotten(ph_model *model, const ph_picture *picture, const
     if (!(a.result = ph_alloc(sizeof *a.result))) return ph_fail_memory(context);
     a.result->baseline_value = NAN;
     a.result->gap = NAN;
-    ph_status status = explain_picture(&a, picture, objective, forgotten);
+    /* One start of threads for the hundreds of small programs that a walk runs. */
+    struct call call = {&a, picture, objective, forgotten, PH_OK};
+    ph_parallel_region(context, call_run, &call);
     ph_store_finish(&passing);
     a.result->seconds = ph_seconds() - a.started;
-    if (status) ph_explanation_destroy(&a.result);
+    if (call.status) ph_explanation_destroy(&a.result);
     *explanation = a.result;
-    return status;
+    return call.status;
 }
 
 ph_status ph_explain(ph_model *model, const ph_picture *picture, const char *objective,
