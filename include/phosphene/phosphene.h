@@ -106,6 +106,17 @@ PH_API void ph_tensor_destroy(ph_tensor **tensor);
 PH_API ph_status ph_tensor_load(ph_context *context, const char *path, ph_tensor **tensor);
 PH_API ph_status ph_tensor_save(ph_context *context, const ph_tensor *tensor, const char *path, bool overwrite);
 
+/* Tensors by name, and NumPy's .npz, a ZIP file of them: stored or deflated where read, stored where written. Needs libzip;
+ * PH_ERROR_UNSUPPORTED without. */
+typedef struct ph_tensors {
+    int count;
+    char **names;      /* without ".npy" */
+    ph_tensor **list;
+} ph_tensors;
+PH_API ph_status ph_tensors_load(ph_context *context, const char *path, ph_tensors **tensors);
+PH_API ph_status ph_tensors_save(ph_context *context, const ph_tensors *tensors, const char *path, bool overwrite);
+PH_API void ph_tensors_destroy(ph_tensors **tensors);
+
 /* ---- Pictures ---------------------------------------------------------------------------------------------------- */
 
 typedef struct ph_picture ph_picture;
@@ -457,6 +468,9 @@ typedef struct ph_solutions {
  * PH_ERROR_CANCELLED with what was found so far when `progress` stopped it. Free with ph_solutions_destroy. */
 PH_API ph_status ph_solve(ph_problem *problem, const char *objective, const ph_solve_options *options,
                           ph_solutions **solutions);
+/* What solutions consist of: each input and each output of the network by its name, [K,...] for K solutions, K times the
+ * first axis, and "objective" [K]. Free with ph_tensors_destroy. */
+PH_API ph_status ph_solutions_tensors(const ph_problem *problem, const ph_solutions *solutions, ph_tensors **tensors);
 PH_API void ph_solutions_destroy(ph_solutions **solutions);
 
 /* An adversarial picture: a small change of a given one by which a network takes it for something else. */

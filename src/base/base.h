@@ -97,6 +97,18 @@ bool ph_file_exists(const char *path);
  * remains. */
 ph_status ph_file_write(ph_context *context, const char *path, const void *data, size_t size, bool overwrite);
 
+/* ---- tensor.c: .npy in memory ------------------------------------------------------------------------------------- */
+
+/* `path` is for messages. *bytes is freed with ph_free. */
+ph_status ph_tensor_decode(ph_context *context, const char *path, const uint8_t *data, size_t size, ph_tensor **tensor);
+ph_status ph_tensor_encode(ph_context *context, const ph_tensor *tensor, uint8_t **bytes, size_t *size);
+
+/* ---- tensors.c ---------------------------------------------------------------------------------------------------- */
+
+ph_status ph_tensors_create(ph_context *context, ph_tensors **tensors);
+/* Takes the tensor over, also when it fails. */
+ph_status ph_tensors_add(ph_context *context, ph_tensors *tensors, const char *name, ph_tensor *tensor);
+
 /* Lower-case hex SHA-256 into out[65]. */
 void ph_sha256(const void *data, size_t size, char out[65]);
 

@@ -141,15 +141,15 @@ static void read_elements(const struct header *header, const uint8_t *data, ph_t
     }
 }
 
-static ph_status read_npy(ph_context *context, const char *path, const struct ph_file *file, ph_tensor **tensor) {
-    const uint8_t *data = file->data;
-    if (file->size < 12 || memcmp(data, "\x93NUMPY", 6) || data[6] < 1 || data[6] > 3)
+ph_status ph_tensor_decode(ph_context *context, const char *path, const uint8_t *data, size_t size, ph_tensor **tensor) {
+    *tensor = NULL;
+    if (size < 12 || memcmp(data, "\x93NUMPY", 6) || data[6] < 1 || data[6] > 3)
         return ph_fail(context, PH_ERROR_FORMAT, "%s: not a NumPy array (.npy, version 1 to 3)", path);
     size_t start = data[6] == 1 ? 10 : 12;
     size_t length = data[6] == 1
                         ? (size_t)data[8] | (size_t)data[9] << 8
                         : (size_t)data[8] | (size_t)data[9] << 8 | (size_t)data[10] << 16 | (size_t)data[11] << 24;
-    if (length > file->size - start)
+    if (length > size - start)
         return ph_fail(context, PH_ERROR_FORMAT, "%s: the file ends inside its header", path);
     char *text = ph_strndup((const char *)data + start, length);
     if (!text) return ph_fail_memory(context);
@@ -162,7 +162,7 @@ static ph_status read_npy(ph_context *context, const char *path, const struct ph
                        "float64, integers or bool)",
                        path, PH_MAX_RANK);
     /* A size beyond the file is refused before it is reserved. */
-    size_t elements = 1, present = (file->size - start - length) / (size_t)header.bytes;
+    size_t elements = 1, present = (size - start - length) / (size_t)header.bytes;
     for (int i = 0; i < header.rank; i++)
         if (__builtin_mul_overflow(elements, (size_t)header.dims[i], &elements)) elements = SIZE_MAX, i = header.rank;
     if (elements > present)
@@ -174,15 +174,15 @@ static ph_status read_npy(ph_context *context, const char *path, const struct ph
 }
 
 ph_status ph_tensor_load(ph_context *context, const char *path, ph_tensor **tensor) {
-    *tensor = NULL;
     struct ph_file file;
+    *tensor = NULL;
     PH_TRY(ph_file_open(context, path, &file));
-    ph_status status = read_npy(context, path, &file, tensor);
+    ph_status status = ph_tensor_decode(context, path, file.data, file.size, tensor);
     ph_file_close(&file);
     return status;
 }
 
-ph_status ph_tensor_save(ph_context *context, const ph_tensor *tensor, const char *path, bool overwrite) {
+ph_status ph_tensor_encode(ph_context *context, const ph_tensor *tensor, uint8_t **bytes, size_t *size) {
     struct ph_text header = {0};
     ph_text_append(&header, "{'descr': '<f4', 'fortran_order': False, 'shape': (");
     for (int i = 0; i < tensor->rank; i++) ph_text_append(&header, i ? ", %lld" : "%lld", (long long)tensor->dims[i]);
@@ -190,18 +190,25 @@ ph_status ph_tensor_save(ph_context *context, const ph_tensor *tensor, const cha
     /* The data starts at a multiple of 64 bytes; the header ends with a line end. */
     int padding = (int)(63 - (10 + header.length) % 64);
     ph_text_append(&header, "%*s\n", padding, "");
-    size_t elements = tensor_size(tensor), size = 10 + header.length + elements * sizeof(float);
-    uint8_t *bytes = header.failed ? NULL : ph_alloc(size);
-    ph_status status = bytes ? PH_OK : ph_fail_memory(context);
-    if (bytes) {
-        memcpy(bytes, "\x93NUMPY\x01\x00", 8);
-        bytes[8] = (uint8_t)header.length;
-        bytes[9] = (uint8_t)(header.length >> 8);
-        memcpy(bytes + 10, header.data, header.length);
-        memcpy(bytes + 10 + header.length, tensor->data, elements * sizeof(float));
-        status = ph_file_write(context, path, bytes, size, overwrite);
+    size_t elements = tensor_size(tensor);
+    *size = 10 + header.length + elements * sizeof(float);
+    *bytes = header.failed ? NULL : ph_alloc(*size);
+    if (*bytes) {
+        memcpy(*bytes, "\x93NUMPY\x01\x00", 8);
+        (*bytes)[8] = (uint8_t)header.length;
+        (*bytes)[9] = (uint8_t)(header.length >> 8);
+        memcpy(*bytes + 10, header.data, header.length);
+        memcpy(*bytes + 10 + header.length, tensor->data, elements * sizeof(float));
     }
-    ph_free(bytes);
     ph_text_finish(&header);
+    return *bytes ? PH_OK : ph_fail_memory(context);
+}
+
+ph_status ph_tensor_save(ph_context *context, const ph_tensor *tensor, const char *path, bool overwrite) {
+    uint8_t *bytes;
+    size_t size;
+    PH_TRY(ph_tensor_encode(context, tensor, &bytes, &size));
+    ph_status status = ph_file_write(context, path, bytes, size, overwrite);
+    ph_free(bytes);
     return status;
 }

@@ -96,7 +96,7 @@ static const struct cli_option options[] = {
     {"frame-rate", 0, "RATE", "12", "with --animation: frames a second", CLI_ANIMATE, AT(frame_rate)},
     {"minimise", 0, NULL, NULL, "as small as it gets, not as large", CLI_SOLVE, AT(minimise)},
     {"target", 0, "VALUE", NULL, "drive the objective to this value", CLI_SOLVE, AT(goal)},
-    {"start", 0, "FILE", NULL, "values to start from, .npy, or .csv with a header line; INPUT=FILE for several inputs",
+    {"start", 0, "FILE", NULL, "values to start from: .npy, .npz, or .csv with a header line; INPUT=FILE for several inputs",
      CLI_SOLVE, AT(start)},
     {"fix", 0, "NAMES", NULL, "variables that keep their start value, or get one: 'age; x[3]=1'", CLI_SOLVE, AT(fix)},
     {"bounds", 0, "LOW,HIGH", NULL, "of all variables, or of some: '-6,6; age=18,90'; inf is allowed", CLI_SOLVE,

@@ -188,25 +188,59 @@ static int constraint_part(struct setup *s, char *text) {
 
 /* ---- Start values ------------------------------------------------------------------------------------------------ */
 
+static int64_t tensor_size(const ph_tensor *tensor) {
+    int64_t size = 1;
+    for (int i = 0; i < tensor->rank; i++) size *= tensor->dims[i];
+    return size;
+}
+
 static bool ends_with(const char *path, const char *end) {
     size_t length = strlen(path), tail = strlen(end);
     return length >= tail && !strcmp(path + length - tail, end);
 }
 
+/* The array's values where it has as many as the input, or as K of it side by side: then the first. */
+static int start_tensor(struct setup *s, const ph_problem_input *input, const char *path, const ph_tensor *tensor) {
+    int64_t count = tensor_size(tensor);
+    if (!count || !input->count || count % input->count || (count > input->count && tensor->dims[0] % (count / input->count)))
+        return cli_fail("%s: %lld values; input '%s' has %lld", path, (long long)count, input->name,
+                        (long long)input->count);
+    if (count > input->count)
+        cli_note(s->cli, "%s: the first of %lld entries is where the search starts", path,
+                 (long long)(count / input->count));
+    for (int64_t i = 0; i < input->count; i++) {
+        double value = (double)tensor->data[i];
+        if (ph_problem_set_start(s->problem, input->first + i, 1, &value))
+            return cli_fail("%s: value %lld of input '%s' is not finite", path, (long long)i, input->name);
+    }
+    return CLI_DONE;
+}
+
 static int start_array(struct setup *s, const ph_problem_input *input, const char *path) {
     ph_tensor *tensor = NULL;
     if (ph_tensor_load(s->cli->context, path, &tensor)) return cli_fail_library(s->cli);
-    int64_t count = 1;
-    for (int i = 0; i < tensor->rank; i++) count *= tensor->dims[i];
-    int code = count == input->count ? CLI_DONE
-                                     : cli_fail("%s: %lld values; input '%s' has %lld", path, (long long)count,
-                                                input->name, (long long)input->count);
-    for (int64_t i = 0; i < count && !code; i++) {
-        double value = (double)tensor->data[i];
-        if (ph_problem_set_start(s->problem, input->first + i, 1, &value))
-            code = cli_fail("%s: %s", path, ph_context_error(s->cli->context));
-    }
+    int code = start_tensor(s, input, path, tensor);
     ph_tensor_destroy(&tensor);
+    return code;
+}
+
+/* Every array that has an input's name; others are what a result holds besides. */
+static int start_arrays(struct setup *s, const char *path) {
+    ph_tensors *tensors = NULL;
+    if (ph_tensors_load(s->cli->context, path, &tensors)) return cli_fail_library(s->cli);
+    int code = CLI_DONE, used = 0;
+    for (int i = 0; i < tensors->count && !code; i++) {
+        ph_problem_input input;
+        if (input_find(s, tensors->names[i], strlen(tensors->names[i]), &input)) continue;
+        code = start_tensor(s, &input, path, tensors->list[i]);
+        used++;
+    }
+    struct cli_text names = {0};
+    for (int i = 0; i < ph_problem_input_count(s->problem); i++)
+        cli_text_append(&names, "%s%s", i ? ", " : "", ph_problem_describe_input(s->problem, i).name);
+    if (!code && !used) code = cli_fail("%s: it has no array of an input's name: %s", path, names.data ? names.data : "");
+    cli_text_finish(&names);
+    ph_tensors_destroy(&tensors);
     return code;
 }
 
@@ -233,7 +267,9 @@ static int start_part(struct setup *s, char *text) {
     const char *path = equals ? equals + 1 : text;
     if (ends_with(path, ".csv")) return start_table(s, &input, path);
     if (ends_with(path, ".npy")) return start_array(s, &input, path);
-    return cli_usage(s->cli, "--start: '%s' ends neither in .npy nor in .csv", path);
+    if (ends_with(path, ".npz") && !equals) return start_arrays(s, path);
+    if (ends_with(path, ".npz")) return cli_usage(s->cli, "--start: a .npz names its arrays itself: FILE.npz alone");
+    return cli_usage(s->cli, "--start: '%s' ends in none of .npy, .npz and .csv", path);
 }
 
 static int ball_set(struct setup *s) {
@@ -250,48 +286,64 @@ static int ball_set(struct setup *s) {
 
 /* ---- Results ----------------------------------------------------------------------------------------------------- */
 
-static void csv_append(const struct setup *s, const ph_solutions *found, struct cli_text *text) {
+/* Names of an array's columns behind the objective: "y", or "y[0]", "y[1]", ... */
+static void column_names_append(struct cli_text *text, const char *name, int64_t columns) {
+    for (int64_t i = 0; i < columns; i++) {
+        char *column = columns == 1 ? cli_format("%s", name) : cli_format("%s[%lld]", name, (long long)i);
+        cli_text_append(text, ",");
+        cli_table_append_name(text, column);
+        free(column);
+    }
+}
+
+/* The inputs, the objective, the network's outputs. */
+static void csv_append(const struct setup *s, const ph_solutions *found, const ph_tensors *tensors, struct cli_text *text) {
+    int inputs = ph_problem_input_count(s->problem);
     for (int64_t i = 0; i < s->variables; i++) {
         char *name = variable_name(s, i);
         cli_table_append_name(text, name);
         cli_text_append(text, ",");
         free(name);
     }
-    cli_text_append(text, "objective\n");
+    cli_text_append(text, "objective");
+    for (int i = inputs; i < tensors->count - 1; i++)
+        column_names_append(text, tensors->names[i], tensor_size(tensors->list[i]) / found->count);
+    cli_text_append(text, "\n");
     for (int k = 0; k < found->count; k++) {
         for (int64_t i = 0; i < s->variables; i++) cli_text_append(text, "%.17g,", found->list[k].variables[i]);
-        cli_text_append(text, "%.17g\n", found->list[k].value);
+        cli_text_append(text, "%.17g", found->list[k].value);
+        for (int i = inputs; i < tensors->count - 1; i++) {
+            int64_t columns = tensor_size(tensors->list[i]) / found->count;
+            for (int64_t j = 0; j < columns; j++)
+                cli_text_append(text, ",%.9g", (double)tensors->list[i]->data[k * columns + j]);
+        }
+        cli_text_append(text, "\n");
     }
 }
 
-/* The first input of every solution: [K, ...] behind a batch axis of its own. */
-static int array_write(const struct setup *s, const ph_solutions *found, const char *path) {
-    ph_problem_input input = ph_problem_describe_input(s->problem, 0);
-    if (ph_problem_input_count(s->problem) > 1)
-        return cli_usage(s->cli, "--output: the network has several inputs; a .csv holds them all");
-    ph_tensor *tensor = NULL;
-    int64_t dims[PH_MAX_RANK] = {1};
-    for (int i = 0; i < input.rank; i++) dims[i] = input.dims[i];
-    dims[0] *= found->count;
-    ph_status status = ph_tensor_create(s->cli->context, input.rank ? input.rank : 1, dims, &tensor);
-    for (int k = 0; k < found->count && !status; k++)
-        for (int64_t i = 0; i < input.count; i++)
-            tensor->data[k * input.count + i] = (float)found->list[k].variables[i];
-    if (!status) status = ph_tensor_save(s->cli->context, tensor, path, s->cli->settings.force);
-    ph_tensor_destroy(&tensor);
-    return status ? cli_fail_library(s->cli) : CLI_DONE;
+static int csv_write(const struct setup *s, const ph_solutions *found, const ph_tensors *tensors, const char *path) {
+    struct cli_text text = {0};
+    csv_append(s, found, tensors, &text);
+    int code = cli_file_write(path, text.data);
+    cli_text_finish(&text);
+    return code;
 }
 
 static int result_write(const struct setup *s, const ph_solutions *found) {
     const char *path = s->cli->settings.output;
+    bool force = s->cli->settings.force;
+    ph_tensors *tensors = NULL;
     if (!path) return CLI_DONE;
+    if (ends_with(path, ".npy") && ph_problem_input_count(s->problem) > 1)
+        return cli_usage(s->cli, "--output: the network has several inputs; a .npz or .csv holds them all");
     int code = cli_folder_make(path);
-    if (code || ends_with(path, ".npy")) return code ? code : array_write(s, found, path);
-    struct cli_text text = {0};
-    csv_append(s, found, &text);
-    code = cli_file_write(path, text.data);
-    cli_text_finish(&text);
-    return code;
+    if (code) return code;
+    ph_status status = ph_solutions_tensors(s->problem, found, &tensors);
+    if (!status && ends_with(path, ".npy")) status = ph_tensor_save(s->cli->context, tensors->list[0], path, force);
+    else if (!status && ends_with(path, ".npz")) status = ph_tensors_save(s->cli->context, tensors, path, force);
+    else if (!status) code = csv_write(s, found, tensors, path);
+    ph_tensors_destroy(&tensors);
+    return status ? cli_fail_library(s->cli) : code;
 }
 
 static int result_json(const struct setup *s, const ph_solutions *found) {
@@ -402,8 +454,8 @@ static int run(struct cli *cli) {
     const char *path = cli->settings.output;
     if (cli->settings.image || cli->settings.attack) return cli_attack(cli);
     if (!cli->argument_count) return cli_usage(cli, "solve needs OBJECTIVE, or --image PICTURE");
-    if (path && !ends_with(path, ".csv") && !ends_with(path, ".npy"))
-        return cli_usage(cli, "--output: '%s' ends neither in .csv nor in .npy", path);
+    if (path && !ends_with(path, ".csv") && !ends_with(path, ".npy") && !ends_with(path, ".npz"))
+        return cli_usage(cli, "--output: '%s' ends in none of .csv, .npy and .npz", path);
     if (path && !cli->settings.force && cli_file_exists(path))
         return cli_fail("%s: exists already; --force overwrites it", path);
     int code = cli_model_open(cli, &model);
@@ -428,9 +480,9 @@ const struct cli_command cli_solve = {
                "columns of "
                "its header line. Options about them take several parts with semicolons between.\n\n"
                "Several starts, the first at the --start values (default 0), the others spread over the bounds; what "
-               "was tried is printed with the result. --output writes the solutions as .csv, one a row with the "
-               "objective last, "
-               "or as .npy.\n\n"
+               "was tried is printed with the result. --output writes the solutions as .csv, one a row: the inputs, the "
+               "objective, the network's outputs; as .npz, an array of each by name; or as .npy, the input alone. The same "
+               "kinds of file are read by --start..\n\n"
                "With --image the input is that picture, as the network sees it, and what is sought is a small change by "
                "which the network takes it for another class: any, or that of --toward. --preset chooses how. Norms of the "
                "change and the classes are printed for the picture as it is written, on 8 bits; exit code 1 when it does "

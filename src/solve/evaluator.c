@@ -9,19 +9,23 @@
 /* Forward operations above which the plain functions, in double, take too long: about a tenth of a second. */
 #define DOUBLE_FLOPS 5e7
 
-static ph_status graph_make(struct ph_evaluator *e, const char *text) {
-    const struct ph_problem *problem = e->problem;
+ph_status ph_problem_build(const struct ph_problem *problem, struct ph_graph **graph, int **inputs) {
     const ph_model *model = problem->model;
-    PH_TRY(ph_graph_create(model->context, &e->graph));
-    e->inputs = ph_alloc_array((size_t)problem->input_count, sizeof *e->inputs);
-    if (!e->inputs) return ph_fail_memory(model->context);
+    PH_TRY(ph_graph_create(model->context, graph));
+    *inputs = ph_alloc_array((size_t)problem->input_count, sizeof **inputs);
+    if (!*inputs) return ph_fail_memory(model->context);
     for (int i = 0; i < problem->input_count; i++) {
         struct ph_shape shape = {.rank = problem->inputs[i].rank};
         memcpy(shape.dims, problem->inputs[i].dims, sizeof shape.dims);
-        PH_TRY(ph_graph_add_input(e->graph, problem->inputs[i].name, PH_FLOAT, shape, &e->inputs[i]));
+        PH_TRY(ph_graph_add_input(*graph, problem->inputs[i].name, PH_FLOAT, shape, &(*inputs)[i]));
     }
     const char *unsupported;
-    PH_TRY(model->format->build(model->parsed, e->graph, e->inputs, problem->input_count, &unsupported));
+    return model->format->build(model->parsed, *graph, *inputs, problem->input_count, &unsupported);
+}
+
+static ph_status graph_make(struct ph_evaluator *e, const char *text) {
+    const ph_model *model = e->problem->model;
+    PH_TRY(ph_problem_build(e->problem, &e->graph, &e->inputs));
     struct ph_objective objective;
     PH_TRY(ph_objective_parse(model->context, text, &objective));
     ph_status status = ph_objective_check_single(model->context, &objective);

@@ -46,6 +46,8 @@ struct ph_evaluator {
     int64_t count;  /* evaluations made */
 };
 
+/* The network with an input for each of the problem's. Both are the caller's, also after a failure. */
+ph_status ph_problem_build(const struct ph_problem *problem, struct ph_graph **graph, int **inputs);
 ph_status ph_evaluator_start(const struct ph_problem *problem, const char *objective, const ph_solve_options *options,
                              struct ph_evaluator *evaluator);
 void ph_evaluator_finish(struct ph_evaluator *evaluator);

@@ -10,17 +10,34 @@ json stdout 0 failed
 run 0 solve y:0 -m "$data/himmelblau.onnx" --minimise --bounds -6,6 --top 4 -o minima.csv --quiet
 silent stdout
 [ "$(wc -l <minima.csv)" -eq 5 ] || fail "minima.csv has no four rows"
-[ "$(head -n 1 minima.csv)" = 'x[0],x[1],objective' ] || fail "the header of minima.csv"
+[ "$(head -n 1 minima.csv)" = 'x[0],x[1],objective,y' ] || fail "the header of minima.csv"
 run 1 solve y:0 -m "$data/himmelblau.onnx" --minimise --bounds -6,6 -o minima.csv
 says stderr "exists already"
 run 0 solve y:0 -m "$data/himmelblau.onnx" --minimise --bounds -6,6 --top 2 -o minima.npy
 [ "$(head -c 6 minima.npy | od -An -tx1 | tr -d ' \n')" = 934e554d5059 ] || fail "minima.npy is no NumPy file"
 
+
+# Arrays by name, there and back.
+if "$phosphene" solve y:0 -m "$data/two_inputs.onnx" --minimise --fix 'b=2' -o both.npz >stdout 2>stderr; then
+    [ "$(head -c 2 both.npz)" = PK ] || fail "both.npz is no ZIP file"
+    grep -aq a.npy both.npz && grep -aq y.npy both.npz && grep -aq objective.npy both.npz || fail "arrays of both.npz"
+    run 0 solve y:0 -m "$data/two_inputs.onnx" --minimise --start both.npz --fix 'a; b[0:2]' --restarts 1 -o back.csv
+    grep -q '^1.5,1.5,1.5,2,2,' back.csv || fail "back.csv: $(tail -n 1 back.csv)"
+    run 1 solve y:0 -m "$data/quadratic.onnx" --minimise --start both.npz
+    says stderr "no array of an input's name: x"
+    head -c 100 both.npz >cut.npz
+    run 1 solve y:0 -m "$data/two_inputs.onnx" --start cut.npz
+    says stderr "cut.npz: not an archive of NumPy arrays"
+    run 2 solve y:0 -m "$data/two_inputs.onnx" --start a=both.npz
+else
+    says stderr "without libzip"
+fi
+
 # Columns of a table give names.
 printf 'width, "height, m" ,depth\n1,1,1\n2,2,2\n' >start.csv
 run 0 solve y:0 -m "$data/two_inputs.onnx" --minimise --start a=start.csv --fix 'b=2; width=5' --whole depth -o out.csv
 says stdout width
-[ "$(head -n 1 out.csv)" = 'width,"height, m",depth,b[0],b[1],b[2],objective' ] || fail "the header of out.csv"
+[ "$(head -n 1 out.csv)" = 'width,"height, m",depth,b[0],b[1],b[2],objective,y' ] || fail "the header of out.csv"
 grep -q '^5,1.5[0-9]*,[12],2,2,2,' out.csv || grep -q '^5,1.4999[0-9]*,[12],2,2,2,' out.csv || fail "out.csv: $(tail -n 1 out.csv)"
 run 0 solve y:0 -m "$data/quadratic.onnx" --minimise --constraint '2*x[0] + 2*x[1] = 0' --json
 json stdout 0 failed
@@ -69,8 +86,8 @@ mistake 2 "none of <=, >=, =" --constraint 'a[0] < 1'
 mistake 2 "neither 2:RADIUS nor inf:RADIUS" --ball 3:1
 mistake 2 "exclude each other" --minimise --target 1
 mistake 2 "no input 'c'" --start c=start.csv
-mistake 2 "neither in .npy nor in .csv" --start start.txt
-mistake 2 "neither in .csv nor in .npy" -o result.txt
+mistake 2 "none of .npy, .npz and .csv" --start start.txt
+mistake 2 "none of .csv, .npy and .npz" -o result.txt
 mistake 1 "auto, " --method newton
 printf 'p,q,r\n1,2,x\n' >bad.csv
 mistake 1 "row 1, column 'r': 'x' is not a finite number" --start bad.csv
