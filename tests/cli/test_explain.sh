@@ -70,27 +70,29 @@ says stderr "no pictures"
 run 2 explain cat.png --randomise 3
 says stderr "go with --evaluate"
 
-# Interrupted: no file is left, and what was measured is told.
+# Interrupted once it has said PATTERN: no file is left, and what was measured is told.
 interrupted() {
+    pattern=$1
+    shift
     rm -f stdout stderr
     "$phosphene" "$@" >stdout 2>stderr &
     process=$!
     last="$*, interrupted"
     tries=0
-    while [ ! -s stderr ] && [ $tries -lt 300 ]; do sleep 0.1; tries=$((tries + 1)); done
+    while ! grep -qs "$pattern" stderr && [ $tries -lt 1800 ]; do sleep 0.1; tries=$((tries + 1)); done
     kill -TERM $process
     wait $process
     code=$?
     [ $code -eq 1 ] || fail "$last: exit code $code, not 1"
 }
-interrupted explain cat.png --fit none --method rise --masks 10000000 --array -o cut/rise.png
+interrupted ' of ' explain cat.png --fit none --method rise --masks 10000000 --array -o cut/rise.png
 says stderr "interrupted; what is not finished is not written"
 is_no_file cut/rise.png
 is_no_file cut/rise.npy
 mkdir many
 number=0
-while [ $number -lt 400 ]; do ln -s ../cat.png many/$number.png; number=$((number + 1)); done
-interrupted explain many --fit none --evaluate --method grad-cam -o cut/curves.svg
+while [ $number -lt 200 ]; do ln -s ../cat.png many/$number.png; number=$((number + 1)); done
+interrupted ': [1-9][0-9]* of 200' explain many --fit none --evaluate --method grad-cam -o cut/curves.svg
 says stderr "this is measured on"
 says stdout grad-cam
 is_file cut/curves.svg
