@@ -146,6 +146,9 @@ PH_API ph_status ph_picture_convert(const ph_picture *picture, int channels, ph_
  * rounding to 8 bits between the passes is not imitated. */
 PH_API ph_status ph_picture_resize(const ph_picture *picture, int height, int width, ph_picture **out);
 
+/* Scaled so that it just covers this size, and its middle. */
+PH_API ph_status ph_picture_cover(const ph_picture *picture, int height, int width, ph_picture **out);
+
 /* A contact sheet: `count` pictures in rows of `columns` (0: about square), each with its caption, `gap` grey pixels
  * between them. All must have equal size and channels. captions may be NULL. */
 PH_API ph_status ph_picture_sheet(ph_context *context, const ph_picture *const *pictures, const char *const *captions,
@@ -234,6 +237,7 @@ typedef struct ph_layer_info {
     int64_t dims[PH_MAX_RANK];
     int64_t parameters;    /* weights of the node that makes it */
     double flops;          /* of its forward pass; a multiply-add is 2 */
+    bool trunk;            /* all that lies behind depends on it alone: not inside a branch, or beside one */
 } ph_layer_info;
 
 /* Layers at `height` x `width` (0: the model's own size), in order of computation. The array and its strings belong to
@@ -350,8 +354,8 @@ typedef struct ph_dream_options {
 
 PH_API ph_dream_options ph_dream_defaults(void);
 
-/* Raises an objective on a picture, octave by octave (google/deepdream). objective NULL: the energy of a layer two thirds
- * into the network. options NULL: the defaults. `out` has the picture's size and 1 or 3 channels, as the network; memory
+/* Raises an objective on a picture, octave by octave (google/deepdream). objective NULL: the energy of a layer
+ * three quarters into the network. options NULL: the defaults. `out` has the picture's size and 1 or 3 channels, as the network; memory
  * beyond a few copies of it does not depend on its size. PH_ERROR_CANCELLED with the dream so far in `out` when `progress`
  * stopped it. The same bytes with any number of threads. */
 PH_API ph_status ph_dream(ph_model *model, const ph_picture *picture, const char *objective, const ph_dream_options *options,

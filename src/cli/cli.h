@@ -31,6 +31,7 @@ enum {
     CLI_SOLVE = 1 << 9,
     CLI_EXPLAIN = 1 << 14,
     CLI_DREAM = 1 << 15,
+    CLI_INVERT = 1 << 17,
     CLI_ANIMATE = 1 << 16, /* makes pictures that follow one another */
     CLI_COMMON = 1 << 8,  /* every command */
 };
@@ -57,6 +58,7 @@ struct cli_settings {
     const char *zoom, *turn, *shift, *blend, *frame_rate;
     int octaves, least_side, dream_steps, dream_jitter, tile, frames;
     bool keep_colours, animation;
+    const char *loss, *channels, *window, *variation, *natural;
     int threads, top;
     struct cli_words with;
 };
@@ -99,7 +101,7 @@ struct cli {
 /* Table rows by index, NULL behind the last one. */
 const struct cli_command *cli_command_at(int index);
 const struct cli_option *cli_option_at(int index);
-extern const struct cli_command cli_render, cli_classify, cli_inspect, cli_activations, cli_explain, cli_dream, cli_solve,
+extern const struct cli_command cli_render, cli_classify, cli_inspect, cli_activations, cli_explain, cli_dream, cli_invert, cli_solve,
     cli_list;
 
 /* Reads everything behind the command's name into `cli`: CLI_DONE or CLI_USAGE with the reason printed. */

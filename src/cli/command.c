@@ -13,6 +13,7 @@ static const struct cli_command *const commands[] = {
     &cli_activations,
     &cli_explain,
     &cli_dream,
+    &cli_invert,
     &cli_solve,
     &cli_list,
 };

@@ -326,7 +326,7 @@ const struct cli_command cli_dream = {
     .help = "deep dream: what a layer sees in a picture, drawn into it",
     .details =
         "Raises an objective on a picture at several sizes, octaves, from small to large, and writes PICTURE-dream.png. "
-        "Without an objective it is the energy of a layer two thirds into the network; 'conv3b' would be another "
+        "Without an objective it is the energy of a layer three quarters into the network; 'conv3b' would be another "
         "layer's, 'conv4b:11' one channel, 'class:tabby' a class; several are added (docs/objectives.md). Without a "
         "picture the dream begins in noise.\n\n"
         "A picture larger than --tile is worked on in parts that lie elsewhere at each step, so that its size is "

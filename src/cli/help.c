@@ -10,7 +10,7 @@ static const struct {
     const char *title;
 } sections[] = {
     {CLI_RENDER | CLI_CLASSIFY | CLI_INSPECT | CLI_ACTIVATIONS | CLI_SOLVE | CLI_EXPLAIN |
-         CLI_DREAM | CLI_ANIMATE, "this command"},
+         CLI_DREAM | CLI_INVERT | CLI_ANIMATE, "this command"},
     {CLI_RECIPE, NULL}, /* titles come with the rows */
     {CLI_FIT, "pictures read"},
     {CLI_WRITE, "files written"},

@@ -113,3 +113,14 @@ ph_status ph_picture_fit(const struct ph_picture *picture, const char *fit, int 
     ph_picture_destroy(&scaled);
     return status;
 }
+
+ph_status ph_picture_cover(const ph_picture *picture, int height, int width, ph_picture **out) {
+    struct ph_picture *scaled;
+    *out = NULL;
+    double scale = fmax((double)height / picture->height, (double)width / picture->width);
+    PH_TRY(ph_picture_resize(picture, PH_MAX(height, rounded(picture->height * scale)),
+                             PH_MAX(width, rounded(picture->width * scale)), &scaled));
+    ph_status status = ph_picture_crop(scaled, (scaled->height - height) / 2, (scaled->width - width) / 2, height, width, out);
+    ph_picture_destroy(&scaled);
+    return status;
+}

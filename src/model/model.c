@@ -382,11 +382,33 @@ static int64_t node_parameters(const struct ph_graph *graph, const struct ph_nod
     return count;
 }
 
+/* For each node the last one that reads what any node before it, or the graph's input, has made: the node is on the trunk
+ * when that is not behind it. */
+static ph_status reads_find(const struct ph_graph *graph, int *reads) {
+    int *last = ph_alloc_array((size_t)graph->value_count + 1, sizeof *last), furthest = -1;
+    if (!last) return ph_fail_memory(graph->context);
+    for (int i = 0; i < graph->node_count; i++)
+        for (int j = 0; j < graph->nodes[i].input_count; j++) {
+            int value = graph->nodes[i].inputs[j];
+            if (value != PH_ABSENT && !graph->values[value].data) last[value] = i;
+        }
+    for (int v = 0; v < graph->value_count; v++)
+        if (graph->values[v].node == PH_ABSENT && !graph->values[v].data) furthest = PH_MAX(furthest, last[v]);
+    for (int i = 0; i < graph->node_count; i++) {
+        reads[i] = furthest;
+        for (int j = 0; j < graph->nodes[i].output_count; j++) furthest = PH_MAX(furthest, last[graph->nodes[i].outputs[j]]);
+    }
+    ph_free(last);
+    return PH_OK;
+}
+
 static ph_status layers_list(const struct ph_graph *graph, struct ph_pool *pool, const ph_layer_info **layers, int *count) {
     int capacity = 0;
     for (int i = 0; i < graph->node_count; i++) capacity += graph->nodes[i].output_count;
     ph_layer_info *list = ph_pool_alloc(pool, (size_t)capacity * sizeof *list);
-    if (!list) return ph_fail_memory(graph->context);
+    int *reads = ph_pool_alloc(pool, (size_t)graph->node_count * sizeof *reads);
+    if (!list || !reads) return ph_fail_memory(graph->context);
+    PH_TRY(reads_find(graph, reads));
     int filled = 0;
     for (int i = 0; i < graph->node_count; i++) {
         const struct ph_node *node = &graph->nodes[i];
@@ -395,7 +417,7 @@ static ph_status layers_list(const struct ph_graph *graph, struct ph_pool *pool,
             ph_layer_info *layer = &list[filled++];
             *layer = (ph_layer_info){.name = ph_pool_strdup(pool, value->name), .operation = node->operation->name,
                 .rank = value->shape.rank, .parameters = j ? 0 : node_parameters(graph, node),
-                .flops = j ? 0 : node_flops(graph, node)};
+                .flops = j ? 0 : node_flops(graph, node), .trunk = node->output_count == 1 && reads[i] <= i};
             memcpy(layer->dims, value->shape.dims, sizeof layer->dims);
             if (!layer->name) return ph_fail_memory(graph->context);
         }

@@ -12,17 +12,13 @@ ph_dream_options ph_dream_defaults(void) {
 
 /* ---- The objective where none is given ---------------------------------------------------------------------------- */
 
-/* Layers behind which the work of two thirds of the network is done show parts of things: inception_4c of GoogLeNet, whose
+/* Layers up to which three quarters of the network's work is done show parts of things: inception_4c of GoogLeNet, whose
  * energy the notebook raises. */
 #define DEPTH 0.75
 
-/* Where branches come together; in a network without any, its rectifiers. */
-static bool is_junction(const ph_layer_info *layer) {
-    return layer->rank == 4 && layer->dims[2] > 1 && (!strcmp(layer->operation, "concat") || !strcmp(layer->operation, "add"));
-}
-
-static bool is_rectifier(const ph_layer_info *layer) {
-    return layer->rank == 4 && layer->dims[2] > 1 && !strcmp(layer->operation, "relu");
+static bool is_features(const ph_layer_info *layer) {
+    return layer->trunk && layer->rank == 4 && layer->dims[2] > 1 &&
+           (!strcmp(layer->operation, "relu") || !strcmp(layer->operation, "concat") || !strcmp(layer->operation, "add"));
 }
 
 static ph_status objective_choose(ph_model *model, char **objective) {
@@ -30,14 +26,10 @@ static ph_status objective_choose(ph_model *model, char **objective) {
     int count;
     double all = 0, done = 0;
     PH_TRY(ph_model_layers(model, 0, 0, &layers, &count));
-    bool branches = false;
-    for (int i = 0; i < count; i++) {
-        all += layers[i].flops;
-        branches = branches || is_junction(&layers[i]);
-    }
+    for (int i = 0; i < count; i++) all += layers[i].flops;
     for (int i = 0; i < count && (!chosen || done < DEPTH * all); i++) {
         done += layers[i].flops;
-        if (branches ? is_junction(&layers[i]) : is_rectifier(&layers[i])) chosen = &layers[i];
+        if (is_features(&layers[i])) chosen = &layers[i];
     }
     if (!chosen)
         return ph_fail(model->context, PH_ERROR_NOT_FOUND,

@@ -5,20 +5,13 @@
 
 ph_status ph_picture_load_covering(ph_context *context, const char *path, int channels, int height, int width,
                                    ph_picture **out) {
-    ph_picture *read = NULL, *converted = NULL, *scaled = NULL;
+    ph_picture *read = NULL, *converted = NULL;
     *out = NULL;
     ph_status status = ph_picture_load(context, path, &read);
     if (!status) status = ph_picture_convert(read, channels, &converted);
-    if (!status) {
-        double scale = fmax((double)height / converted->height, (double)width / converted->width);
-        status = ph_picture_resize(converted, PH_MAX(height, (int)lround(converted->height * scale)),
-                                   PH_MAX(width, (int)lround(converted->width * scale)), &scaled);
-    }
-    if (!status)
-        status = ph_picture_crop(scaled, (scaled->height - height) / 2, (scaled->width - width) / 2, height, width, out);
+    if (!status) status = ph_picture_cover(converted, height, width, out);
     ph_picture_destroy(&read);
     ph_picture_destroy(&converted);
-    ph_picture_destroy(&scaled);
     return status;
 }
 

@@ -1,0 +1,394 @@
+/* phosphene invert: pictures that a layer cannot tell from a given one (Mahendran and Vedaldi, "Understanding Deep Image
+ * Representations by Inverting Them", arXiv:1412.0035). What is rendered is an objective like any other: the match with the
+ * picture's values, less the paper's regularisers, with the recipe of a preset. */
+#include "cli.h"
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The paper weighs its regularisers against pictures whose values run from 0 to 255 and deviate by 68.92 from their mean
+ * (sigma = 27098 for 227 x 227 x 3). In means over pixels from 0 to 1, as the regularisers here are:
+ * 4e-10 * 255^6 / 68.92^2 for the alpha norm, and 255^2 / 68.92^2 for each of the variation's lambda. */
+#define ALPHA_WEIGHT 23.15
+#define VARIATION_WEIGHT 13.69
+
+/* The rate of the paper's code, 0.004, for the loss times sigma^2: with pixels from 0 to 1, this for each pixel and channel. */
+#define PAPER_RATE 2.922e-4
+
+struct inverting {
+    struct cli *cli;
+    ph_model *model;
+    const char *picture;
+    char *fitted;                /* for messages; the picture's name without its ending */
+    int width, height;           /* of the pictures made */
+    double variation;            /* lambda; NAN: as the method has it */
+    bool published;              /* the method is Mahendran and Vedaldi's own */
+    const ph_layer_info *layers;
+    int layer_count;
+    char **chosen;               /* names of the layers to invert */
+    int count;
+    char **objectives;
+    ph_picture **results;
+    struct cli_progress progress;
+};
+
+/* ---- Which layers ------------------------------------------------------------------------------------------------ */
+
+static int layer_find(const struct inverting *v, const char *name) {
+    for (int i = 0; i < v->layer_count; i++)
+        if (!strcmp(v->layers[i].name, name)) return i;
+    return -1;
+}
+
+/* "all": those that everything behind them depends on alone, but for what only renames and, up to the first layer of
+ * another shape than the picture's, what is the picture itself in other units. */
+static void layers_all(struct inverting *v) {
+    static const char *const names_only[] = {"reshape", "flatten", "identity", "squeeze", "unsqueeze", "cast", NULL};
+    const ph_layer_info *first = v->layers;
+    bool started = false;
+    for (int i = 0; i < v->layer_count; i++) {
+        started = started || v->layers[i].rank != 4 || memcmp(v->layers[i].dims, first->dims, 4 * sizeof *first->dims) != 0;
+        bool wanted = started && v->layers[i].trunk && v->layers[i].rank >= 2;
+        for (int k = 0; names_only[k]; k++) wanted = wanted && strcmp(v->layers[i].operation, names_only[k]) != 0;
+        if (wanted) v->chosen[v->count++] = cli_format("%s", v->layers[i].name);
+    }
+}
+
+static int layers_choose(struct inverting *v) {
+    struct cli *cli = v->cli;
+    if (ph_model_layers(v->model, v->height, v->width, &v->layers, &v->layer_count)) return cli_fail_library(cli);
+    v->chosen = cli_allocate((size_t)v->layer_count + (size_t)cli->argument_count, sizeof *v->chosen);
+    for (int i = 1; i < cli->argument_count; i++) {
+        if (!strcmp(cli->arguments[i], "all")) layers_all(v);
+        else if (layer_find(v, cli->arguments[i]) < 0)
+            return cli_fail("the network has no layer '%s'; phosphene inspect lists them", cli->arguments[i]);
+        else v->chosen[v->count++] = cli_format("%s", cli->arguments[i]);
+    }
+    return v->count ? CLI_DONE : cli_fail("there is no layer to invert");
+}
+
+/* ---- What is rendered -------------------------------------------------------------------------------------------- */
+
+/* The paper's own method takes its 0.5, 5 and 50 for the first, second and last third of the network. The others come
+ * nearer with little of it, and to pictures as clear, for a Fourier start is smooth already. */
+static double variation_of(const struct inverting *v, int layer) {
+    if (!isnan(v->variation)) return v->variation;
+    double depth = (layer + 0.5) / v->layer_count;
+    return !v->published || depth < 1.0 / 3 ? 0.5 : depth < 2.0 / 3 ? 5 : 50;
+}
+
+/* "@3-7,3-7": that many positions in the middle of the layer. A new string. */
+static int window_text(const struct inverting *v, const ph_layer_info *layer, char **text) {
+    const char *window = v->cli->settings.window;
+    int columns, rows;
+    char rest;
+    *text = NULL;
+    if (!window) *text = cli_format("%s", "");
+    else if (sscanf(window, "%dx%d%c", &columns, &rows, &rest) != 2 || columns < 1 || rows < 1)
+        return cli_usage(v->cli, "--window: '%s' is not of the form COLUMNSxROWS", window);
+    else if (layer->rank != 4 || columns > layer->dims[3] || rows > layer->dims[2])
+        return cli_fail("--window: the layer %s has %lld columns and %lld rows", layer->name,
+                        (long long)(layer->rank == 4 ? layer->dims[3] : 1), (long long)(layer->rank == 4 ? layer->dims[2] : 1));
+    else {
+        int left = (int)(layer->dims[3] - columns) / 2, top = (int)(layer->dims[2] - rows) / 2;
+        *text = cli_format("@%d-%d,%d-%d", left, left + columns - 1, top, top + rows - 1);
+    }
+    return CLI_DONE;
+}
+
+/* The match, of each channel asked for alone, or of all. */
+static int objective_make(const struct inverting *v, const char *name, char **objective) {
+    const struct cli_settings *s = &v->cli->settings;
+    int layer = layer_find(v, name);
+    char *window;
+    int code = window_text(v, &v->layers[layer], &window);
+    if (code) return code;
+    struct cli_text text = {0};
+    if (!s->channels) cli_text_append(&text, "match('%s'%s, '%s', by=%s)", name, window, v->picture, s->loss);
+    char *list = cli_format("%s", s->channels ? s->channels : "");
+    int count = 0;
+    for (char *rest = list, *word; s->channels && (word = strsep(&rest, ","));) {
+        if (!*word || word[strspn(word, "0123456789")])
+            code = cli_usage(v->cli, "--channels: '%s' is not a list of channels, such as 3,7,12", s->channels);
+        cli_text_append(&text, "%smatch('%s':%s%s, '%s', by=%s)", count++ ? " + " : "", name, word, window, v->picture, s->loss);
+    }
+    double share = count ? count : 1;
+    cli_text_append(&text, " - %.6g*alpha_norm(6) - %.6g*tv_beta(2)", share * ALPHA_WEIGHT,
+                    share * VARIATION_WEIGHT * variation_of(v, layer));
+    free(list);
+    free(window);
+    *objective = text.data;
+    return code;
+}
+
+static bool is_given(const struct cli *cli, const char *name) {
+    for (int i = 0; i < cli->given_count; i++)
+        if (!strcmp(cli->given[2 * i], name)) return true;
+    return false;
+}
+
+/* The method: the preset 'inversion' unless another is named. */
+static int recipe_prepare(struct inverting *v) {
+    struct cli *cli = v->cli;
+    char rate[32];
+    if (!is_given(cli, "preset") && (ph_recipe_set(cli->recipe, "preset", "inversion") || cli_options_reapply(cli)))
+        return cli_fail_library(cli);
+    const char *preset = ph_recipe_get(cli->recipe, "preset");
+    v->published = !strcmp(preset, "mahendran") || !strcmp(preset, "natural-pre-image");
+    snprintf(rate, sizeof rate, "%.6g", PAPER_RATE * 3 * v->width * v->height);
+    if (v->published && !is_given(cli, "learning-rate") && ph_recipe_set(cli->recipe, "learning-rate", rate))
+        return cli_fail_library(cli);
+    return CLI_DONE;
+}
+
+/* ---- How near it came -------------------------------------------------------------------------------------------- */
+
+static double tensor_distance(const ph_tensor *a, const ph_tensor *b, size_t count) {
+    double sum = 0;
+    for (size_t i = 0; i < count; i++) {
+        double difference = (double)a->data[i] - (b ? (double)b->data[i] : 0);
+        sum += difference * difference;
+    }
+    return sum;
+}
+
+static size_t tensor_size(const ph_tensor *tensor) {
+    size_t size = 1;
+    for (int i = 0; i < tensor->rank; i++) size *= (size_t)tensor->dims[i];
+    return size;
+}
+
+/* The layer's values for a picture that is cut to the size of those made. */
+static int values_find(const struct inverting *v, const char *path, const char *layer, ph_tensor **values) {
+    struct cli *cli = v->cli;
+    ph_picture *read = NULL, *covering = NULL;
+    ph_status status = ph_picture_load(cli->context, path, &read);
+    if (!status) status = ph_picture_cover(read, v->height, v->width, &covering);
+    if (!status) status = ph_activations(v->model, covering, "none", layer, values);
+    ph_picture_destroy(&read);
+    ph_picture_destroy(&covering);
+    return status ? cli_fail_library(cli) : CLI_DONE;
+}
+
+/* The square of a target's norm over the mean squared distance between natural pictures, by which a relative error becomes
+ * the paper's normalised one. */
+static int natural_ratio(const struct inverting *v, const char *layer, double *ratio) {
+    int count;
+    ph_tensor *target = NULL;
+    char **paths = cli_pictures_in(v->cli->settings.natural, &count);
+    ph_tensor **values = cli_allocate((size_t)count + 1, sizeof *values);
+    int code = values_find(v, v->picture, layer, &target);
+    for (int i = 0; i < count && !code; i++) code = values_find(v, paths[i], layer, &values[i]);
+    double sum = 0;
+    for (int i = 0; i < count && !code; i++)
+        for (int j = 0; j < i; j++) sum += tensor_distance(values[i], values[j], tensor_size(target));
+    if (!code) *ratio = tensor_distance(target, NULL, tensor_size(target)) / (sum / (0.5 * count * (count - 1)));
+    for (int i = 0; i < count; i++) {
+        ph_tensor_destroy(&values[i]);
+        free(paths[i]);
+    }
+    ph_tensor_destroy(&target);
+    free(values);
+    free(paths);
+    return code;
+}
+
+/* Mean of the errors of the terms, which are relative to their targets. */
+static double error_of(const ph_picture *picture) {
+    ph_term_error error;
+    double sum = 0;
+    int count = 0;
+    for (; ph_picture_error(picture, count, &error); count++) sum += error.error;
+    return count ? sum / count : NAN;
+}
+
+/* ---- What comes out ---------------------------------------------------------------------------------------------- */
+
+static char *output_path(const struct inverting *v, const char *layer) {
+    const char *output = v->cli->settings.output;
+    char *safe = cli_name_safe(layer), *path;
+    size_t length = output ? strlen(output) : 0;
+    if (v->count == 1 && length > 4 && !strcmp(output + length - 4, ".png")) path = cli_format("%s", output);
+    else if (output) path = cli_format("%s%s%s.png", output, output[length - 1] == '/' ? "" : "/", safe);
+    else path = cli_format("%s-inverted%s%s.png", v->fitted, v->count > 1 ? "/" : "-", safe);
+    free(safe);
+    return path;
+}
+
+static char *strip_path(const struct inverting *v) {
+    char *first = output_path(v, v->chosen[0]), *folder = cli_folder_of(first), *path = cli_format("%s/sheet.png", folder);
+    free(first);
+    free(folder);
+    return path;
+}
+
+static int outputs_check(const struct inverting *v) {
+    const char *output = v->cli->settings.output;
+    size_t length = output ? strlen(output) : 0;
+    if (v->count > 1 && length > 4 && !strcmp(output + length - 4, ".png"))
+        return cli_usage(v->cli, "--output: %d pictures cannot all be %s; name a folder", v->count, output);
+    int code = CLI_DONE;
+    for (int i = 0; i <= v->count && !code; i++) {
+        char *path = i < v->count ? output_path(v, v->chosen[i]) : strip_path(v);
+        if (i == v->count && v->count == 1) code = CLI_DONE;
+        else if (!v->cli->settings.force && cli_file_exists(path)) code = cli_fail("%s: exists already; --force overwrites it", path);
+        else code = cli_output_check(path);
+        free(path);
+    }
+    return code;
+}
+
+static int natural_check(const struct cli *cli) {
+    if (!cli->settings.natural) return CLI_DONE;
+    int count;
+    char **paths = cli_pictures_in(cli->settings.natural, &count);
+    for (int i = 0; i < count; i++) free(paths[i]);
+    free(paths);
+    return count < 2 ? cli_fail("--natural: %s holds %d pictures, and distances need two", cli->settings.natural, count)
+                     : CLI_DONE;
+}
+
+static bool on_progress(void *user, const ph_progress *now) {
+    struct inverting *v = user;
+    cli_progress_update(&v->progress, now, v->chosen[now->first], v->count);
+    return !cli_interrupted();
+}
+
+static int picture_report(struct inverting *v, int index, cJSON *list, char **caption) {
+    struct cli *cli = v->cli;
+    const ph_picture *picture = v->results[index];
+    bool bounded = strcmp(cli->settings.loss, "dot") != 0, natural = cli->settings.natural && bounded;
+    double error = error_of(picture), ratio = NAN;
+    char *path = output_path(v, v->chosen[index]);
+    int code = cli_folder_make(path);
+    if (!code && ph_picture_save(picture, path, cli->settings.force)) code = cli_fail_library(cli);
+    if (!code && natural) code = natural_ratio(v, v->chosen[index], &ratio);
+    if (!code && !cli->settings.json && !cli->settings.quiet) {
+        printf("%s  %s", path, v->chosen[index]);
+        if (bounded) printf("  error %.3g %% of the target's norm", 100 * error);
+        else printf("  objective %.6g", (double)ph_picture_value(picture));
+        if (natural) printf(", %.3g %% of the mean distance between natural pictures", 100 * error * ratio);
+        printf("\n");
+        fflush(stdout);
+    }
+    *caption = bounded ? cli_format("%s %.2g%%", v->chosen[index], 100 * error) : cli_format("%s", v->chosen[index]);
+    cJSON *entry = list ? cJSON_CreateObject() : NULL;
+    if (entry) {
+        cJSON_AddStringToObject(entry, "layer", v->chosen[index]);
+        cJSON_AddStringToObject(entry, "file", path);
+        cJSON_AddStringToObject(entry, "objective", v->objectives[index]);
+        cli_json_add_float(entry, "error_relative_to_target", error);
+        if (natural) cli_json_add_float(entry, "error_relative_to_natural_distance", error * ratio);
+        cJSON_AddItemToArray(list, entry);
+    }
+    free(path);
+    return code;
+}
+
+/* The pictures, first layer to last, with their errors. */
+static int strip_save(struct inverting *v, char **captions) {
+    enum { GAP = 8 };
+    ph_picture *sheet = NULL;
+    char *path = strip_path(v);
+    int code = CLI_DONE;
+    if (ph_picture_sheet(v->cli->context, (const ph_picture *const *)v->results, (const char *const *)captions, v->count, 0,
+                         GAP, &sheet) ||
+        ph_picture_save(sheet, path, v->cli->settings.force))
+        code = cli_fail_library(v->cli);
+    if (!code && !v->cli->settings.quiet && !v->cli->settings.json) printf("%s\n", path);
+    ph_picture_destroy(&sheet);
+    free(path);
+    return code;
+}
+
+static int layers_invert(struct inverting *v) {
+    struct cli *cli = v->cli;
+    int code = CLI_DONE, done = 0;
+    v->objectives = cli_allocate((size_t)v->count, sizeof *v->objectives);
+    v->results = cli_allocate((size_t)v->count, sizeof *v->results);
+    char **captions = cli_allocate((size_t)v->count, sizeof *captions);
+    cJSON *list = cli->settings.json ? cJSON_CreateArray() : NULL;
+    for (int i = 0; i < v->count && !code; i++) code = objective_make(v, v->chosen[i], &v->objectives[i]);
+    if (!code) code = outputs_check(v);
+    if (!code) {
+        ph_render_callbacks callbacks = {.progress = on_progress, .user = v};
+        cli_interrupt_watch(cli);
+        cli_progress_start(&v->progress, cli);
+        if (ph_render(v->model, cli->recipe, (const char *const *)v->objectives, v->count, &callbacks, v->results) &&
+            !cli_interrupted())
+            code = cli_fail_library(cli);
+        cli_progress_clear(&v->progress);
+    }
+    for (; done < v->count && !code && v->results[done]; done++) code = picture_report(v, done, list, &captions[done]);
+    if (!code && done == v->count && v->count > 1) code = strip_save(v, captions);
+    if (!code && cli_interrupted()) code = cli_fail("interrupted");
+    if (!code && list) code = cli_json_print(list);
+    else cJSON_Delete(list);
+    for (int i = 0; i < v->count; i++) free(captions[i]);
+    free(captions);
+    return code;
+}
+
+/* ---- The command ------------------------------------------------------------------------------------------------- */
+
+static int size_find(struct inverting *v) {
+    ph_model_info info = ph_model_describe(v->model);
+    const char *size = ph_recipe_get(v->cli->recipe, "size");
+    v->width = info.width, v->height = info.height;
+    if (strcmp(size, "auto") && sscanf(size, "%dx%d", &v->width, &v->height) == 1) v->height = v->width;
+    /* Without this, pictures of the embedded network would be larger than what it was made for. */
+    char text[32];
+    snprintf(text, sizeof text, "%dx%d", v->width, v->height);
+    return ph_recipe_set(v->cli->recipe, "size", text) ? cli_fail_library(v->cli) : CLI_DONE;
+}
+
+static int run(struct cli *cli) {
+    struct inverting v = {.cli = cli, .picture = cli->arguments[0], .fitted = cli_stem(cli->arguments[0]), .variation = NAN};
+    int code = CLI_DONE;
+    if (strpbrk(v.picture, "'\n")) code = cli_fail("%s: no quotation mark can be in the name of the picture", v.picture);
+    if (!code && !cli_file_exists(v.picture)) code = cli_fail("%s: No such file or directory", v.picture);
+    if (!code && strcmp(cli->settings.variation, "auto"))
+        code = cli_number_read(cli, "variation", cli->settings.variation, &v.variation);
+    if (!code && v.variation < 0) code = cli_usage(cli, "--variation: %g is less than 0", v.variation);
+    if (!code) code = natural_check(cli);
+    if (!code) code = cli_model_open(cli, &v.model);
+    if (!code) code = size_find(&v);
+    if (!code) code = recipe_prepare(&v);
+    if (!code) code = layers_choose(&v);
+    if (!code) code = layers_invert(&v);
+    for (int i = 0; i < v.count; i++) {
+        free(v.chosen[i]);
+        if (v.objectives) free(v.objectives[i]);
+        if (v.results) ph_picture_destroy(&v.results[i]);
+    }
+    free(v.chosen);
+    free(v.objectives);
+    free(v.results);
+    free(v.fitted);
+    ph_model_destroy(&v.model);
+    return code;
+}
+
+const struct cli_command cli_invert = {
+    .name = "invert",
+    .arguments = "PICTURE LAYER...",
+    .help = "a picture that a layer cannot tell from this one",
+    .details =
+        "Looks for a picture whose values at LAYER are those of PICTURE, from noise: what is lost on the way through the "
+        "network differs, what it keeps is the same (Mahendran and Vedaldi, arXiv:1412.0035). 'all' are the layers of the "
+        "network from the first to the last; several are written into a folder, with sheet.png, the error under each.\n\n"
+        "The error is the squared distance to PICTURE's values over their squared norm. With --natural FOLDER it is given "
+        "as the paper does, too: over the mean squared distance between the values of that folder's pictures.\n\n"
+        "--preset chooses the method: inversion (the default), mahendran (the paper's descent with momentum), "
+        "inversion-lbfgs, natural-pre-image (random shifts, colours kept in bounds). --attempts makes several and gives "
+        "the best. docs/inversion.md shows more.",
+    .examples = "phosphene invert chelsea.png conv4b\n"
+                "phosphene invert chelsea.png -m bvlc_googlenet.onnx all -o chelsea\n"
+                "phosphene invert chelsea.png conv4a --preset mahendran --window 3x3 --variation 5\n"
+                "phosphene invert chelsea.png -m bvlc_googlenet.onnx pool5/7x7_s1 --natural photographs",
+    .options = CLI_INVERT | CLI_RECIPE | CLI_WRITE | CLI_NETWORK,
+    .least = 2,
+    .most = -1,
+    .run = run,
+};
