@@ -45,10 +45,10 @@ static int layer_find(const struct inverting *v, const char *name) {
  * another shape than the picture's, what is the picture itself in other units. */
 static void layers_all(struct inverting *v) {
     static const char *const names_only[] = {"reshape", "flatten", "identity", "squeeze", "unsqueeze", "cast", NULL};
-    const ph_layer_info *first = v->layers;
+    int64_t picture[] = {1, ph_model_describe(v->model).channels, v->height, v->width};
     bool started = false;
     for (int i = 0; i < v->layer_count; i++) {
-        started = started || v->layers[i].rank != 4 || memcmp(v->layers[i].dims, first->dims, 4 * sizeof *first->dims) != 0;
+        started = started || v->layers[i].rank != 4 || memcmp(v->layers[i].dims, picture, sizeof picture) != 0;
         bool wanted = started && v->layers[i].trunk && v->layers[i].rank >= 2;
         for (int k = 0; names_only[k]; k++) wanted = wanted && strcmp(v->layers[i].operation, names_only[k]) != 0;
         if (wanted) v->chosen[v->count++] = cli_format("%s", v->layers[i].name);
