@@ -8,8 +8,11 @@ struct preset { const char *name, *help, *settings; };
  * dream's. All wake silent units in their first steps, for few of those systems do, and then leave such a picture grey. */
 #define PIXELS "parameterisation=pixel\ndecorrelate=false\nsquash=clip\nborder=wrap\n"
 #define STILL "transforms=none\n"
-/* It shows its pictures at full contrast. Its small steps take long to wake a unit. */
-#define TOOLBOX PIXELS STILL "spread=0.0392\noptimiser=sgd\nstretch=99.9\nredirect-steps=100\n"
+/* It shows its pictures at full contrast, and its regularisers take long to let a unit wake. Its rates, 100 or what raises
+ * the objective by 2, are for scores of CaffeNet's classes over pixels to 255: other units have gradients a thousand times
+ * as small or large, with which they end grey. So its steps are taken relative to the gradient's own size. */
+#define TOOLBOX PIXELS STILL \
+    "spread=0.0392\noptimiser=sgd\nnormalise=rms\nlearning-rate=0.02\nstretch=99.9\nredirect-steps=100\n"
 #define SHIFTS "scale=0\nrotate=0\njitter-end=0\n" /* jitter alone */
 
 static const struct preset presets[] = {
@@ -41,22 +44,19 @@ static const struct preset presets[] = {
     /* Its pixels know no bounds, so its rate of 1 only means that all steps are alike. */
     {"flashtorch", "FlashTorch's activation maximisation: pixels, gradient over its size (MisaOgura/flashtorch)",
      PIXELS STILL "optimiser=sgd\nnormalise=rms\nlearning-rate=0.02\nsteps=30\nspread=0.03\n"},
-    /* Table 1 of Yosinski et al. 2015, with the rates of optimize/README.md. */
+    /* Table 1 of Yosinski et al. 2015. */
     {"toolbox-1", "Deep Visualization Toolbox, first set: blur, half of the pixels by norm (Yosinski et al. 2015)",
-     TOOLBOX "normalise=progress\nlearning-rate=2\nrate-limit=0.00153787\nsteps=500\n"
-     "blur=0.5\nblur-every=4\nclip-norm=50\n"},
+     TOOLBOX "steps=500\nblur=0.5\nblur-every=4\nclip-norm=50\n"},
     {"toolbox-2", "Deep Visualization Toolbox, second set: decay, a fifth of the pixels by norm",
-     TOOLBOX "learning-rate=0.00153787\nsteps=750\npixel-decay=0.3\nclip-norm=20\n"},
+     TOOLBOX "learning-rate=0.03\nsteps=750\npixel-decay=0.3\nclip-norm=20\n"},
     {"toolbox-3", "Deep Visualization Toolbox, third set, the paper's most used: a wide blur, little decay",
-     TOOLBOX "learning-rate=0.00153787\nsteps=1000\npixel-decay=0.0001\nblur=1\n"
-     "blur-every=4\n"},
+     TOOLBOX "steps=1000\npixel-decay=0.0001\nblur=1\nblur-every=4\n"},
     {"toolbox-4", "Deep Visualization Toolbox, fourth set: blur, nine tenths of the pixels by contribution",
-     TOOLBOX "normalise=progress\nlearning-rate=2\nsteps=1000\nblur=0.5\n"
-     "blur-every=4\nclip-contribution=90\n"},
+     TOOLBOX "steps=1000\nblur=0.5\nblur-every=4\nclip-contribution=90\n"},
     /* Step sizes 11, 6, 6 to 3, 3 over 190, 150, 150 and 10 steps, each with its blur after it. */
     {"deepdraw", "deepdraw: pixels, a blur after each step that narrows, falling steps (auduno/deepdraw)",
      PIXELS "jitter=8\n" SHIFTS "optimiser=normalised\nlearning-rate=0.0431\nspread=0.0314\n"
-     "schedule=0.38:0.545,0.68:0.41,0.98:0.273\nblur=2.5,0.304\nblur-every=1\nsteps=500\n"},
+     "schedule=0.38:0.545,0.68:0.41,0.98:0.273\nblur=2.5,0.304\nblur-every=1\nredirect-steps=190\nsteps=500\n"},
     {"deepdream", "one octave of the DeepDream notebook: pixels, gradient over its mean size, rolls (google/deepdream)",
      PIXELS "jitter=64\n" SHIFTS "optimiser=normalised\nlearning-rate=0.00588\nsteps=40\n"},
     {"darknet", "one octave of darknet's nightmare: pixels, gradient over its deviation, rolls and mirroring",

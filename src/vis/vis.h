@@ -269,7 +269,7 @@ struct ph_watch {
     bool warned;
     int64_t silent_since;    /* step at which the gradient vanished, -1 when it has not */
     float first_size;        /* of the first gradient that was not zero */
-    float first_value;       /* of the objective */
+    double early[2], late[2]; /* sums of the objective and of its squares over the first and the last steps of the start */
     bool rests;              /* has reached its value or a plateau and stays as it is */
     double smooth, best;     /* running mean of the value, and its best */
     int64_t best_at;

@@ -10,16 +10,20 @@
 #define VANISHED_SIZE 1e-9f  /* optimisers that divide by the gradient's size add 1e-8 to it */
 #define EXPLODED_GROWTH 1e6f /* of the gradient's first size */
 #define STILL_STEPS 32       /* with an objective that has not moved before a warning */
+#define STILL_WINDOW 16      /* steps at either end over which it is averaged: single values jump with the view */
 
-/* Largest size of a gradient; infinity or NAN where it is not finite. */
+/* Largest size of a gradient; infinity or NAN where it is not finite. Without their signs floats are ordered as their bits
+ * are, infinity and NAN last, so the loop needs no branch. */
 static float gradient_size(const float *gradient, size_t count) {
-    float largest = 0;
+    uint32_t largest = 0, bits;
+    float size;
     for (size_t i = 0; i < count; i++) {
-        float size = fabsf(gradient[i]);
-        if (!(size <= largest)) largest = size;
-        if (!(size <= FLT_MAX)) return size;
+        memcpy(&bits, &gradient[i], sizeof bits);
+        bits &= 0x7fffffff;
+        largest = bits > largest ? bits : largest;
     }
-    return largest;
+    memcpy(&size, &largest, sizeof size);
+    return size;
 }
 
 /* ---- Which layer ------------------------------------------------------------------------------------------------- */
@@ -103,11 +107,11 @@ static void check_gradient(struct ph_watch *watch, const struct ph_render *rende
         step - watch->silent_since + 1 >= VANISHED_STEPS) {
         char layer[128] = "";
         if (size == 0) layer_find(scene, program, item, ALL_ZERO, layer, sizeof layer);
-        snprintf(text, sizeof text,
-                 "the %s since step %lld%s%s%s; try another seed, more redirect-steps, a smaller learning rate, or the "
-                 "layer before its activation",
+        snprintf(text, sizeof text, "the %s since step %lld%s%s%s; try %s",
                  size > 0 ? "gradient has vanished: it is below 1e-9" : "unit is silent, its gradient is zero",
-                 (long long)watch->silent_since + 1, *layer ? " (layer '" : "", layer, *layer ? "' is all zero)" : "");
+                 (long long)watch->silent_since + 1, *layer ? " (layer '" : "", layer, *layer ? "' is all zero)" : "",
+                 size > 0 ? "a smaller learning rate, another seed, or a factor before an objective of small numbers"
+                          : "another seed, more redirect-steps, a smaller learning rate, or the layer before its activation");
         warn(watch, render, objective, text);
     } else if (size > EXPLODED_GROWTH * watch->first_size) {
         snprintf(text, sizeof text,
@@ -118,17 +122,26 @@ static void check_gradient(struct ph_watch *watch, const struct ph_render *rende
     }
 }
 
-/* An objective that is moved by no step although there is a gradient. */
+/* An objective that is moved by no step although there is a gradient: its means over the first and the last steps of the
+ * start differ by less than the error that they have, or by less than a thousandth. */
 static void check_start(struct ph_watch *watch, const struct ph_render *render, int objective, int64_t step,
-                        float value) {
+                        double value) {
     char text[512];
-    if (step == 0) watch->first_value = value;
-    if (step != render->recipe->redirect_steps + STILL_STEPS || watch->warned || watch->rests) return;
-    if (fabsf(value - watch->first_value) > 1e-6f * fabsf(watch->first_value)) return;
+    double *sums[] = {watch->early, watch->late}, error = 0;
+    int64_t last = render->recipe->redirect_steps + STILL_STEPS;
+    if (step > last) return;
+    for (int i = 0; i < 2; i++)
+        if (i ? step > last - STILL_WINDOW : step < STILL_WINDOW) sums[i][0] += value, sums[i][1] += value * value;
+    if (step != last || watch->warned || watch->rests) return;
+    for (int i = 0; i < 2; i++) {
+        for (int j = 0; j < 2; j++) sums[i][j] /= STILL_WINDOW;
+        error += fmax(0, sums[i][1] - sums[i][0] * sums[i][0]) / STILL_WINDOW;
+    }
+    if (fabs(sums[1][0] - sums[0][0]) > fmax(sqrt(error), 1e-3 * fabs(sums[0][0]))) return;
     snprintf(text, sizeof text,
-             "it is %g since the first of %lld steps: nothing moves it; try a larger learning rate or spread, or another "
-             "seed",
-             (double)value, (long long)step + 1);
+             "it is about %g at first and %g after step %lld: nothing moves it; try a larger learning rate or spread, or "
+             "another seed",
+             sums[0][0], sums[1][0], (long long)step);
     warn(watch, render, objective, text);
 }
 

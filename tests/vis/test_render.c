@@ -528,6 +528,11 @@ static void what_goes_nowhere_is_said(void **state) {
     (void)state;
     static const struct { const char *recipe, *objective, *said; } cases[] = {
         {"size=48\nsteps=60\nlearning-rate=0\ntransforms=none", "class:monarch", "nothing moves it"},
+        {"size=48\nsteps=60\nlearning-rate=0", "class:monarch", "nothing moves it"},
+        {"size=48\nsteps=30", "1e-12*class:monarch", "gradient has vanished"},
+        {"size=48\nsteps=30", "1e-12*class:monarch", "a factor before"},
+        {"size=48\nsteps=20\nparameterisation=pixel\nsquash=clip\ntransforms=none\ndecorrelate=false\nspread=0.001",
+         "1e9*alpha_norm()", "gradient explodes"},
         {"size=48\nsteps=30\noptimiser=sgd\nlearning-rate=1e9\nredirect-steps=0", "class:monarch", "gradient"},
         {"size=48\nsteps=30\nspread=0\nredirect-steps=0", "conv5b:20@1,1", "is silent"}};
     ph_context_set_log(context, keep_log, NULL);
