@@ -47,12 +47,6 @@ static double row_exponentials(const struct rows *rows, const real *x, double la
     return sum;
 }
 
-static double row_dot(const struct rows *rows, const real *a, const real *b) {
-    double sum = 0;
-    for (int64_t i = 0; i < rows->count; i++) sum += (double)a[i * rows->stride] * b[i * rows->stride];
-    return sum;
-}
-
 static double row_sum(const struct rows *rows, const real *a) {
     double sum = 0;
     for (int64_t i = 0; i < rows->count; i++) sum += a[i * rows->stride];
@@ -71,15 +65,18 @@ static void softmax_forward(const struct ph_call *call) {
     }
 }
 
+/* y (dy - sum of y dy). Gradients are counted from that of the largest element: where it is almost 1, the others and what is
+ * left of its own are small differences, which the rounding of y would drown. */
 static void softmax_backward(const struct ph_call *call) {
     struct rows rows = rows_of(call);
-    for (int64_t r = 0; r < rows.outer * rows.stride; r++) {
+    for (int64_t r = 0; r < rows.outer * rows.stride && rows.count; r++) {
         const real *y = (const real *)call->outputs[0] + row_begin(&rows, r);
         const real *y_gradient = (const real *)call->output_gradients[0] + row_begin(&rows, r);
         real *x_gradient = (real *)call->input_gradients[0] + row_begin(&rows, r);
-        double mean = row_dot(&rows, y, y_gradient);
+        double ground = y_gradient[row_largest(&rows, y) * rows.stride], mean = 0;
+        for (int64_t i = 0; i < rows.count; i++) mean += y[i * rows.stride] * (y_gradient[i * rows.stride] - ground);
         for (int64_t i = 0; i < rows.count; i++)
-            x_gradient[i * rows.stride] += (real)(y[i * rows.stride] * (y_gradient[i * rows.stride] - mean));
+            x_gradient[i * rows.stride] += (real)(y[i * rows.stride] * (y_gradient[i * rows.stride] - ground - mean));
     }
 }
 
