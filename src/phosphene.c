@@ -1,8 +1,10 @@
 /* Public entry points that belong to no layer: the catalogues over every table. */
+#include "exec/backend.h"
 #include "image/colour_map.h"
 #include "solve/solve.h"
 #include "vis/attribution/attribution.h"
 #include "vis/vis.h"
+#include <stdio.h>
 #include <string.h>
 
 void ph_string_destroy(char **text) {
@@ -64,6 +66,25 @@ static bool instruction_sets_row(int index, ph_catalogue_entry *out) {
                  index <= (int)ph_instruction_set_detect() ? "this processor has it" : "this processor lacks it");
 }
 
+/* The CPU, then what the backends find; the strings are the calling thread's own, as the entry is. */
+static bool devices_row(int index, ph_catalogue_entry *out) {
+    static _Thread_local char name[32], help[400];
+    if (index == 0) {
+        snprintf(name, sizeof name, "cpu");
+        snprintf(help, sizeof help, "the processor, %s", ph_instruction_set_names[ph_instruction_set_detect()]);
+        return entry(out, name, help);
+    }
+    index--;
+    for (int i = 0; ph_backends[i]; i++) {
+        if (!ph_backends[i]->device) continue;
+        int count = 0;
+        for (; ph_backends[i]->device(count, name, sizeof name, help, sizeof help); count++)
+            if (count == index) return entry(out, name, help);
+        index -= count;
+    }
+    return false;
+}
+
 static bool model_formats_row(int index, ph_catalogue_entry *out) { return ROW(ph_model_formats); }
 
 static bool image_formats_row(int index, ph_catalogue_entry *out) { return ROW(ph_image_codecs); }
@@ -75,7 +96,8 @@ static const struct catalogue {
     {"operations", operations_row}, {"objectives", objectives_row}, {"parameterisations", parameterisations_row},
     {"transforms", transforms_row}, {"optimisers", optimisers_row}, {"presets", presets_row},
     {"preprocessing", preprocessing_row}, {"methods", methods_row}, {"attacks", attacks_row},
-    {"attribution-methods", attribution_row}, {"colour-maps", colour_maps_row}, {"instruction-sets", instruction_sets_row},
+    {"attribution-methods", attribution_row}, {"colour-maps", colour_maps_row},
+    {"instruction-sets", instruction_sets_row}, {"devices", devices_row},
     {"model-formats", model_formats_row}, {"image-formats", image_formats_row},
 };
 

@@ -1,7 +1,7 @@
 # shellcheck shell=sh
 # Installs what phosphene builds with, from Debian's packages; sourced by the set-up commands beside it.
 packages="gcc libc6-dev meson ninja-build pkg-config libjpeg-dev libpng-dev libstb-dev libfftw3-dev libprotobuf-c-dev
-  protobuf-c-compiler nettle-dev libcjson-dev liblbfgs-dev libnlopt-dev libzip-dev libwebp-dev"
+  protobuf-c-compiler nettle-dev libcjson-dev liblbfgs-dev libnlopt-dev libzip-dev libwebp-dev libvulkan-dev glslang-tools"
 
 # install_packages [MORE...]: nothing is done when all are there already.
 install_packages() {

@@ -84,6 +84,11 @@ PH_API ph_status ph_context_set_threads(ph_context *context, int threads);
  * error. */
 PH_API ph_status ph_context_set_instruction_set(ph_context *context, const char *name);
 
+/* Where networks and pictures are computed from now on: "cpu" (default), "vulkan", "plain" (for tests; slow) or "auto", which
+ * takes a GPU where there is one and, for what that cannot do, the CPU. `device` counts what ph_catalogue lists as "vulkan N",
+ * from 0; other backends have one. A device is opened when it is first needed, and what it lacks is an error then. */
+PH_API ph_status ph_context_set_backend(ph_context *context, const char *name, int device);
+
 /* Notices a person may want to see: guesses made, fallbacks taken. `text` has no line end. NULL discards them. */
 typedef void ph_log_function(void *user, const char *text);
 PH_API void ph_context_set_log(ph_context *context, ph_log_function *log, void *user);

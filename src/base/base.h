@@ -21,6 +21,11 @@ struct ph_context {
     void *log_user;
     int threads;                             /* resolved, at least 1 */
     enum ph_instruction_set instruction_set; /* resolved: the highest one to use */
+    char backend[16];                        /* of programs that name none */
+    bool backend_optional;                   /* another may do what this one cannot */
+    int device_index;
+    void *device;                            /* the backend's own, opened on first use */
+    void (*device_close)(void *device);
 };
 
 /* Keeps the text and returns `status`, so that a failure is one statement: return ph_fail(context, PH_ERROR_..., ...). */

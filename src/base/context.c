@@ -32,11 +32,13 @@ ph_context *ph_context_create(void) {
     if (!context) return NULL;
     context->threads = processors_count();
     context->instruction_set = ph_instruction_set_detect();
+    strcpy(context->backend, "cpu");
     return context;
 }
 
 void ph_context_destroy(ph_context **context) {
     if (!context) return;
+    if (*context && (*context)->device) (*context)->device_close((*context)->device);
     ph_free(*context);
     *context = NULL;
 }

@@ -49,7 +49,8 @@ static int command_run(const struct cli_command *command, int count, char **word
     } else if (!code) {
         if (!cli.settings.quiet) ph_context_set_log(cli.context, cli_log, &cli);
         if (ph_context_set_threads(cli.context, cli.settings.threads) ||
-            ph_context_set_instruction_set(cli.context, cli.settings.instruction_set))
+            ph_context_set_instruction_set(cli.context, cli.settings.instruction_set) ||
+            ph_context_set_backend(cli.context, cli.settings.backend, cli.settings.device))
             code = cli_fail_library(&cli);
         else code = command->run(&cli);
     }

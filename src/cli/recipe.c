@@ -70,7 +70,14 @@ static int profile_choose(struct cli *cli, const struct cli_recipe *recipe) {
     if (cli->settings.any_profile || strcmp(cli->settings.instruction_set, "auto")) return CLI_DONE;
     if (!ph_recipe_lookup(recipe->text, "#profile", profile, sizeof profile)) return CLI_DONE;
     const char *slash = strchr(profile, '/');
-    if (!ph_context_set_instruction_set(cli->context, slash ? slash + 1 : profile)) return CLI_DONE;
+    if (slash && strncmp(profile, "cpu/", 4) != 0) {
+        char *backend = cli_format("%.*s", (int)(slash - profile), profile);
+        bool failed = ph_context_set_backend(cli->context, backend, cli->settings.device);
+        free(backend);
+        if (!failed) return CLI_DONE;
+    } else if (!ph_context_set_instruction_set(cli->context, slash ? slash + 1 : profile)) {
+        return CLI_DONE;
+    }
     return cli_fail("%s: was made with %s, which is not to be had here (%s); --any-profile makes a like picture, not "
                     "the same bytes",
                     cli->settings.recipe, profile, ph_context_error(cli->context));

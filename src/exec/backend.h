@@ -42,6 +42,9 @@ struct ph_kernel_call {
     struct ph_call plain;          /* the same for the operation's plain functions; all operands plain */
 };
 
+struct ph_plan;
+struct ph_recorder; /* an engine's list of commands in the making */
+
 struct ph_kernel {
     const char *name;                     /* "direct", printed with the plan */
     const struct ph_operation *operation; /* NULL: any */
@@ -59,6 +62,23 @@ struct ph_kernel {
     void (*run)(const struct ph_kernel_call *call);
     /* Backward: which stored tensors it reads (PH_READS_...). NULL: what the operation declares. */
     unsigned (*reads)(const struct ph_kernel_query *query);
+    /* Instead of run, where the backend has an engine: appends the step's commands. The call's pointers stand for places in
+     * the engine's memory and must not be followed. */
+    ph_status (*record)(const struct ph_kernel_call *call, struct ph_recorder *recorder);
+};
+
+/* Runs a plan's steps elsewhere than on the host, in a memory of its own. The arena of the program is then the place where
+ * values fed from outside are taken from and taps and gradients of parameters are brought to. */
+struct ph_engine {
+    /* `arena` holds what the memory begins with. */
+    ph_status (*create)(const struct ph_graph *graph, const struct ph_plan *plan, const float *arena, void **state);
+    void (*destroy)(void *state);
+    /* The forward steps, or the backward ones; what they are to bring is in `arena` afterwards. */
+    ph_status (*run)(void *state, bool backward, float *arena);
+    /* One run of all steps, with the milliseconds of each. */
+    ph_status (*time)(void *state, double *milliseconds);
+    /* Test hook: all of the memory that stands for the arena. */
+    ph_status (*read)(void *state, float *arena);
 };
 
 struct ph_backend {
@@ -66,7 +86,19 @@ struct ph_backend {
     /* Ordered list for this context (instruction set), ending with NULL. */
     const struct ph_kernel *const *(*kernels)(const ph_context *context, int *block);
     bool rewrites; /* run the graph passes (fold batch-norm, fuse ReLU) first */
+    const struct ph_engine *engine; /* NULL: the steps run on the host */
+    /* Devices the backend can run on, for a catalogue; false behind the last. NULL: it needs none. */
+    bool (*device)(int index, char *name, size_t name_size, char *help, size_t help_size);
+    ph_status (*open)(ph_context *context);      /* the context's device, once; NULL: it needs none */
+    bool (*preferred)(ph_context *context);      /* whether what was opened is faster than the CPU; NULL: no */
+    /* What decides about the bytes of a picture: "cpu/avx2". NULL: the name alone. */
+    void (*profile)(const ph_context *context, char *text, size_t size);
 };
+
+/* The context's choice: "auto" becomes the name of a backend. */
+ph_status ph_backend_resolve(ph_context *context, const struct ph_backend **backend);
+/* Of the backend whose programs the context runs. */
+void ph_backend_profile(const ph_context *context, char *text, size_t size);
 
 extern const struct ph_backend *const ph_backends[]; /* NULL-terminated; the first is the default */
 extern const struct ph_backend ph_backend_plain;

@@ -13,6 +13,7 @@ struct planner {
     struct ph_plan *plan;
     ph_context *context;
     const struct ph_kernel *const *kernels;
+    const char *backend;
     int block;
     int loss;
     bool *needs;                           /* [values] a gradient is wanted: leads from a parameter to the loss */
@@ -247,7 +248,9 @@ static ph_status choose_kernels(struct planner *p) {
         for (int i = 0; i < node->output_count; i++) wanted |= p->needs[node->outputs[i]];
         if (wanted) p->backward[n] = kernel_choose(p, node, true);
         if (!p->forward[n] || (wanted && !p->backward[n]))
-            return ph_fail(p->context, PH_ERROR_UNSUPPORTED, "node '%s': no kernel for %s", node->name, node->operation->name);
+            return ph_fail(p->context, PH_ERROR_UNSUPPORTED,
+                           "backend %s: node '%s': %s has no %s there; --backend cpu does without", p->backend, node->name,
+                           node->operation->name, p->forward[n] ? "backward" : "kernel");
     }
     /* Slices first, since made_in depends on them; later concatenations own earlier ones. */
     for (int n = 0; n < graph->node_count; n++) {
@@ -737,7 +740,8 @@ ph_status ph_plan_create(const struct ph_graph *graph, const struct ph_backend *
                          int loss, const int *parameters, int parameter_count, struct ph_plan *plan) {
     *plan = (struct ph_plan){0};
     size_t values = (size_t)graph->value_count + 1, nodes = (size_t)graph->node_count + 1;
-    struct planner p = {.graph = graph, .plan = plan, .context = graph->context, .loss = loss,
+    struct planner p = {.graph = graph, .plan = plan, .context = graph->context, .backend = backend->name,
+        .loss = loss,
         .needs = ph_alloc_array(values, sizeof *p.needs), .forward = ph_alloc_array(nodes, sizeof *p.forward),
         .backward = ph_alloc_array(nodes, sizeof *p.backward),
         .forward_halo = ph_alloc_array(values, sizeof *p.forward_halo),

@@ -1,26 +1,79 @@
 /* A plan with its memory, and the functions that run it. */
 #include "exec/plan.h"
 #include "graph/passes.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* The first is the default. */
-extern const struct ph_backend ph_backend_cpu;
-const struct ph_backend *const ph_backends[] = {&ph_backend_cpu, &ph_backend_plain, NULL};
+extern const struct ph_backend ph_backend_cpu, ph_backend_vulkan;
+const struct ph_backend *const ph_backends[] = {&ph_backend_cpu, &ph_backend_vulkan, &ph_backend_plain, NULL};
 
 struct ph_program {
     ph_context *context;
     struct ph_graph *graph; /* the part that is run, its own */
     struct ph_plan plan;
     float *arena;
+    const struct ph_engine *engine; /* NULL: steps run on the host */
+    void *state;            /* the engine's */
     int *map;               /* value of the caller's graph -> value of `graph` */
     int loss;
 };
 
-static const struct ph_backend *backend_find(const char *name) {
+static ph_status backend_find(ph_context *context, const char *name, const struct ph_backend **backend) {
+    struct ph_text names = {0};
+    for (int i = 0; ph_backends[i]; i++) {
+        *backend = ph_backends[i];
+        if (!strcmp(ph_backends[i]->name, name)) {
+            ph_text_finish(&names);
+            return PH_OK;
+        }
+        ph_text_append(&names, ", %s", ph_backends[i]->name);
+    }
+    ph_status status = ph_fail(context, PH_ERROR_NOT_FOUND, "backend '%s': there is auto%s", name,
+                               names.data ? names.data : "");
+    ph_text_finish(&names);
+    return status;
+}
+
+ph_status ph_context_set_backend(ph_context *context, const char *name, int device) {
+    const struct ph_backend *backend = ph_backends[0];
+    bool chooses = name && !strcmp(name, "auto");
+    if (name && !chooses) PH_TRY(backend_find(context, name, &backend));
+    if (device < 0) return ph_fail(context, PH_ERROR_ARGUMENT, "device: %d is below 0", device);
+    if (context->device && device != context->device_index)
+        return ph_fail(context, PH_ERROR_ARGUMENT, "device: the context already uses device %d", context->device_index);
+    context->device_index = device;
+    context->backend_optional = chooses;
+    snprintf(context->backend, sizeof context->backend, "%s", chooses ? "auto" : backend->name);
+    return PH_OK;
+}
+
+/* With "auto" the first backend whose device is faster than the CPU. */
+ph_status ph_backend_resolve(ph_context *context, const struct ph_backend **backend) {
+    if (strcmp(context->backend, "auto")) {
+        PH_TRY(backend_find(context, context->backend, backend));
+        return (*backend)->open ? (*backend)->open(context) : PH_OK;
+    }
+    *backend = ph_backends[0];
     for (int i = 0; ph_backends[i]; i++)
-        if (!name || !strcmp(ph_backends[i]->name, name)) return ph_backends[i];
-    return NULL;
+        if (ph_backends[i]->open && !ph_backends[i]->open(context) && ph_backends[i]->preferred(context)) {
+            *backend = ph_backends[i];
+            break;
+        }
+    snprintf(context->backend, sizeof context->backend, "%s", (*backend)->name);
+    char profile[300];
+    ph_backend_profile(context, profile, sizeof profile);
+    ph_log(context, "backend: %s", profile);
+    return PH_OK;
+}
+
+void ph_backend_profile(const ph_context *context, char *text, size_t size) {
+    for (int i = 0; ph_backends[i]; i++)
+        if (!strcmp(ph_backends[i]->name, context->backend)) {
+            if (ph_backends[i]->profile) ph_backends[i]->profile(context, text, size);
+            else snprintf(text, size, "%s", context->backend);
+        }
 }
 
 static int *mapped(const int *map, const int *values, int count) {
@@ -96,37 +149,42 @@ static ph_status seed(struct ph_program *program) {
     return PH_OK;
 }
 
+static ph_status program_make(const struct ph_graph *graph, const struct ph_program_request *request,
+                              const struct ph_backend *backend, struct ph_program **program) {
+    struct ph_program *made = ph_alloc(sizeof *made);
+    if (!made) return ph_fail_memory(graph->context);
+    made->context = graph->context;
+    made->engine = backend->engine;
+    ph_status status = build(graph, request, backend, made);
+    if (!status && made->loss != PH_ABSENT) status = seed(made);
+    if (!status && made->engine) status = made->engine->create(made->graph, &made->plan, made->arena, &made->state);
+    if (status) ph_program_destroy(&made);
+    *program = made;
+    return status;
+}
+
 ph_status ph_program_create(const struct ph_graph *graph, const struct ph_program_request *request,
                             struct ph_program **program) {
     ph_context *context = graph->context;
-    const struct ph_backend *backend = backend_find(request->backend);
+    const struct ph_backend *backend;
     *program = NULL;
-    if (!backend) {
-        struct ph_text names = {0};
-        for (int i = 0; ph_backends[i]; i++) ph_text_append(&names, "%s%s", i ? ", " : "", ph_backends[i]->name);
-        ph_status status = ph_fail(context, PH_ERROR_NOT_FOUND, "backend '%s': there is %s", request->backend,
-                                   names.data ? names.data : "");
-        ph_text_finish(&names);
-        return status;
+    if (request->backend) {
+        PH_TRY(backend_find(context, request->backend, &backend));
+        if (backend->open) PH_TRY(backend->open(context));
+    } else {
+        PH_TRY(ph_backend_resolve(context, &backend));
     }
-    struct ph_program *made = ph_alloc(sizeof *made);
-    if (!made) return ph_fail_memory(context);
-    made->context = context;
-    ph_status status = build(graph, request, backend, made);
-    if (status) {
-        ph_program_destroy(&made);
-        return status;
-    }
-    if (made->loss != PH_ABSENT && (status = seed(made))) {
-        ph_program_destroy(&made);
-        return status;
-    }
-    *program = made;
-    return PH_OK;
+    ph_status status = program_make(graph, request, backend, program);
+    bool other = !request->backend && context->backend_optional && backend != ph_backends[0];
+    if (!other || (status != PH_ERROR_UNSUPPORTED && status != PH_ERROR_MEMORY)) return status;
+    ph_log(context, "%s: the CPU goes on", ph_context_error(context));
+    snprintf(context->backend, sizeof context->backend, "%s", ph_backends[0]->name);
+    return program_make(graph, request, ph_backends[0], program);
 }
 
 void ph_program_destroy(struct ph_program **program) {
     if (!program || !*program) return;
+    if ((*program)->state) (*program)->engine->destroy((*program)->state);
     ph_plan_finish(&(*program)->plan);
     ph_graph_destroy(&(*program)->graph);
     ph_free_aligned((*program)->arena);
@@ -158,12 +216,14 @@ static void span_run(void *argument) {
 }
 
 ph_status ph_program_forward(struct ph_program *program) {
+    if (program->engine) return program->engine->run(program->state, false, program->arena);
     struct span span = {program, 0, program->plan.forward_count};
     ph_parallel_region(program->context, span_run, &span);
     return PH_OK;
 }
 
 ph_status ph_program_backward(struct ph_program *program) {
+    if (program->engine) return program->engine->run(program->state, true, program->arena);
     struct span span = {program, program->plan.forward_count, program->plan.step_count};
     ph_parallel_region(program->context, span_run, &span);
     return PH_OK;
@@ -191,6 +251,7 @@ const float *ph_program_gradient(struct ph_program *program, int parameter) {
 }
 
 bool ph_program_is_intact(const struct ph_program *program) {
+    if (program->engine && program->engine->read(program->state, program->arena)) return false;
     for (int i = 0; i < program->plan.storage_count; i++) {
         const struct ph_storage *storage = &program->plan.storages[i];
         if (storage->parent != PH_ABSENT || storage->external || storage->last < 0) continue;
@@ -236,19 +297,33 @@ static void profile_run(void *argument) {
         }
 }
 
+static ph_status profile_engine(const struct ph_program *program, double *times) {
+    size_t steps = (size_t)program->plan.step_count;
+    double *milliseconds = ph_alloc_array(steps + 1, sizeof *milliseconds);
+    ph_status status = milliseconds ? PH_OK : ph_fail_memory(program->context);
+    for (int run = -1; run < RUNS && !status; run++) {
+        status = program->engine->time(program->state, milliseconds);
+        for (size_t i = 0; i < steps && run >= 0; i++) times[i * RUNS + (size_t)run] = 1e-3 * milliseconds[i];
+    }
+    ph_free(milliseconds);
+    return status;
+}
+
 /* Median time of each step over a few whole runs, so that caches are as they are in the loop. */
 static ph_status profile_steps(struct ph_program *program) {
     struct ph_plan *plan = &program->plan;
     double *times = ph_alloc_array((size_t)plan->step_count + 1, RUNS * sizeof *times);
     if (!times) return ph_fail_memory(program->context);
     struct profile profile = {program, times};
-    ph_parallel_region(program->context, profile_run, &profile);
+    ph_status status = PH_OK;
+    if (program->engine) status = profile_engine(program, times);
+    else ph_parallel_region(program->context, profile_run, &profile);
     for (int i = 0; i < plan->step_count; i++) {
         qsort(&times[i * RUNS], RUNS, sizeof *times, compare_double);
         plan->steps[i].milliseconds = 1e3 * times[i * RUNS + RUNS / 2];
     }
     ph_free(times);
-    return PH_OK;
+    return status;
 }
 
 ph_status ph_program_print(struct ph_program *program, bool time, struct ph_text *text) {

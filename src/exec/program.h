@@ -14,7 +14,7 @@ struct ph_program_request {
     int loss;               /* value of shape [N] whose sum is differentiated; PH_ABSENT: forward only */
     const int *parameters;  /* inputs whose gradient is wanted */
     int parameter_count;
-    const char *backend;    /* NULL: "cpu"; "plain" runs the operations' own plain functions */
+    const char *backend;    /* NULL: the context's; "plain" runs the operations' own plain functions */
 };
 
 /* The program keeps no pointer to the graph's nodes; constants borrowed by the graph must outlive the program. Values in

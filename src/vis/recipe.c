@@ -1,5 +1,6 @@
 /* Recipes: a value for every option of the table in options.c. Values are kept both ways, parsed for the builders and as
  * canonical text for printing. */
+#include "exec/backend.h"
 #include "vis/option.h"
 #include <math.h>
 #include <stddef.h>
@@ -216,7 +217,9 @@ void ph_recipe_facts_append(const ph_model *model, const char *objective, struct
     fact_append(text, "model", model_name(model));
     fact_append(text, "model-sha256", model->sha256);
     preprocessing_append(text, "input", &model->preprocessing);
-    ph_text_append(text, "#profile=cpu/%s\n", ph_instruction_set_names[model->context->instruction_set]);
+    char profile[300];
+    ph_backend_profile(model->context, profile, sizeof profile);
+    ph_text_append(text, "#profile=%s\n", profile);
 }
 
 void ph_recipe_networks_append(const ph_model *model, const struct ph_objective *objective, struct ph_text *text) {

@@ -54,7 +54,7 @@ cp stdout help
 run 0 help render
 same help stdout
 for option in recipe output force model labels input input-mean input-scale input-deviation channel-order threads \
-    instruction-set json quiet help steps seed size snapshots; do
+    instruction-set backend device json quiet help steps seed size snapshots; do
     says help "--$option"
 done
 run 0 --manual
@@ -65,7 +65,7 @@ cmp -s stdout "$source/docs/commands.md" || fail "docs/commands.md is out of dat
 
 run 0 list
 for kind in operations objectives parameterisations transforms optimisers presets preprocessing instruction-sets \
-    model-formats image-formats; do
+    devices model-formats image-formats; do
     says stdout "$kind"
 done
 run 0 list preprocessing

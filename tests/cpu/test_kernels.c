@@ -1,5 +1,5 @@
 /* Every fast kernel against the operations' plain functions: small random networks run by the plain backend and by each
- * instruction set this processor has. Buffers lie in one arena, whose contents around every tensor are checked by the
+ * instruction set this processor has, or, with an argument, by the backend of that name. Buffers lie in one arena, whose contents around every tensor are checked by the
  * results of the neighbours; shapes are drawn so that tails, strides, pads and groups of every kind occur. */
 #include "exec/plan.h"
 #include "graph/operations.h"
@@ -75,13 +75,25 @@ static int convolution(struct network *net, int input, int outputs, int kernel_y
 struct result { float *value, *gradient; };
 static int checks; /* every other one with guard bands around each tensor, the rest with shared memory */
 
+static const char *device_backend; /* the program's argument; NULL: the CPU's instruction sets */
+static int done, refused;
+
+/* How often a test draws: a device that is a processor, as in continuous integration, takes long over each. */
+static int rounds(int count) { return device_backend ? (count + 9) / 10 : count; }
+
+/* What a device refuses by name is counted and gives no result; the CPU refuses nothing. */
 static struct result run(struct network *net, const char *backend, const float *input, bool guards) {
     ph_plan_guard(guards);
     int taps[] = {net->last}, parameters[] = {net->input};
     struct ph_program_request request = {.taps = taps, .tap_count = 1, .loss = net->last, .parameters = parameters,
         .parameter_count = 1, .backend = backend};
     struct ph_program *program;
-    if (ph_program_create(net->graph, &request, &program)) fail_msg("%s", ph_context_error(net->context));
+    ph_status status = ph_program_create(net->graph, &request, &program);
+    if (status == PH_ERROR_UNSUPPORTED && device_backend && strstr(ph_context_error(net->context), " there; --backend cpu")) {
+        refused++;
+        return (struct result){0};
+    }
+    if (status) fail_msg("%s", ph_context_error(net->context));
     struct ph_shape in = shape_of(net, net->input), out = shape_of(net, net->last);
     size_t in_size = (size_t)ph_shape_size(&in), out_size = (size_t)ph_shape_size(&out);
     struct result result = {malloc((out_size + 1) * sizeof(float)), malloc((in_size + 1) * sizeof(float))};
@@ -107,22 +119,31 @@ static double distance(const float *a, const float *b, int64_t count) {
     return sqrt(difference / (norm > 0 ? norm : 1));
 }
 
+/* On `backend`, held to what the plain one makes. */
+static void compare(struct network *net, const char *backend, const char *name, const char *what, double tolerance,
+                    const struct result *plain, const float *input) {
+    struct ph_shape in = shape_of(net, net->input), out = shape_of(net, net->last);
+    struct result fast = run(net, backend, input, checks++ % 2);
+    if (!fast.value) return;
+    double value = distance(fast.value, plain->value, ph_shape_size(&out));
+    double gradient = distance(fast.gradient, plain->gradient, ph_shape_size(&in));
+    char a[128], b[128];
+    if (!(value < tolerance && gradient < tolerance))
+        fail_msg("%s, %s: %s to %s: value off by %.2e, gradient by %.2e", name, what, ph_shape_text(&in, a),
+                 ph_shape_text(&out, b), value, gradient);
+    done++;
+    free(fast.value);
+    free(fast.gradient);
+}
+
 /* Runs the network everywhere and compares; then frees it. */
 static void check_with(struct network *net, const char *what, double tolerance, float *input) {
-    struct ph_shape in = shape_of(net, net->input), out = shape_of(net, net->last);
     struct result plain = run(net, "plain", input, false);
     enum ph_instruction_set highest = ph_instruction_set_detect();
-    for (int level = 0; level <= (int)highest; level++) {
+    if (device_backend) compare(net, device_backend, device_backend, what, tolerance, &plain, input);
+    for (int level = 0; level <= (int)highest && !device_backend; level++) {
         assert_int_equal(ph_context_set_instruction_set(net->context, ph_instruction_set_names[level]), PH_OK);
-        struct result fast = run(net, "cpu", input, checks++ % 2);
-        double value = distance(fast.value, plain.value, ph_shape_size(&out));
-        double gradient = distance(fast.gradient, plain.gradient, ph_shape_size(&in));
-        char a[128], b[128];
-        if (!(value < tolerance && gradient < tolerance))
-            fail_msg("%s, %s: %s to %s: value off by %.2e, gradient by %.2e", ph_instruction_set_names[level], what,
-                     ph_shape_text(&in, a), ph_shape_text(&out, b), value, gradient);
-        free(fast.value);
-        free(fast.gradient);
+        compare(net, "cpu", ph_instruction_set_names[level], what, tolerance, &plain, input);
     }
     free(plain.value);
     free(plain.gradient);
@@ -146,7 +167,7 @@ static int batch_norm(struct network *net, int input) {
 }
 
 static void test_convolutions(void **state) {
-    for (int i = 0; i < 150; i++) {
+    for (int i = 0; i < rounds(150); i++) {
         struct network net;
         int groups = (const int[]){1, 1, 1, 1, 2, 3}[draw(0, 5)];
         int channels = groups * (const int[]){1, 3, 4, 8, 16, 20, 32, 48}[draw(0, 7)], outputs = groups * draw(1, 70);
@@ -163,7 +184,7 @@ static void test_convolutions(void **state) {
 
 /* Squeeze and excitation: channels by a factor each that depends on all positions. */
 static void test_channel_scale(void **state) {
-    for (int i = 0; i < 20; i++) {
+    for (int i = 0; i < rounds(20); i++) {
         struct network net;
         int channels = draw(2, 50);
         network_start(&net, *state, PH_SHAPE(draw(1, 2), 3, draw(4, 20), draw(4, 20)));
@@ -181,7 +202,7 @@ static void test_channel_scale(void **state) {
 
 /* Each channel by itself; with batch normalisation and a ReLU, or one with a ceiling, that a pass merges. */
 static void test_depthwise(void **state) {
-    for (int i = 0; i < 100; i++) {
+    for (int i = 0; i < rounds(100); i++) {
         struct network net;
         int channels = draw(2, 50), kernel = (const int[]){1, 3, 3, 5, 7, 2}[draw(0, 5)];
         network_start(&net, *state, PH_SHAPE(draw(1, 2), 3, draw(16, 30), draw(16, 30)));
@@ -232,7 +253,7 @@ static int norm(struct network *net, int input) {
 
 /* Convolution, something blocked, then branches that are concatenated: the shapes of inception and fire modules. */
 static void test_networks(void **state) {
-    for (int i = 0; i < 80; i++) {
+    for (int i = 0; i < rounds(80); i++) {
         struct network net;
         network_start(&net, *state, PH_SHAPE(draw(1, 3), 3, draw(12, 30), draw(12, 30)));
         net.last = convolution(&net, net.input, draw(1, 50), 3, 3, draw(1, 2), 1, 1, true);
@@ -318,6 +339,10 @@ static void test_operation_cases(void **state) {
                 }
             }
             net.last = node(&net, operation, c->attributes, inputs, count);
+            /* A gradient that differs from element to element: that of the sum of a softmax would be 0. */
+            struct ph_shape result = shape_of(&net, net.last);
+            int weighted[2] = {net.last, constant(&net, result, 1)};
+            net.last = node(&net, &ph_operation_mul, NULL, weighted, 2);
             struct ph_shape shape = first->shape;
             float *values = malloc((size_t)ph_shape_size(&shape) * sizeof *values);
             for (int64_t i = 0; i < ph_shape_size(&shape); i++) {
@@ -335,7 +360,7 @@ static void test_operation_cases(void **state) {
 /* Either operand fed, the other constant, alone and shared by the stack; and both the same. */
 /* Stacks with axes of their own or in common, every tail of the tiles; fully connected layers of few rows and many. */
 static void test_products_of_any_shape(void **state) {
-    for (int i = 0; i < 40; i++) {
+    for (int i = 0; i < rounds(40); i++) {
         struct network net;
         int m = draw(1, 110), k = draw(1, 300), n = draw(1, 150), items = draw(1, 3), kind = draw(0, 3);
         bool left = draw(0, 1);
@@ -385,11 +410,25 @@ static void test_fourier(void **state) {
     }
 }
 
-int main(void) {
+/* Whether the device can be had; without one the program is skipped. */
+static bool device_open(ph_context *context) {
+    const struct ph_backend *backend;
+    if (!ph_context_set_backend(context, device_backend, 0) && !ph_backend_resolve(context, &backend)) return true;
+    printf("skipped: %s\n", ph_context_error(context));
+    return false;
+}
+
+int main(int argument_count, char **arguments) {
+    enum { SKIPPED = 77 };
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_convolutions), cmocka_unit_test(test_channel_scale), cmocka_unit_test(test_depthwise), cmocka_unit_test(test_first_layers),
         cmocka_unit_test(test_networks), cmocka_unit_test(test_redirected), cmocka_unit_test(test_operation_cases),
         cmocka_unit_test(test_matrix_products), cmocka_unit_test(test_products_of_any_shape), cmocka_unit_test(test_fourier)};
     ph_context *context = ph_context_create();
+    device_backend = argument_count > 1 ? arguments[1] : NULL;
+    if (device_backend && !device_open(context)) {
+        ph_context_destroy(&context);
+        return SKIPPED;
+    }
     for (int level = ph_instruction_set_detect() + 1; level < PH_COUNT(ph_instruction_set_names); level++)
         printf("this processor has no %s: its kernels are compiled but not run\n", ph_instruction_set_names[level]);
     struct CMUnitTest with_context[PH_COUNT(tests)];
@@ -398,6 +437,11 @@ int main(void) {
         with_context[i].initial_state = context;
     }
     int failures = cmocka_run_group_tests(with_context, NULL, NULL);
+    if (device_backend) {
+        printf("%s: %d networks and operations held to the plain ones, %d with an operation it refuses\n", device_backend,
+               done, refused);
+        failures += done < 100;
+    }
     ph_context_destroy(&context);
     return failures;
 }

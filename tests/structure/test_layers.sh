@@ -10,6 +10,7 @@ allowed() {
     model) echo "model graph base" ;;
     exec) echo "exec graph base" ;;
     cpu) echo "cpu exec graph base" ;;
+    vulkan) echo "vulkan exec graph base" ;;
     vis) echo "vis exec model graph image base" ;;
     solve) echo "solve vis exec model graph image base" ;;
     cli) echo "cli" ;;

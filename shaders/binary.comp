@@ -1,0 +1,61 @@
+// Functions of two elements that are broadcast to each other. An element of an operand that takes part in several results
+// sums their shares itself, in order, so that the sum does not depend on which invocation is first.
+#version 460
+#extension GL_GOOGLE_include_directive : require
+#include "common.glsl"
+layout(local_size_x = 64) in;
+layout(constant_id = 0) const int FUNCTION = 0; // in the order of binary_functions in kernels.c
+layout(constant_id = 1) const int OPERAND = -1; // whose gradient is made; -1: forward
+
+layout(push_constant) uniform Call {
+    uint count, a, b, y, out_, add; // y: forward the result's place; backward its gradient's; out_: backward the target
+    uint dims[4];                   // outer: one position for each element that is written
+    int a_stride[4], b_stride[4], y_stride[4];
+    uint inner_dims[2];             // backward: the results an element takes part in
+    int inner_other[2], inner_y[2]; // strides of the other operand and of the result there
+} call;
+
+float value(float a, float b) {
+    switch (FUNCTION) {
+    case 0: return a + b;
+    case 1: return a - b;
+    case 2: return a * b;
+    default: return a / b;
+    }
+}
+
+float slope(float a, float b) {
+    switch (FUNCTION) {
+    case 0: return 1;
+    case 1: return OPERAND == 0 ? 1 : -1;
+    case 2: return OPERAND == 0 ? b : a;
+    default: return OPERAND == 0 ? 1 / b : -a / (b * b);
+    }
+}
+
+void main() {
+    uint index = flat_index();
+    if (index >= call.count) return;
+    uint a = 0, b = 0, y = 0;
+    for (int i = 3; i >= 0; i--) {
+        int at = int(index % call.dims[i]);
+        index /= call.dims[i];
+        a += uint(at * call.a_stride[i]);
+        b += uint(at * call.b_stride[i]);
+        y += uint(at * call.y_stride[i]);
+    }
+    if (OPERAND < 0) {
+        memory[call.y + y] = value(memory[call.a + a], memory[call.b + b]);
+        return;
+    }
+    float sum = 0;
+    for (uint i = 0; i < call.inner_dims[0]; i++)
+        for (uint j = 0; j < call.inner_dims[1]; j++) {
+            uint other = i * uint(call.inner_other[0]) + j * uint(call.inner_other[1]);
+            uint at_a = a + (OPERAND == 0 ? 0 : other), at_b = b + (OPERAND == 0 ? other : 0);
+            float left = FUNCTION < 2 || call.a == NOWHERE ? 0 : memory[call.a + at_a];
+            float right = FUNCTION < 2 || call.b == NOWHERE ? 0 : memory[call.b + at_b];
+            sum += memory[call.y + y + i * uint(call.inner_y[0]) + j * uint(call.inner_y[1])] * slope(left, right);
+        }
+    store(call.out_ + (OPERAND == 0 ? a : b), sum, call.add != 0);
+}

@@ -1,0 +1,103 @@
+// 2-D convolution as an implicit matrix product: rows are the channels written, columns their pixels, and the inner index
+// runs over the channels read and the taps. Tiles of 32 x 32 go through shared memory, 4 x 4 results to an invocation.
+// Backward is the same product with the gradient gathered where the stride meets it, masked by a ReLU that was fused.
+#version 460
+#extension GL_GOOGLE_include_directive : require
+#include "common.glsl"
+layout(local_size_x = 8, local_size_y = 8) in;
+layout(constant_id = 0) const int BACKWARD = 0;
+layout(constant_id = 1) const int RELU = 0;
+layout(constant_id = 2) const int KERNEL_Y = 1;
+layout(constant_id = 3) const int KERNEL_X = 1;
+
+layout(push_constant) uniform Call {
+    uint weights, bias, source, target, gate, add; // gate: the forward result, where a ReLU was fused
+    int rows, inner;              // channels written and read, of one group
+    int groups;
+    int source_y, source_x, target_y, target_x;
+    int stride_y, stride_x, dilation_y, dilation_x, pad_y, pad_x;
+    float ceiling;                // of the ReLU; 0: none
+} call;
+
+const int TILE = 32, DEPTH = 16, SIDE = 4, LANES = 64, TAPS = KERNEL_Y * KERNEL_X;
+shared float left[DEPTH][TILE + 1], right[DEPTH][TILE];
+
+// A column's pixel, y negative beyond the last; worked out once, since divisions are slow.
+ivec2 pixel_of(int column) {
+    return column < call.target_y * call.target_x ? ivec2(column % call.target_x, column / call.target_x) : ivec2(-1);
+}
+
+float weight(int group, int row, int k) {
+    if (row >= call.rows || k >= call.inner * TAPS) return 0;
+    if (BACKWARD == 0) return memory[call.weights + (group * call.rows + row) * call.inner * TAPS + k];
+    int m = k / TAPS;
+    return memory[call.weights + ((group * call.inner + m) * call.rows + row) * TAPS + k % TAPS];
+}
+
+float element(uint plane, int k, ivec2 pixel) {
+    if (pixel.y < 0 || k >= call.inner * TAPS) return 0;
+    int tap = k % TAPS, y = pixel.y, x = pixel.x;
+    int tap_y = tap / KERNEL_X * call.dilation_y, tap_x = tap % KERNEL_X * call.dilation_x;
+    if (BACKWARD == 0) {
+        y = y * call.stride_y + tap_y - call.pad_y;
+        x = x * call.stride_x + tap_x - call.pad_x;
+    } else {
+        y += call.pad_y - tap_y;
+        x += call.pad_x - tap_x;
+        if (y < 0 || x < 0) return 0;
+        int across = call.stride_y, along = call.stride_x;
+        if (across > 1 || along > 1) {
+            if (y % across != 0 || x % along != 0) return 0;
+            y /= across;
+            x /= along;
+        }
+    }
+    if (y < 0 || x < 0 || y >= call.source_y || x >= call.source_x) return 0;
+    uint at = plane + (k / TAPS * call.source_y + y) * call.source_x + x;
+    if (BACKWARD != 0 && RELU != 0) {
+        float result = memory[call.gate + at];
+        if (!(result > 0) || (call.ceiling > 0 && result >= call.ceiling)) return 0;
+    }
+    return memory[call.source + at];
+}
+
+void main() {
+    int item = int(gl_WorkGroupID.z) / call.groups, group = int(gl_WorkGroupID.z) % call.groups;
+    int first_row = int(gl_WorkGroupID.y) * TILE, first_pixel = int(gl_WorkGroupID.x) * TILE;
+    int lane = int(gl_LocalInvocationIndex), x = int(gl_LocalInvocationID.x), y = int(gl_LocalInvocationID.y);
+    uint plane = (item * call.groups + group) * call.inner * call.source_y * call.source_x;
+    ivec2 pixel = pixel_of(first_pixel + lane % TILE); // of every element that this invocation fetches
+    float sums[SIDE][SIDE];
+    [[unroll]] for (int i = 0; i < SIDE; i++)
+        [[unroll]] for (int j = 0; j < SIDE; j++) sums[i][j] = 0;
+    for (int k = 0; k < call.inner * TAPS; k += DEPTH) {
+        for (int i = lane; i < TILE * DEPTH; i += LANES) {
+            left[i % DEPTH][i / DEPTH] = weight(group, first_row + i / DEPTH, k + i % DEPTH);
+            right[i / TILE][i % TILE] = element(plane, k + i / TILE, pixel);
+        }
+        barrier();
+        for (int d = 0; d < DEPTH; d++) {
+            float rows[SIDE], columns[SIDE];
+            [[unroll]] for (int i = 0; i < SIDE; i++) {
+                rows[i] = left[d][y + 8 * i];
+                columns[i] = right[d][x + 8 * i];
+            }
+            [[unroll]] for (int i = 0; i < SIDE; i++)
+                [[unroll]] for (int j = 0; j < SIDE; j++) sums[i][j] += rows[i] * columns[j];
+        }
+        barrier();
+    }
+    [[unroll]] for (int i = 0; i < SIDE; i++)
+        [[unroll]] for (int j = 0; j < SIDE; j++) {
+            int row = first_row + y + 8 * i, column = first_pixel + x + 8 * j;
+            if (row >= call.rows || column >= call.target_y * call.target_x) continue;
+            int channel = group * call.rows + row;
+            float value = sums[i][j] + (call.bias == NOWHERE ? 0 : memory[call.bias + channel]);
+            if (BACKWARD == 0 && RELU != 0) {
+                value = value <= 0 ? 0 : value;
+                if (call.ceiling > 0 && value > call.ceiling) value = call.ceiling;
+            }
+            store(call.target + (item * call.groups * call.rows + channel) * call.target_y * call.target_x + column, value,
+                  call.add != 0);
+        }
+}

@@ -1,0 +1,88 @@
+// Bilinear sampling under an affine map, and its adjoint by gathering: a pixel looks for the output pixels that sampled
+// it, in the parallelogram that the inverse map makes of its neighbourhood, for each image of it that the border repeats.
+#version 460
+#extension GL_GOOGLE_include_directive : require
+#include "common.glsl"
+layout(local_size_x = 64) in;
+layout(constant_id = 0) const int BACKWARD = 0;
+layout(constant_id = 1) const int BORDER = 0; // constant, reflect, wrap
+
+layout(push_constant) uniform Call {
+    uint count, x, matrices, y, dx, add; // y: forward the result, backward its gradient
+    int channels, height, width, out_height, out_width;
+    float fill;
+} call;
+
+// Far outside any picture, and within integers; a NaN becomes a corner.
+const float FAR = 16777216;
+
+vec2 locate(uint matrix, int row, int column) {
+    precise float x = memory[matrix] * column + memory[matrix + 1] * row + memory[matrix + 2];
+    precise float y = memory[matrix + 3] * column + memory[matrix + 4] * row + memory[matrix + 5];
+    return vec2(isnan(x) ? -FAR : clamp(x, -FAR, FAR), isnan(y) ? -FAR : clamp(y, -FAR, FAR));
+}
+
+// The element that stands at place i of an axis; -1: none.
+int border_index(int i, int size) {
+    if (BORDER == 0) return i >= 0 && i < size ? i : -1;
+    if (BORDER == 2) return (i % size + size) % size;
+    if (size == 1) return 0;
+    int period = 2 * (size - 1);
+    i = (i % period + period) % period;
+    return i < size ? i : period - i;
+}
+
+void forward(uint index) {
+    int pixel = int(index) % (call.out_height * call.out_width), plane = int(index) / (call.out_height * call.out_width);
+    vec2 at = locate(call.matrices + plane / call.channels * 6, pixel / call.out_width, pixel % call.out_width);
+    vec2 corner = floor(at), share = at - corner;
+    float sum = 0;
+    for (int i = 0; i < 4; i++) {
+        int row = border_index(int(corner.y) + i / 2, call.height), column = border_index(int(corner.x) + i % 2, call.width);
+        float weight = (i / 2 == 1 ? share.y : 1 - share.y) * (i % 2 == 1 ? share.x : 1 - share.x);
+        bool outside = row < 0 || column < 0;
+        sum += weight * (outside ? call.fill : memory[call.x + (plane * call.height + row) * call.width + column]);
+    }
+    memory[call.y + index] = sum;
+}
+
+// What an output pixel gives to an element; several of its corners may be this one.
+float share(uint matrix, uint gradients, int row, int column, int y, int x) {
+    vec2 at = locate(matrix, row, column), corner = floor(at), part = at - corner;
+    float weight = 0;
+    for (int i = 0; i < 4; i++)
+        if (border_index(int(corner.y) + i / 2, call.height) == y && border_index(int(corner.x) + i % 2, call.width) == x)
+            weight += (i / 2 == 1 ? part.y : 1 - part.y) * (i % 2 == 1 ? part.x : 1 - part.x);
+    return weight == 0 ? 0 : weight * memory[gradients + row * call.out_width + column];
+}
+
+void backward(uint index) {
+    int element = int(index) % (call.height * call.width), plane = int(index) / (call.height * call.width);
+    int y = element / call.width, x = element % call.width;
+    uint matrix = call.matrices + plane / call.channels * 6;
+    uint gradients = call.y + plane * call.out_height * call.out_width;
+    float a = memory[matrix], b = memory[matrix + 1], c = memory[matrix + 3], d = memory[matrix + 4];
+    float determinant = a * d - b * c;
+    int top = 0, bottom = call.out_height - 1, left = 0, right = call.out_width - 1;
+    // With one image, no more output pixels need looking at than lie in the box of the parallelogram.
+    if (BORDER == 0 && abs(determinant) > 1e-6) {
+        vec2 centre = vec2(x - memory[matrix + 2], y - memory[matrix + 5]);
+        float column = (d * centre.x - b * centre.y) / determinant, row = (a * centre.y - c * centre.x) / determinant;
+        float wide = (abs(d) + abs(b)) / abs(determinant) + 1, high = (abs(a) + abs(c)) / abs(determinant) + 1;
+        top = max(top, int(clamp(floor(row - high), -1, FAR)));
+        bottom = min(bottom, int(clamp(ceil(row + high), -1, FAR)));
+        left = max(left, int(clamp(floor(column - wide), -1, FAR)));
+        right = min(right, int(clamp(ceil(column + wide), -1, FAR)));
+    }
+    float sum = 0;
+    for (int i = top; i <= bottom; i++)
+        for (int j = left; j <= right; j++) sum += share(matrix, gradients, i, j, y, x);
+    store(call.dx + index, sum, call.add != 0);
+}
+
+void main() {
+    uint index = flat_index();
+    if (index >= call.count) return;
+    if (BACKWARD == 0) forward(index);
+    else backward(index);
+}

@@ -1,0 +1,107 @@
+/* What the parts of the Vulkan backend share: the device (device.c), the commands of a program (engine.c), and the
+ * kernels, which turn a step of the plan into dispatches of shaders (kernels.c). */
+#ifndef PH_VULKAN_DEVICE_H
+#define PH_VULKAN_DEVICE_H
+
+#define VK_NO_PROTOTYPES
+#include "exec/plan.h"
+#include <vulkan/vulkan.h>
+
+/* ---- device.c ---------------------------------------------------------------------------------------------------- */
+
+#define PH_VULKAN_GLOBAL(X) X(EnumerateInstanceLayerProperties) X(CreateInstance)
+#define PH_VULKAN_INSTANCE(X) \
+    X(DestroyInstance) X(EnumeratePhysicalDevices) X(GetPhysicalDeviceProperties) X(GetPhysicalDeviceFeatures2) \
+    X(GetPhysicalDeviceMemoryProperties) X(GetPhysicalDeviceQueueFamilyProperties) X(EnumerateDeviceExtensionProperties) \
+    X(CreateDevice) X(GetDeviceProcAddr)
+#define PH_VULKAN_DEVICE(X) \
+    X(DestroyDevice) X(GetDeviceQueue) X(CreateBuffer) X(DestroyBuffer) X(GetBufferMemoryRequirements) X(AllocateMemory) \
+    X(FreeMemory) X(BindBufferMemory) X(MapMemory) X(CreateShaderModule) X(DestroyShaderModule) \
+    X(CreateDescriptorSetLayout) X(DestroyDescriptorSetLayout) X(CreatePipelineLayout) X(DestroyPipelineLayout) \
+    X(CreateComputePipelines) X(DestroyPipeline) X(CreateDescriptorPool) X(DestroyDescriptorPool) \
+    X(AllocateDescriptorSets) X(UpdateDescriptorSets) X(CreateCommandPool) X(DestroyCommandPool) \
+    X(AllocateCommandBuffers) X(FreeCommandBuffers) X(BeginCommandBuffer) X(EndCommandBuffer) X(CmdBindPipeline) \
+    X(CmdBindDescriptorSets) X(CmdPushConstants) X(CmdDispatch) X(CmdPipelineBarrier) X(CmdCopyBuffer) \
+    X(CreateQueryPool) X(DestroyQueryPool) X(CmdResetQueryPool) X(CmdWriteTimestamp) X(GetQueryPoolResults) \
+    X(CreateFence) X(DestroyFence) X(ResetFences) X(WaitForFences) X(QueueSubmit) X(DeviceWaitIdle)
+
+/* One line for each file in shaders/. */
+#define PH_VULKAN_SHADERS(X) \
+    X(binary) X(convolution) X(copy) X(irfft) X(pool) X(product) X(redirected) X(reduce) X(response_norm) X(softmax) \
+    X(unary) X(warp)
+
+enum ph_shader {
+#define PH_SHADER_NAME(name) PH_SHADER_##name,
+    PH_VULKAN_SHADERS(PH_SHADER_NAME)
+#undef PH_SHADER_NAME
+    PH_SHADER_COUNT
+};
+
+enum { PH_SHADER_CONSTANTS = 4, PH_SHADER_WORDS = 32 }; /* 128 bytes of push constants are on every device */
+
+/* A shader with its specialisation constants. */
+struct ph_vulkan_pipeline { enum ph_shader shader; int32_t constants[PH_SHADER_CONSTANTS]; VkPipeline pipeline; };
+
+struct ph_vulkan {
+    void *library;
+    VkInstance instance;
+    VkDebugUtilsMessengerEXT messenger;
+    VkPhysicalDevice physical;
+    VkPhysicalDeviceProperties properties;
+    VkPhysicalDeviceMemoryProperties memory;
+    uint32_t family, timestamp_bits;
+    VkDevice device;
+    VkQueue queue;
+    VkDescriptorSetLayout set_layout;
+    VkPipelineLayout pipeline_layout;
+    VkCommandPool commands;
+    struct ph_vulkan_pipeline *pipelines;
+    int pipeline_count, pipeline_capacity;
+    int messages;           /* of the validation layers so far */
+    char message[1024];     /* the first of them */
+#define PH_VULKAN_POINTER(name) PFN_vk##name name;
+    PFN_vkGetInstanceProcAddr GetInstanceProcAddr;
+    PFN_vkCreateDebugUtilsMessengerEXT CreateDebugUtilsMessengerEXT;
+    PFN_vkDestroyDebugUtilsMessengerEXT DestroyDebugUtilsMessengerEXT;
+    PH_VULKAN_GLOBAL(PH_VULKAN_POINTER) PH_VULKAN_INSTANCE(PH_VULKAN_POINTER) PH_VULKAN_DEVICE(PH_VULKAN_POINTER)
+#undef PH_VULKAN_POINTER
+};
+
+/* The context's device, opened on first use and kept until the context ends. With PHOSPHENE_VULKAN_VALIDATION set in the
+ * environment the validation layer must be there, and any message of it fails the call during which it came. */
+ph_status ph_vulkan_open(ph_context *context, struct ph_vulkan **vulkan);
+/* Description of device `index` for a catalogue; false when there is none. */
+bool ph_vulkan_describe(int index, char *name, size_t name_size, char *help, size_t help_size);
+/* Fails with the meaning of `result`, or with a message of the validation layer; PH_OK when there is neither. */
+ph_status ph_vulkan_check(ph_context *context, struct ph_vulkan *vulkan, VkResult result, const char *what);
+ph_status ph_vulkan_pipeline_get(ph_context *context, struct ph_vulkan *vulkan, enum ph_shader shader,
+                                 const int32_t constants[PH_SHADER_CONSTANTS], VkPipeline *pipeline);
+
+/* ---- engine.c ---------------------------------------------------------------------------------------------------- */
+
+#define PH_NOWHERE 0xffffffffu
+
+/* Push constants of a dispatch, in the order of the shader's block. */
+struct ph_words { uint32_t word[PH_SHADER_WORDS]; int count; };
+void ph_words_int(struct ph_words *words, int64_t value);
+void ph_words_float(struct ph_words *words, double value);
+
+/* Offset in the device's memory, in floats, of what a call's pointer stands for; PH_NOWHERE for NULL. */
+uint32_t ph_recorder_place(const struct ph_recorder *recorder, const float *data);
+/* Puts a table beside the constants; it is copied. */
+ph_status ph_recorder_table(struct ph_recorder *recorder, const float *values, size_t count, uint32_t *place);
+/* Appends a dispatch of as many groups. One that needs what an earlier one of the same step wrote says so. */
+ph_status ph_recorder_dispatch(struct ph_recorder *recorder, enum ph_shader shader,
+                               const int32_t constants[PH_SHADER_CONSTANTS], const struct ph_words *words, int64_t x,
+                               int64_t y, int64_t z, bool waits);
+
+extern const struct ph_engine ph_vulkan_engine;
+
+/* ---- kernels.c --------------------------------------------------------------------------------------------------- */
+
+extern const struct ph_kernel *const ph_vulkan_kernels[];
+
+/* Steps between storages: to = from, to += from; without `from`, zeros. */
+ph_status ph_vulkan_copy(struct ph_recorder *recorder, const struct ph_operand *from, const struct ph_operand *to, bool add);
+
+#endif

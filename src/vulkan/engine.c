@@ -1,0 +1,544 @@
+/* A program on a Vulkan device: one buffer that holds the arena and the constants, and command buffers that are recorded
+ * once and replayed: forward and backward. Each begins with what the host feeds and ends with what it reads. */
+#include "vulkan/device.h"
+#include <string.h>
+
+struct dispatch { VkPipeline pipeline; struct ph_words words; uint32_t groups[3]; int step; bool waits; };
+struct constant { const float *data; uint32_t place; size_t floats; float *copy; /* owned; NULL: borrowed */ };
+struct transfer { size_t place, staged, floats; };
+struct buffer { VkBuffer buffer; VkDeviceMemory memory; float *mapped; };
+
+enum { FED, READ_FORWARD, READ_BACKWARD, TRANSFERS };
+
+/* Both the list in the making and what is replayed. */
+struct ph_recorder {
+    ph_context *context;
+    struct ph_vulkan *vulkan;
+    const struct ph_plan *plan;
+    const float *arena;       /* pointers into it stand for places */
+    size_t arena_floats, floats;
+    struct constant *constants;
+    int constant_count, constant_capacity;
+    struct dispatch *dispatches;
+    int dispatch_count, dispatch_capacity, step;
+    struct transfer *transfers[TRANSFERS];
+    int transfer_counts[TRANSFERS], transfer_capacities[TRANSFERS];
+    size_t staged;
+    struct buffer memory, staging;
+    VkDescriptorPool pool;
+    VkDescriptorSet set;
+    VkCommandBuffer commands[3]; /* forward, backward, both with times */
+    VkQueryPool queries;
+    VkFence fence;
+};
+
+/* ---- The list ---------------------------------------------------------------------------------------------------- */
+
+void ph_words_int(struct ph_words *words, int64_t value) { words->word[words->count++] = (uint32_t)value; }
+
+void ph_words_float(struct ph_words *words, double value) {
+    float single = (float)value;
+    memcpy(&words->word[words->count++], &single, sizeof single);
+}
+
+uint32_t ph_recorder_place(const struct ph_recorder *recorder, const float *data) {
+    if (!data) return PH_NOWHERE;
+    if (data >= recorder->arena && data < recorder->arena + recorder->arena_floats)
+        return (uint32_t)(data - recorder->arena);
+    for (int i = 0; i < recorder->constant_count; i++) {
+        const struct constant *constant = &recorder->constants[i];
+        if (data >= constant->data && data < constant->data + constant->floats)
+            return constant->place + (uint32_t)(data - constant->data);
+    }
+    return PH_NOWHERE;
+}
+
+static ph_status constant_add(struct ph_recorder *recorder, const float *data, size_t floats, float *copy, uint32_t *place) {
+    if (!ph_grow(&recorder->constants, recorder->constant_count, &recorder->constant_capacity, sizeof *recorder->constants)) {
+        ph_free(copy);
+        return ph_fail_memory(recorder->context);
+    }
+    *place = (uint32_t)recorder->floats;
+    recorder->constants[recorder->constant_count++] = (struct constant){data, *place, floats, copy};
+    recorder->floats += (floats + 15) & ~(size_t)15;
+    return PH_OK;
+}
+
+/* Tables of the same contents are kept once. */
+ph_status ph_recorder_table(struct ph_recorder *recorder, const float *values, size_t count, uint32_t *place) {
+    for (int i = 0; i < recorder->constant_count; i++) {
+        const struct constant *known = &recorder->constants[i];
+        if (known->copy && known->floats == count && !memcmp(known->copy, values, count * sizeof *values)) {
+            *place = known->place;
+            return PH_OK;
+        }
+    }
+    float *copy = ph_alloc_array(count + 1, sizeof *copy);
+    if (!copy) return ph_fail_memory(recorder->context);
+    memcpy(copy, values, count * sizeof *values);
+    return constant_add(recorder, copy, count, copy, place);
+}
+
+ph_status ph_recorder_dispatch(struct ph_recorder *recorder, enum ph_shader shader,
+                               const int32_t constants[PH_SHADER_CONSTANTS], const struct ph_words *words, int64_t x,
+                               int64_t y, int64_t z, bool waits) {
+    struct dispatch dispatch = {.words = *words, .step = recorder->step, .waits = waits};
+    const uint32_t *limits = recorder->vulkan->properties.limits.maxComputeWorkGroupCount;
+    if (!x || !y || !z) return PH_OK;
+    /* A long row of groups is folded: the shaders count on along y. */
+    if (y == 1 && x > 65535) {
+        y = (x + 65534) / 65535;
+        x = 65535;
+    }
+    if (x > limits[0] || y > limits[1] || z > limits[2])
+        return ph_fail(recorder->context, PH_ERROR_UNSUPPORTED, "backend vulkan: a tensor is too large for the device");
+    dispatch.groups[0] = (uint32_t)x, dispatch.groups[1] = (uint32_t)y, dispatch.groups[2] = (uint32_t)z;
+    PH_TRY(ph_vulkan_pipeline_get(recorder->context, recorder->vulkan, shader, constants, &dispatch.pipeline));
+    if (!ph_grow(&recorder->dispatches, recorder->dispatch_count, &recorder->dispatch_capacity, sizeof dispatch))
+        return ph_fail_memory(recorder->context);
+    recorder->dispatches[recorder->dispatch_count++] = dispatch;
+    return PH_OK;
+}
+
+static ph_status steps_record(struct ph_recorder *recorder) {
+    const struct ph_plan *plan = recorder->plan;
+    for (recorder->step = 0; recorder->step < plan->step_count; recorder->step++) {
+        const struct ph_step *step = &plan->steps[recorder->step];
+        switch (step->kind) {
+        case PH_STEP_KERNEL: PH_TRY(step->kernel->record(&step->call, recorder)); break;
+        case PH_STEP_CONVERT: PH_TRY(ph_vulkan_copy(recorder, &step->from_operand, &step->to_operand, false)); break;
+        case PH_STEP_ADD: PH_TRY(ph_vulkan_copy(recorder, &step->from_operand, &step->to_operand, true)); break;
+        case PH_STEP_ZERO: PH_TRY(ph_vulkan_copy(recorder, NULL, &step->to_operand, false)); break;
+        }
+    }
+    return PH_OK;
+}
+
+/* ---- What is fed and read ---------------------------------------------------------------------------------------- */
+
+static size_t storage_place(const struct ph_plan *plan, int storage) {
+    size_t offset;
+    return plan->storages[ph_storage_root(plan, storage, &offset)].offset + offset;
+}
+
+static ph_status transfer_add(struct ph_recorder *recorder, int kind, int storage) {
+    size_t unused;
+    const struct ph_plan *plan = recorder->plan;
+    const struct ph_storage *root = &plan->storages[ph_storage_root(plan, storage, &unused)];
+    const struct ph_storage *record = &plan->storages[storage];
+    size_t floats = ph_layout_size(&record->layout, &record->shape);
+    if (root->external || !floats) return PH_OK;
+    if (!ph_grow(&recorder->transfers[kind], recorder->transfer_counts[kind], &recorder->transfer_capacities[kind],
+                 sizeof(struct transfer)))
+        return ph_fail_memory(recorder->context);
+    recorder->transfers[kind][recorder->transfer_counts[kind]++] =
+        (struct transfer){storage_place(plan, storage), recorder->staged, floats};
+    recorder->staged += floats;
+    return PH_OK;
+}
+
+static ph_status transfers_list(struct ph_recorder *recorder, const struct ph_graph *graph) {
+    const struct ph_plan *plan = recorder->plan;
+    for (int v = 0; v < graph->value_count; v++) {
+        bool fed = graph->values[v].node == PH_ABSENT && !graph->values[v].data;
+        if (fed && plan->home[v] != PH_ABSENT) PH_TRY(transfer_add(recorder, FED, plan->home[v]));
+        if (plan->tap[v] != PH_ABSENT) PH_TRY(transfer_add(recorder, READ_FORWARD, plan->tap[v]));
+        if (fed && plan->gradient[v] != PH_ABSENT) PH_TRY(transfer_add(recorder, READ_BACKWARD, plan->gradient[v]));
+    }
+    return PH_OK;
+}
+
+/* ---- Memory ------------------------------------------------------------------------------------------------------ */
+
+static void buffer_finish(struct ph_vulkan *vulkan, struct buffer *buffer) {
+    vulkan->DestroyBuffer(vulkan->device, buffer->buffer, NULL);
+    vulkan->FreeMemory(vulkan->device, buffer->memory, NULL);
+    *buffer = (struct buffer){0};
+}
+
+/* Failing, leaves what it made to buffer_finish. */
+static ph_status buffer_make(struct ph_recorder *recorder, size_t floats, bool host, struct buffer *buffer) {
+    struct ph_vulkan *vulkan = recorder->vulkan;
+    const VkBufferCreateInfo info = {.sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO, .size = floats * sizeof(float),
+        .usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_TRANSFER_SRC_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT};
+    PH_TRY(ph_vulkan_check(recorder->context, vulkan, vulkan->CreateBuffer(vulkan->device, &info, NULL, &buffer->buffer),
+                           "a buffer"));
+    VkMemoryRequirements needs;
+    vulkan->GetBufferMemoryRequirements(vulkan->device, buffer->buffer, &needs);
+    VkMemoryPropertyFlags wanted = host ? VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT
+                                        : VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT;
+    uint32_t type = UINT32_MAX;
+    for (uint32_t i = 0; i < vulkan->memory.memoryTypeCount && type == UINT32_MAX; i++)
+        if (needs.memoryTypeBits & 1u << i && (vulkan->memory.memoryTypes[i].propertyFlags & wanted) == wanted) type = i;
+    if (type == UINT32_MAX)
+        return ph_fail(recorder->context, PH_ERROR_UNSUPPORTED, "backend vulkan: the device has no memory for buffers");
+    VkDeviceSize heap = vulkan->memory.memoryHeaps[vulkan->memory.memoryTypes[type].heapIndex].size;
+    if (needs.size > heap)
+        return ph_fail(recorder->context, PH_ERROR_MEMORY,
+                       "backend vulkan: the program needs %.0f MB, the device has %.0f MB; a smaller picture or batch needs "
+                       "less, and --backend cpu does without", (double)needs.size / 1e6, (double)heap / 1e6);
+    const VkMemoryAllocateInfo allocate = {.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO, .allocationSize = needs.size,
+        .memoryTypeIndex = type};
+    VkResult result = vulkan->AllocateMemory(vulkan->device, &allocate, NULL, &buffer->memory);
+    if (!result) result = vulkan->BindBufferMemory(vulkan->device, buffer->buffer, buffer->memory, 0);
+    if (!result && host)
+        result = vulkan->MapMemory(vulkan->device, buffer->memory, 0, VK_WHOLE_SIZE, 0, (void **)&buffer->mapped);
+    return ph_vulkan_check(recorder->context, vulkan, result, "memory of the device");
+}
+
+/* ---- Commands ---------------------------------------------------------------------------------------------------- */
+
+static void barrier_put(const struct ph_recorder *recorder, VkCommandBuffer commands, VkPipelineStageFlags from,
+                        VkPipelineStageFlags to) {
+    const VkMemoryBarrier barrier = {.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER, .srcAccessMask = VK_ACCESS_MEMORY_WRITE_BIT,
+        .dstAccessMask = VK_ACCESS_MEMORY_READ_BIT | VK_ACCESS_MEMORY_WRITE_BIT};
+    recorder->vulkan->CmdPipelineBarrier(commands, from, to, 0, 1, &barrier, 0, NULL, 0, NULL);
+}
+
+#define COMPUTE VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT
+#define TRANSFER VK_PIPELINE_STAGE_TRANSFER_BIT
+
+static void transfers_put(const struct ph_recorder *recorder, VkCommandBuffer commands, int kind) {
+    for (int i = 0; i < recorder->transfer_counts[kind]; i++) {
+        const struct transfer *transfer = &recorder->transfers[kind][i];
+        bool feeds = kind == FED;
+        const VkBufferCopy copy = {.srcOffset = (feeds ? transfer->staged : transfer->place) * sizeof(float),
+            .dstOffset = (feeds ? transfer->place : transfer->staged) * sizeof(float),
+            .size = transfer->floats * sizeof(float)};
+        recorder->vulkan->CmdCopyBuffer(commands, feeds ? recorder->staging.buffer : recorder->memory.buffer,
+                                        feeds ? recorder->memory.buffer : recorder->staging.buffer, 1, &copy);
+    }
+}
+
+static ph_status commands_begin(struct ph_recorder *recorder, VkCommandBuffer *commands) {
+    struct ph_vulkan *vulkan = recorder->vulkan;
+    const VkCommandBufferAllocateInfo info = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO,
+        .commandPool = vulkan->commands, .level = VK_COMMAND_BUFFER_LEVEL_PRIMARY, .commandBufferCount = 1};
+    const VkCommandBufferBeginInfo begin = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO};
+    VkResult result = vulkan->AllocateCommandBuffers(vulkan->device, &info, commands);
+    if (!result) result = vulkan->BeginCommandBuffer(*commands, &begin);
+    return ph_vulkan_check(recorder->context, vulkan, result, "commands");
+}
+
+/* Storages that the steps since the last barrier touch, by their roots. */
+struct touched { int *roots; bool *written; int count; };
+
+static bool overlap(const struct ph_plan *plan, int a, int b) {
+    const struct ph_storage *one = &plan->storages[a], *other = &plan->storages[b];
+    return one->offset < other->offset + ph_layout_size(&other->layout, &other->shape) &&
+           other->offset < one->offset + ph_layout_size(&one->layout, &one->shape);
+}
+
+/* Whether storage `storage`, to be read or written, meets what was written or read since the last barrier. */
+static bool meets(const struct ph_plan *plan, const struct touched *touched, int storage, bool writes) {
+    if (storage == PH_ABSENT) return false;
+    int root = ph_storage_root(plan, storage, NULL);
+    if (plan->storages[root].external) return false;
+    for (int i = 0; i < touched->count; i++)
+        if ((writes || touched->written[i]) && overlap(plan, root, touched->roots[i])) return true;
+    return false;
+}
+
+static void touch(const struct ph_plan *plan, struct touched *touched, int storage, bool writes) {
+    if (storage == PH_ABSENT) return;
+    int root = ph_storage_root(plan, storage, NULL);
+    if (plan->storages[root].external) return;
+    touched->roots[touched->count] = root;
+    touched->written[touched->count++] = writes;
+}
+
+/* One storage of a step after the other, and whether it is written; false behind the last. */
+static bool step_storage(const struct ph_step *step, int index, int *storage, bool *writes) {
+    if (step->kind != PH_STEP_KERNEL) {
+        *storage = index ? step->to : step->from;
+        *writes = index == 1;
+        return index < 2;
+    }
+    int in = step->call.node->input_count, out = step->call.node->output_count;
+    if (index >= 2 * (in + out)) return false;
+    if (index < in) *storage = step->inputs[index], *writes = false;
+    else if (index < 2 * in) *storage = step->input_gradients[index - in], *writes = true;
+    else if (index < 2 * in + out) *storage = step->outputs[index - 2 * in], *writes = !step->backward;
+    else *storage = step->output_gradients[index - 2 * in - out], *writes = false;
+    return true;
+}
+
+static bool step_waits(const struct ph_plan *plan, const struct ph_step *step, const struct touched *touched) {
+    int storage;
+    bool writes;
+    if (step->kind == PH_STEP_KERNEL && step->kernel->scratch) return true; /* memory that steps share */
+    for (int i = 0; step_storage(step, i, &storage, &writes); i++)
+        if (meets(plan, touched, storage, writes)) return true;
+    return false;
+}
+
+/* Steps [first, last) with a barrier only where one needs, or overwrites, what another since the last has touched. */
+static void steps_put(const struct ph_recorder *recorder, VkCommandBuffer commands, int first, int last,
+                      struct touched *touched, bool times) {
+    const struct ph_vulkan *vulkan = recorder->vulkan;
+    const struct ph_plan *plan = recorder->plan;
+    touched->count = 0;
+    vulkan->CmdBindDescriptorSets(commands, VK_PIPELINE_BIND_POINT_COMPUTE, vulkan->pipeline_layout, 0, 1, &recorder->set, 0,
+                                  NULL);
+    int at = 0;
+    while (at < recorder->dispatch_count && recorder->dispatches[at].step < first) at++;
+    for (int s = first; s < last; s++) {
+        const struct ph_step *step = &plan->steps[s];
+        int storage;
+        bool writes;
+        if (times || step_waits(plan, step, touched)) {
+            barrier_put(recorder, commands, COMPUTE, COMPUTE);
+            touched->count = 0;
+        }
+        for (int i = 0; step_storage(step, i, &storage, &writes); i++) touch(plan, touched, storage, writes);
+        for (; at < recorder->dispatch_count && recorder->dispatches[at].step == s; at++) {
+            const struct dispatch *dispatch = &recorder->dispatches[at];
+            if (dispatch->waits) barrier_put(recorder, commands, COMPUTE, COMPUTE);
+            vulkan->CmdBindPipeline(commands, VK_PIPELINE_BIND_POINT_COMPUTE, dispatch->pipeline);
+            vulkan->CmdPushConstants(commands, vulkan->pipeline_layout, VK_SHADER_STAGE_COMPUTE_BIT, 0,
+                                     sizeof dispatch->words.word, dispatch->words.word);
+            vulkan->CmdDispatch(commands, dispatch->groups[0], dispatch->groups[1], dispatch->groups[2]);
+        }
+        if (times)
+            vulkan->CmdWriteTimestamp(commands, VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT, recorder->queries, (uint32_t)s + 1);
+    }
+}
+
+static ph_status touched_start(struct ph_recorder *recorder, struct touched *touched) {
+    size_t count = 2;
+    for (int s = 0; s < recorder->plan->step_count; s++) {
+        int storage;
+        bool writes;
+        for (int i = 0; step_storage(&recorder->plan->steps[s], i, &storage, &writes); i++) count++;
+    }
+    *touched = (struct touched){ph_alloc_array(count, sizeof(int)), ph_alloc_array(count, sizeof(bool)), 0};
+    return touched->roots && touched->written ? PH_OK : ph_fail_memory(recorder->context);
+}
+
+static void touched_finish(struct touched *touched) {
+    ph_free(touched->roots);
+    ph_free(touched->written);
+}
+
+static ph_status commands_end(struct ph_recorder *recorder, VkCommandBuffer commands) {
+    return ph_vulkan_check(recorder->context, recorder->vulkan, recorder->vulkan->EndCommandBuffer(commands), "recording");
+}
+
+/* Replayed commands of a direction. */
+static ph_status direction_record(struct ph_recorder *recorder, bool backward, struct touched *touched) {
+    const struct ph_plan *plan = recorder->plan;
+    VkCommandBuffer *commands = &recorder->commands[backward];
+    PH_TRY(commands_begin(recorder, commands));
+    if (!backward) {
+        transfers_put(recorder, *commands, FED);
+        barrier_put(recorder, *commands, TRANSFER, COMPUTE | TRANSFER);
+    } else {
+        barrier_put(recorder, *commands, COMPUTE | TRANSFER, COMPUTE);
+    }
+    steps_put(recorder, *commands, backward ? plan->forward_count : 0, backward ? plan->step_count : plan->forward_count,
+              touched, false);
+    barrier_put(recorder, *commands, COMPUTE, TRANSFER);
+    transfers_put(recorder, *commands, backward ? READ_BACKWARD : READ_FORWARD);
+    barrier_put(recorder, *commands, TRANSFER, VK_PIPELINE_STAGE_HOST_BIT | COMPUTE | TRANSFER);
+    return commands_end(recorder, *commands);
+}
+
+static ph_status submit(struct ph_recorder *recorder, VkCommandBuffer commands) {
+    struct ph_vulkan *vulkan = recorder->vulkan;
+    const VkSubmitInfo info = {.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO, .commandBufferCount = 1, .pCommandBuffers = &commands};
+    const uint64_t patience = 120000000000; /* ns */
+    VkResult result = vulkan->ResetFences(vulkan->device, 1, &recorder->fence);
+    if (!result) result = vulkan->QueueSubmit(vulkan->queue, 1, &info, recorder->fence);
+    if (!result) result = vulkan->WaitForFences(vulkan->device, 1, &recorder->fence, VK_TRUE, patience);
+    return ph_vulkan_check(recorder->context, vulkan, result, "running the program");
+}
+
+/* Between a place of the memory and the host, by way of a buffer of the host's. */
+static ph_status memory_copy(struct ph_recorder *recorder, size_t place, float *data, size_t floats, bool read,
+                             const struct buffer *by) {
+    struct ph_vulkan *vulkan = recorder->vulkan;
+    VkCommandBuffer commands = VK_NULL_HANDLE;
+    if (!read) memcpy(by->mapped, data, floats * sizeof *data);
+    ph_status status = commands_begin(recorder, &commands);
+    if (!status) {
+        const VkBufferCopy copy = {.srcOffset = read ? place * sizeof(float) : 0,
+            .dstOffset = read ? 0 : place * sizeof(float), .size = floats * sizeof(float)};
+        vulkan->CmdCopyBuffer(commands, read ? recorder->memory.buffer : by->buffer,
+                              read ? by->buffer : recorder->memory.buffer, 1, &copy);
+        barrier_put(recorder, commands, TRANSFER, VK_PIPELINE_STAGE_HOST_BIT | COMPUTE | TRANSFER);
+        status = commands_end(recorder, commands);
+    }
+    if (!status) status = submit(recorder, commands);
+    if (!status && read) memcpy(data, by->mapped, floats * sizeof *data);
+    if (commands) vulkan->FreeCommandBuffers(vulkan->device, vulkan->commands, 1, &commands);
+    return status;
+}
+
+/* ---- The engine -------------------------------------------------------------------------------------------------- */
+
+static ph_status memory_fill(struct ph_recorder *recorder) {
+    enum { MOST = 1 << 22 };
+    struct buffer by = {0};
+    ph_status status = buffer_make(recorder, PH_MIN(recorder->floats, (size_t)MOST), true, &by);
+    for (int i = -1; i < recorder->constant_count && !status; i++) {
+        const struct constant *constant = &recorder->constants[PH_MAX(i, 0)];
+        const float *data = i < 0 ? recorder->arena : constant->data;
+        size_t place = i < 0 ? 0 : constant->place, floats = i < 0 ? recorder->arena_floats : constant->floats;
+        for (size_t at = 0; at < floats && !status; at += MOST)
+            status = memory_copy(recorder, place + at, (float *)data + at, PH_MIN(floats - at, (size_t)MOST), false, &by);
+    }
+    buffer_finish(recorder->vulkan, &by);
+    return status;
+}
+
+static ph_status set_make(struct ph_recorder *recorder) {
+    struct ph_vulkan *vulkan = recorder->vulkan;
+    const VkDescriptorPoolSize size = {VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, 1};
+    const VkDescriptorPoolCreateInfo pool = {.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_POOL_CREATE_INFO, .maxSets = 1,
+        .poolSizeCount = 1, .pPoolSizes = &size};
+    VkResult result = vulkan->CreateDescriptorPool(vulkan->device, &pool, NULL, &recorder->pool);
+    const VkDescriptorSetAllocateInfo info = {.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_ALLOCATE_INFO,
+        .descriptorPool = recorder->pool, .descriptorSetCount = 1, .pSetLayouts = &vulkan->set_layout};
+    if (!result) result = vulkan->AllocateDescriptorSets(vulkan->device, &info, &recorder->set);
+    const VkDescriptorBufferInfo whole = {.buffer = recorder->memory.buffer, .range = VK_WHOLE_SIZE};
+    const VkWriteDescriptorSet write = {.sType = VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET, .dstSet = recorder->set,
+        .descriptorCount = 1, .descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, .pBufferInfo = &whole};
+    if (!result) vulkan->UpdateDescriptorSets(vulkan->device, 1, &write, 0, NULL);
+    return ph_vulkan_check(recorder->context, vulkan, result, "descriptors");
+}
+
+static ph_status engine_build(struct ph_recorder *recorder, const struct ph_graph *graph) {
+    struct ph_vulkan *vulkan = recorder->vulkan;
+    const struct ph_plan *plan = recorder->plan;
+    uint32_t place;
+    for (int i = 0; i < plan->storage_count; i++) {
+        const struct ph_storage *storage = &plan->storages[i];
+        if (storage->external)
+            PH_TRY(constant_add(recorder, storage->external, (size_t)ph_shape_size(&storage->shape), NULL, &place));
+    }
+    PH_TRY(steps_record(recorder));
+    PH_TRY(transfers_list(recorder, graph));
+    double bytes = (double)recorder->floats * sizeof(float), most = vulkan->properties.limits.maxStorageBufferRange;
+    if (bytes > most || recorder->floats > INT32_MAX)
+        return ph_fail(recorder->context, PH_ERROR_MEMORY,
+                       "backend vulkan: the program needs a buffer of %.0f MB, %s has at most %.0f MB in one; a smaller "
+                       "picture or batch needs less, and --backend cpu does without", bytes / 1e6,
+                       vulkan->properties.deviceName, PH_MIN(most, 4.0 * INT32_MAX) / 1e6);
+    PH_TRY(buffer_make(recorder, PH_MAX(recorder->floats, (size_t)1), false, &recorder->memory));
+    PH_TRY(buffer_make(recorder, PH_MAX(recorder->staged, (size_t)1), true, &recorder->staging));
+    PH_TRY(set_make(recorder));
+    const VkFenceCreateInfo fence = {.sType = VK_STRUCTURE_TYPE_FENCE_CREATE_INFO};
+    PH_TRY(ph_vulkan_check(recorder->context, vulkan, vulkan->CreateFence(vulkan->device, &fence, NULL, &recorder->fence),
+                           "a fence"));
+    PH_TRY(memory_fill(recorder));
+    struct touched touched;
+    ph_status status = touched_start(recorder, &touched);
+    for (int backward = 0; backward < 2 && !status; backward++) status = direction_record(recorder, backward, &touched);
+    touched_finish(&touched);
+    return status;
+}
+
+static void engine_destroy(void *state) {
+    struct ph_recorder *recorder = state;
+    struct ph_vulkan *vulkan = recorder->vulkan;
+    vulkan->DeviceWaitIdle(vulkan->device);
+    for (int i = 0; i < PH_COUNT(recorder->commands); i++)
+        if (recorder->commands[i]) vulkan->FreeCommandBuffers(vulkan->device, vulkan->commands, 1, &recorder->commands[i]);
+    vulkan->DestroyFence(vulkan->device, recorder->fence, NULL);
+    vulkan->DestroyQueryPool(vulkan->device, recorder->queries, NULL);
+    vulkan->DestroyDescriptorPool(vulkan->device, recorder->pool, NULL);
+    buffer_finish(vulkan, &recorder->memory);
+    buffer_finish(vulkan, &recorder->staging);
+    for (int i = 0; i < recorder->constant_count; i++) ph_free(recorder->constants[i].copy);
+    for (int kind = 0; kind < TRANSFERS; kind++) ph_free(recorder->transfers[kind]);
+    ph_free(recorder->constants);
+    ph_free(recorder->dispatches);
+    ph_free(recorder);
+}
+
+static ph_status engine_create(const struct ph_graph *graph, const struct ph_plan *plan, const float *arena, void **state) {
+    struct ph_vulkan *vulkan;
+    PH_TRY(ph_vulkan_open(graph->context, &vulkan));
+    struct ph_recorder *recorder = ph_alloc(sizeof *recorder);
+    if (!recorder) return ph_fail_memory(graph->context);
+    recorder->context = graph->context;
+    recorder->vulkan = vulkan;
+    recorder->plan = plan;
+    recorder->arena = arena;
+    recorder->arena_floats = plan->arena_floats + plan->scratch_floats + 16;
+    recorder->floats = (recorder->arena_floats + 15) & ~(size_t)15;
+    ph_status status = engine_build(recorder, graph);
+    if (status) engine_destroy(recorder);
+    else *state = recorder;
+    return status;
+}
+
+static ph_status engine_run(void *state, bool backward, float *arena) {
+    struct ph_recorder *recorder = state;
+    for (int i = 0; i < recorder->transfer_counts[FED] && !backward; i++) {
+        const struct transfer *transfer = &recorder->transfers[FED][i];
+        memcpy(recorder->staging.mapped + transfer->staged, arena + transfer->place, transfer->floats * sizeof *arena);
+    }
+    PH_TRY(submit(recorder, recorder->commands[backward]));
+    int kind = backward ? READ_BACKWARD : READ_FORWARD;
+    for (int i = 0; i < recorder->transfer_counts[kind]; i++) {
+        const struct transfer *transfer = &recorder->transfers[kind][i];
+        memcpy(arena + transfer->place, recorder->staging.mapped + transfer->staged, transfer->floats * sizeof *arena);
+    }
+    return PH_OK;
+}
+
+static ph_status times_record(struct ph_recorder *recorder) {
+    struct ph_vulkan *vulkan = recorder->vulkan;
+    uint32_t count = (uint32_t)recorder->plan->step_count + 1;
+    if (!vulkan->timestamp_bits)
+        return ph_fail(recorder->context, PH_ERROR_UNSUPPORTED, "backend vulkan: %s keeps no times",
+                       vulkan->properties.deviceName);
+    const VkQueryPoolCreateInfo info = {.sType = VK_STRUCTURE_TYPE_QUERY_POOL_CREATE_INFO,
+        .queryType = VK_QUERY_TYPE_TIMESTAMP, .queryCount = count};
+    PH_TRY(ph_vulkan_check(recorder->context, vulkan, vulkan->CreateQueryPool(vulkan->device, &info, NULL, &recorder->queries),
+                           "times"));
+    VkCommandBuffer *commands = &recorder->commands[2];
+    struct touched touched;
+    ph_status status = touched_start(recorder, &touched);
+    if (!status) status = commands_begin(recorder, commands);
+    if (!status) {
+        vulkan->CmdResetQueryPool(*commands, recorder->queries, 0, count);
+        vulkan->CmdWriteTimestamp(*commands, VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT, recorder->queries, 0);
+        steps_put(recorder, *commands, 0, recorder->plan->step_count, &touched, true);
+        barrier_put(recorder, *commands, COMPUTE, COMPUTE | TRANSFER);
+        status = commands_end(recorder, *commands);
+    }
+    touched_finish(&touched);
+    return status;
+}
+
+static ph_status engine_time(void *state, double *milliseconds) {
+    struct ph_recorder *recorder = state;
+    struct ph_vulkan *vulkan = recorder->vulkan;
+    size_t count = (size_t)recorder->plan->step_count;
+    if (!recorder->queries) PH_TRY(times_record(recorder));
+    uint64_t *ticks = ph_alloc_array(count + 1, sizeof *ticks);
+    if (!ticks) return ph_fail_memory(recorder->context);
+    ph_status status = submit(recorder, recorder->commands[2]);
+    if (!status)
+        status = ph_vulkan_check(recorder->context, vulkan,
+            vulkan->GetQueryPoolResults(vulkan->device, recorder->queries, 0, (uint32_t)count + 1, (count + 1) * sizeof *ticks,
+                                        ticks, sizeof *ticks, VK_QUERY_RESULT_64_BIT | VK_QUERY_RESULT_WAIT_BIT), "times");
+    for (size_t i = 0; i < count && !status; i++)
+        milliseconds[i] = 1e-6 * vulkan->properties.limits.timestampPeriod * (double)(ticks[i + 1] - ticks[i]);
+    ph_free(ticks);
+    return status;
+}
+
+static ph_status engine_read(void *state, float *arena) {
+    struct ph_recorder *recorder = state;
+    struct buffer by = {0};
+    ph_status status = buffer_make(recorder, recorder->arena_floats, true, &by);
+    if (!status) status = memory_copy(recorder, 0, arena, recorder->arena_floats, true, &by);
+    buffer_finish(recorder->vulkan, &by);
+    return status;
+}
+
+const struct ph_engine ph_vulkan_engine = {.create = engine_create, .destroy = engine_destroy, .run = engine_run,
+    .time = engine_time, .read = engine_read};
