@@ -85,6 +85,11 @@ static bool devices_row(int index, ph_catalogue_entry *out) {
     return false;
 }
 
+static bool representations_row(int index, ph_catalogue_entry *out) {
+    const char *help, *name = ph_representation_row(index, &help);
+    return name ? entry(out, name, help) : false;
+}
+
 static bool model_formats_row(int index, ph_catalogue_entry *out) { return ROW(ph_model_formats); }
 
 static bool image_formats_row(int index, ph_catalogue_entry *out) { return ROW(ph_image_codecs); }
@@ -98,7 +103,7 @@ static const struct catalogue {
     {"preprocessing", preprocessing_row}, {"methods", methods_row}, {"attacks", attacks_row},
     {"attribution-methods", attribution_row}, {"colour-maps", colour_maps_row},
     {"instruction-sets", instruction_sets_row}, {"devices", devices_row},
-    {"model-formats", model_formats_row}, {"image-formats", image_formats_row},
+    {"representations", representations_row}, {"model-formats", model_formats_row}, {"image-formats", image_formats_row},
 };
 
 const char *ph_catalogue_kind(int index) {

@@ -28,9 +28,11 @@ configure() {
 configure build -Dbuildtype=release -Dwerror=true
 run_tests build
 
-# Freed memory, overflows, undefined behaviour. Slow tests, and those of the installed library, are left to the plain build.
+# Freed memory, overflows, undefined behaviour. Slow tests, and those of the installed library, are left to the plain build;
+# so is Vulkan, for Mesa's driver leaks 128 bytes each time it is loaded.
 configure build-sanitized -Dbuildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false
-UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 run_tests build-sanitized --no-suite slow --no-suite structure --timeout-multiplier 4
+VK_DRIVER_FILES=/dev/null VK_ICD_FILENAMES=/dev/null UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
+    run_tests build-sanitized --no-suite slow --no-suite structure --timeout-multiplier 4
 
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" = 0 ] && [ "$passed" -gt 0 ]

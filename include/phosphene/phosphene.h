@@ -181,6 +181,10 @@ typedef struct ph_model ph_model;
  * .prototxt path finds its .caffemodel likewise). NULL: the embedded default network. Preprocessing comes from the
  * sidecar MODEL.phosphene if there is one, else it is guessed and the guess is logged. */
 PH_API ph_status ph_model_load(ph_context *context, const char *path, ph_model **model);
+/* A hand-made representation as a network: "hog", "hogb", "dsift" (catalogue "representations"), of grey pictures of any
+ * size. Its layers are listed by ph_model_layers; the last is the descriptor. The definitions are VLFeat's, as in Mahendran
+ * and Vedaldi, arXiv:1412.0035. */
+PH_API ph_status ph_model_load_representation(ph_context *context, const char *name, ph_model **model);
 PH_API void ph_model_destroy(ph_model **model);
 
 /* How a picture in [0,1] becomes the network's input: input = (picture * scale - mean) / deviation per channel, after
@@ -212,7 +216,7 @@ PH_API const char *ph_model_class_name(const ph_model *model, int index); /* NUL
 
 typedef struct ph_model_info {
     const char *path;        /* base name, or "embedded" */
-    const char *format;      /* "ONNX" or "Caffe" */
+    const char *format;      /* "ONNX", "Caffe" or "representation" */
     const char *sha256;      /* of the weights file, 64 hex digits */
     const char *input_name;
     int rank;                /* of the input */

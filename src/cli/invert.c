@@ -65,6 +65,9 @@ static int layers_choose(struct inverting *v) {
             return cli_fail("the network has no layer '%s'; phosphene inspect lists them", cli->arguments[i]);
         else v->chosen[v->count++] = cli_format("%s", cli->arguments[i]);
     }
+    if (cli->argument_count == 1 && cli->settings.representation)
+        v->chosen[v->count++] = cli_format("%s", v->layers[v->layer_count - 1].name);
+    else if (cli->argument_count == 1) return cli_usage(cli, "no layer; 'all' takes every one of them");
     return v->count ? CLI_DONE : cli_fail("there is no layer to invert");
 }
 
@@ -372,7 +375,7 @@ static int run(struct cli *cli) {
 
 const struct cli_command cli_invert = {
     .name = "invert",
-    .arguments = "PICTURE LAYER...",
+    .arguments = "PICTURE [LAYER...]",
     .help = "a picture that a layer cannot tell from this one",
     .details =
         "Looks for a picture whose values at LAYER are those of PICTURE, from noise: what is lost on the way through the "
@@ -382,13 +385,14 @@ const struct cli_command cli_invert = {
         "as the paper does, too: over the mean squared distance between the values of that folder's pictures.\n\n"
         "--preset chooses the method: inversion (the default), mahendran (the paper's descent with momentum), "
         "inversion-lbfgs, natural-pre-image (random shifts, colours kept in bounds). --attempts makes several and gives "
-        "the best. docs/inversion.md shows more.",
+        "the best. With --representation it inverts a hand-made descriptor. docs/inversion.md shows more.",
     .examples = "phosphene invert chelsea.png conv4b\n"
                 "phosphene invert chelsea.png -m bvlc_googlenet.onnx all -o chelsea\n"
                 "phosphene invert chelsea.png conv4a --preset mahendran --window 3x3 --variation 5\n"
-                "phosphene invert chelsea.png -m bvlc_googlenet.onnx pool5/7x7_s1 --natural photographs",
+                "phosphene invert chelsea.png -m bvlc_googlenet.onnx pool5/7x7_s1 --natural photographs\n"
+                "phosphene invert chelsea.png --representation hog",
     .options = CLI_INVERT | CLI_RECIPE | CLI_WRITE | CLI_NETWORK,
-    .least = 2,
+    .least = 1,
     .most = -1,
     .run = run,
 };

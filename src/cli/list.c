@@ -62,7 +62,7 @@ const struct cli_command cli_list = {
     .help = "what there is: operations, objectives, optimisers, ...",
     .details = "Prints the library's catalogues with one line for each entry; with KIND that one alone: operations, "
                "objectives, parameterisations, transforms, optimisers, presets, preprocessing, instruction-sets, "
-               "devices, model-formats or image-formats.",
+               "devices, representations, model-formats or image-formats.",
     .examples = "phosphene list\n"
                 "phosphene list objectives",
     .most = 1,

@@ -28,7 +28,10 @@ static int model_join(struct cli *cli, ph_model *model, const char *word) {
 
 int cli_model_open(struct cli *cli, ph_model **model) {
     const struct cli_settings *settings = &cli->settings;
-    ph_status status = ph_model_load(cli->context, settings->model, model);
+    if (settings->model && settings->representation)
+        return cli_usage(cli, "--representation stands in place of a network: it cannot go with --model");
+    ph_status status = settings->representation ? ph_model_load_representation(cli->context, settings->representation, model)
+                                                : ph_model_load(cli->context, settings->model, model);
     if (!status && cli_preprocessing_given(settings))
         status = ph_model_set_preprocessing_text(*model, settings->input, settings->input_mean, settings->input_scale,
                                                  settings->input_deviation, settings->channel_order);

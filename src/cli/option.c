@@ -133,6 +133,8 @@ static const struct cli_option options[] = {
     {"output", 'o', "PATH", NULL, "where to write", CLI_WRITE, AT(output)},
     {"force", 'f', NULL, NULL, "overwrite files", CLI_WRITE | CLI_INSPECT, AT(force)},
     {"model", 'm', "FILE", NULL, "the network, ONNX or Caffe (default: the embedded one)", CLI_NETWORK, AT(model)},
+    {"representation", 0, "hog|hogb|dsift", NULL, "in place of a network: histograms of gradients, or dense SIFT", CLI_NETWORK,
+     AT(representation)},
     {"labels", 0, "FILE", NULL, "class names, one a line, in output order", CLI_NETWORK, AT(labels)},
     {"input", 0, "caffe|torch|tf|unit", NULL, "preprocessing by name (default: from the sidecar or guessed)",
      CLI_NETWORK, AT(input)},

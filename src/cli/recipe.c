@@ -21,9 +21,15 @@ static int model_choose(struct cli *cli, struct cli_recipe *recipe) {
     char name[LONGEST_VALUE];
     bool known = ph_recipe_lookup(recipe->text, "#model", name, sizeof name);
     ph_recipe_lookup(recipe->text, "#model-sha256", recipe->sha256, sizeof recipe->sha256);
-    if (cli->settings.model || !known || !strcmp(name, "embedded")) return CLI_DONE;
+    if (cli->settings.model || cli->settings.representation || !known || !strcmp(name, "embedded")) return CLI_DONE;
     recipe->model_path = model_search(cli->settings.recipe, name);
     if (recipe->model_path) return CLI_DONE;
+    const ph_catalogue_entry *built_in;
+    for (int i = 0; (built_in = ph_catalogue("representations", i)); i++)
+        if (!strcmp(built_in->name, name)) {
+            cli->settings.representation = built_in->name;
+            return CLI_DONE;
+        }
     return cli_fail("%s: was made with the network %s (SHA-256 %s), which is neither beside it nor in this folder; "
                     "--model FILE names its place",
                     cli->settings.recipe, name, *recipe->sha256 ? recipe->sha256 : "unknown");

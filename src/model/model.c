@@ -324,6 +324,38 @@ ph_status ph_model_load(ph_context *context, const char *path, ph_model **model)
     return status;
 }
 
+static ph_status representation_load(ph_model *model, const char *name) {
+    const void *parsed = ph_representation_find(name);
+    if (!parsed) {
+        struct ph_text names = {0};
+        const char *known, *help;
+        for (int i = 0; (known = ph_representation_row(i, &help)); i++) ph_text_append(&names, "%s%s", i ? ", " : "", known);
+        ph_status status = ph_fail(model->context, PH_ERROR_NOT_FOUND, "representation '%s': there is %s", name,
+                                   names.data ? names.data : "");
+        ph_text_finish(&names);
+        return status;
+    }
+    if (!(model->path = ph_strdup(name))) return ph_fail_memory(model->context);
+    model->format = &ph_model_format_representation;
+    model->parsed = (void *)parsed;
+    ph_sha256(name, strlen(name), model->sha256);
+    input_resolve(model, 0, 0);
+    model->preprocessing = (ph_preprocessing){.preset = "custom", .scale = 255, .channels = 1, .mean = {128}, .deviation = {1}};
+    PH_TRY(examine(model, true));
+    return size_free_find(model);
+}
+
+ph_status ph_model_load_representation(ph_context *context, const char *name, ph_model **model) {
+    if (!context) return PH_ERROR_ARGUMENT;
+    if (!model || !name) return ph_fail(context, PH_ERROR_ARGUMENT, "ph_model_load_representation: no name or place given");
+    *model = ph_alloc(sizeof **model);
+    if (!*model) return ph_fail_memory(context);
+    (*model)->context = context;
+    ph_status status = representation_load(*model, name);
+    if (status) ph_model_destroy(model);
+    return status;
+}
+
 static void joined_finish(struct ph_joined *joined) {
     ph_model_destroy(&joined->model);
     ph_free(joined->name);

@@ -43,6 +43,15 @@ struct ph_model_format {
 extern const struct ph_model_format *const ph_model_formats[]; /* NULL-terminated */
 extern const struct ph_model_format ph_model_format_onnx, ph_model_format_caffe;
 
+/* ---- representation.c -------------------------------------------------------------------------------------------- */
+
+/* Of what ph_representation_find gives; not in the table, for no file is in it. */
+extern const struct ph_model_format ph_model_format_representation;
+/* What the format calls parsed; NULL: there is none of this name. */
+const void *ph_representation_find(const char *name);
+/* Name of row `index`, NULL behind the last. */
+const char *ph_representation_row(int index, const char **help);
+
 #define PH_MAX_JOINED 7
 
 /* Another network that objectives of a model may speak of. */

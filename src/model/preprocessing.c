@@ -172,6 +172,9 @@ ph_status ph_model_save_preprocessing(const ph_model *model, bool overwrite) {
     if (!model) return PH_ERROR_ARGUMENT;
     if (!model->path)
         return ph_fail(model->context, PH_ERROR_ARGUMENT, "the embedded network has no folder to keep its preprocessing in");
+    if (model->format == &ph_model_format_representation)
+        return ph_fail(model->context, PH_ERROR_ARGUMENT, "%s is built in: there is no file to keep its preprocessing beside",
+                       model->path);
     const ph_preprocessing *values = &model->preprocessing;
     struct ph_text text = {0};
     ph_text_append(&text, "# How pictures become this network's input: (picture * scale - mean) / deviation.\npreset=%s\n",

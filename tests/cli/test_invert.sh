@@ -47,6 +47,25 @@ cp cat.png one.png natural
 run 0 invert cat.png conv3a --steps 3 --natural natural -o natural.png
 says stdout "mean distance between natural pictures"
 
+# Hand-made descriptors in place of a network; the recipe knows which.
+for name in hog hogb dsift; do
+    run 0 invert cat.png --representation $name --size 64x80 --steps 30 -o $name.png
+    is_png $name.png
+done
+run 0 render --recipe hogb.png -o again.png
+same hogb.png again.png
+run 0 render 'hog:3@2,2' --representation hog --size 40 --steps 4 -o unit.png
+run 1 invert cat.png --representation dsift --size 16 --steps 2 -o x.png
+says stderr "dsift needs pictures of at least 27 pixels a side, not 16 x 16"
+run 2 invert cat.png --representation surf -o x.png
+says stderr "hog|hogb|dsift"
+run 2 invert cat.png conv2 -m x.onnx --representation hog -o x.png
+says stderr "in place of a network"
+run 2 invert cat.png -o x.png
+says stderr "'all' takes every one"
+run 1 inspect --representation hog --save
+says stderr "built in"
+
 run 1 invert cat.png conv9 -o x.png
 says stderr "no layer 'conv9'"
 run 1 invert nothing.png conv2 -o x.png
@@ -66,7 +85,7 @@ says stderr "less than 0"
 mkdir empty
 run 1 invert cat.png conv2 --natural empty -o x.png
 says stderr "holds 0 pictures"
-run 2 invert cat.png
+run 2 invert
 run 2 invert cat.png conv2 --loss l3
 says stderr "l2|l1|dot"
 is_no_file x.png
