@@ -1,23 +1,28 @@
-/* The inverse real Fourier transform and its adjoint by FFTW, one picture channel to a thread.
+/* The inverse real Fourier transform and its adjoint by FFTW: first all columns of the spectrum, then all rows of the picture,
+ * and the other way about. A task is a block of columns or rows of one channel, so that threads share a single picture evenly.
  *
  * Plans are made with FFTW_ESTIMATE, which does not depend on timing, so that results are the same on every run. FFTW's
- * planner is not thread-safe; executing a plan on other arrays is. */
+ * planner is not thread-safe; executing a plan on other arrays is, if they are aligned as those it planned for. So all
+ * transforms go from one half of the scratch to the other, whose rows begin at multiples of 64 bytes. */
 #include "cpu/fft.h"
 #include "graph/operations.h"
 #include <fftw3.h>
 #include <pthread.h>
 #include <string.h>
 
+enum { BLOCK = 8, ROWS = 4, GROUP = 16 }; /* columns of a transform; rows of a transform, and of a task */
+
 static pthread_mutex_t planner = PTHREAD_MUTEX_INITIALIZER;
 
 struct transform {
-    fftwf_plan plan;
+    fftwf_plan block, rows, row;
     int64_t height, width, columns, planes; /* columns of the half spectrum */
+    int64_t pitch;                          /* complex numbers from row to row of a half */
 };
 
 static struct transform geometry(const struct ph_shape *spectrum, const struct ph_shape *picture) {
     return (struct transform){.height = picture->dims[2], .width = picture->dims[3], .columns = spectrum->dims[3],
-        .planes = picture->dims[0] * picture->dims[1]};
+        .planes = picture->dims[0] * picture->dims[1], .pitch = (spectrum->dims[3] + BLOCK - 1) / BLOCK * BLOCK};
 }
 
 static struct transform of_query(const struct ph_kernel_query *query) {
@@ -35,25 +40,32 @@ static size_t packed_bytes(const struct ph_kernel_query *query) {
     return sizeof(struct transform);
 }
 
-/* Floats of one channel's spectrum, rounded up to keep every channel's scratch aligned alike: FFTW requires of other
- * arrays the alignment it planned for. */
-static size_t spectrum_floats(const struct transform *t) { return ((size_t)(2 * t->height * t->columns) + 15) & ~(size_t)15; }
-static size_t picture_floats(const struct transform *t) { return ((size_t)(t->height * t->width) + 15) & ~(size_t)15; }
+/* Floats of one half of a channel's scratch. */
+static int64_t half_floats(const struct transform *t) { return 2 * t->height * t->pitch; }
 
 static size_t scratch(const struct ph_kernel_query *query) {
     struct transform t = of_query(query);
-    return (size_t)t.planes * (spectrum_floats(&t) + picture_floats(&t));
+    return (size_t)(t.planes * 2 * half_floats(&t));
+}
+
+/* FFTW_ESTIMATE does not touch the arrays: any aligned addresses do. */
+static _Alignas(64) fftwf_complex planned[2][8];
+
+static fftwf_plan plan_rows(const struct transform *t, bool backward, int count) {
+    int n = (int)t->width, pitch = (int)t->pitch;
+    return backward
+        ? fftwf_plan_many_dft_r2c(1, &n, count, planned[0][0], NULL, 1, 2 * pitch, planned[1], NULL, 1, pitch, FFTW_ESTIMATE)
+        : fftwf_plan_many_dft_c2r(1, &n, count, planned[0], NULL, 1, pitch, planned[1][0], NULL, 1, 2 * pitch, FFTW_ESTIMATE);
 }
 
 static void pack(const struct ph_kernel_query *query, void *packed) {
     struct transform t = of_query(query);
-    /* FFTW_ESTIMATE does not touch the arrays: any aligned addresses do. */
-    static _Alignas(64) float dummy_real[16];
-    static _Alignas(64) fftwf_complex dummy_complex[8];
+    int n = (int)t.height, pitch = (int)t.pitch;
     pthread_mutex_lock(&planner);
-    t.plan = query->backward
-        ? fftwf_plan_dft_r2c_2d((int)t.height, (int)t.width, dummy_real, dummy_complex, FFTW_ESTIMATE | FFTW_DESTROY_INPUT)
-        : fftwf_plan_dft_c2r_2d((int)t.height, (int)t.width, dummy_complex, dummy_real, FFTW_ESTIMATE | FFTW_DESTROY_INPUT);
+    t.rows = plan_rows(&t, query->backward, ROWS);
+    t.row = plan_rows(&t, query->backward, 1);
+    t.block = fftwf_plan_many_dft(1, &n, BLOCK, planned[0], NULL, pitch, 1, planned[1], NULL, pitch, 1,
+                                  query->backward ? FFTW_FORWARD : FFTW_BACKWARD, FFTW_ESTIMATE);
     pthread_mutex_unlock(&planner);
     memcpy(packed, &t, sizeof t);
 }
@@ -61,46 +73,111 @@ static void pack(const struct ph_kernel_query *query, void *packed) {
 static void unpack(void *packed) {
     struct transform *t = packed;
     pthread_mutex_lock(&planner);
-    fftwf_destroy_plan(t->plan);
+    fftwf_destroy_plan(t->rows);
+    fftwf_destroy_plan(t->row);
+    fftwf_destroy_plan(t->block);
     pthread_mutex_unlock(&planner);
 }
 
-/* The complex-to-real transform destroys its input and carries no factor: both are put right around it. */
-static void forward_plane(void *argument, int64_t index) {
-    const struct ph_kernel_call *call = argument;
+/* ---- Tasks ------------------------------------------------------------------------------------------------------- */
+
+/* Of a task: its channel, what it begins with in that channel, and the halves of the channel's scratch. */
+struct part {
+    const struct transform *t;
+    int64_t plane, first, count;
+    float *from, *to;
+};
+
+static struct part part_of(const struct ph_kernel_call *call, int64_t index, int64_t extent, int64_t size, bool second) {
     const struct transform *t = call->packed;
-    float *spectrum = call->scratch + (size_t)index * (spectrum_floats(t) + picture_floats(t));
-    float *picture = spectrum + spectrum_floats(t), *out = call->outputs[0].data + index * t->height * t->width;
-    memcpy(spectrum, call->inputs[0].data + index * 2 * t->height * t->columns, (size_t)(2 * t->height * t->columns) * sizeof *spectrum);
-    fftwf_execute_dft_c2r(t->plan, (fftwf_complex *)spectrum, picture);
+    int64_t parts = (extent + size - 1) / size, first = index % parts * size;
+    float *halves[2];
+    for (int i = 0; i < 2; i++) halves[i] = call->scratch + (index / parts * 2 + i) * half_floats(t);
+    return (struct part){t, index / parts, first, PH_MIN(size, extent - first), halves[second], halves[!second]};
+}
+
+static void block_run(const struct part *part) {
+    fftwf_execute_dft(part->t->block, (fftwf_complex *)part->from + part->first, (fftwf_complex *)part->to + part->first);
+}
+
+static void rows_run(const struct part *part, bool backward) {
+    const struct transform *t = part->t;
+    for (int64_t y = part->first, count; y < part->first + part->count; y += count) {
+        count = part->first + part->count - y < ROWS ? 1 : ROWS;
+        fftwf_plan plan = count == 1 ? t->row : t->rows;
+        float *from = part->from + 2 * y * t->pitch, *to = part->to + 2 * y * t->pitch;
+        if (backward) fftwf_execute_dft_r2c(plan, from, (fftwf_complex *)to);
+        else fftwf_execute_dft_c2r(plan, (fftwf_complex *)from, to);
+    }
+}
+
+/* The spare columns of the last block hold zeros. */
+static void forward_block(void *argument, int64_t index) {
+    const struct ph_kernel_call *call = argument;
+    struct part part = part_of(call, index, ((const struct transform *)call->packed)->columns, BLOCK, false);
+    const struct transform *t = part.t;
+    const float *in = call->inputs[0].data + 2 * (part.plane * t->height * t->columns + part.first);
     float factor = 1 / (float)(t->height * t->width);
-    for (int64_t i = 0; i < t->height * t->width; i++) out[i] = picture[i] * factor;
+    for (int64_t y = 0; y < t->height; y++) {
+        float *row = part.from + 2 * (y * t->pitch + part.first);
+        for (int64_t i = 0; i < 2 * part.count; i++) row[i] = factor * in[2 * y * t->columns + i];
+        memset(row + 2 * part.count, 0, (size_t)(2 * (BLOCK - part.count)) * sizeof *row);
+    }
+    block_run(&part);
+}
+
+static void forward_rows(void *argument, int64_t index) {
+    const struct ph_kernel_call *call = argument;
+    struct part part = part_of(call, index, ((const struct transform *)call->packed)->height, GROUP, true);
+    const struct transform *t = part.t;
+    rows_run(&part, false);
+    for (int64_t y = part.first; y < part.first + part.count; y++)
+        memcpy(call->outputs[0].data + (part.plane * t->height + y) * t->width, part.to + 2 * y * t->pitch,
+               (size_t)t->width * sizeof(float));
+}
+
+static void backward_rows(void *argument, int64_t index) {
+    const struct ph_kernel_call *call = argument;
+    struct part part = part_of(call, index, ((const struct transform *)call->packed)->height, GROUP, false);
+    const struct transform *t = part.t;
+    for (int64_t y = part.first; y < part.first + part.count; y++)
+        memcpy(part.from + 2 * y * t->pitch, call->output_gradients[0].data + (part.plane * t->height + y) * t->width,
+               (size_t)t->width * sizeof(float));
+    rows_run(&part, true);
+    for (int64_t y = part.first; y < part.first + part.count; y++)
+        memset(part.to + 2 * (y * t->pitch + t->columns), 0, (size_t)(2 * (t->pitch - t->columns)) * sizeof(float));
 }
 
 /* The adjoint: the real transform of the gradient over H W; columns that stand for their mirror image too count twice,
  * and the zero and last even column's imaginary parts have no say beyond what the forward lets them have. */
-static void backward_plane(void *argument, int64_t index) {
+static void backward_block(void *argument, int64_t index) {
     const struct ph_kernel_call *call = argument;
-    const struct transform *t = call->packed;
-    float *spectrum = call->scratch + (size_t)index * (spectrum_floats(t) + picture_floats(t));
-    float *picture = spectrum + spectrum_floats(t), *out = call->input_gradients[0].data + index * 2 * t->height * t->columns;
-    memcpy(picture, call->output_gradients[0].data + index * t->height * t->width, (size_t)(t->height * t->width) * sizeof *picture);
-    fftwf_execute_dft_r2c(t->plan, picture, (fftwf_complex *)spectrum);
-    float factor = 1 / (float)(t->height * t->width);
-    for (int64_t y = 0; y < t->height; y++)
-        for (int64_t x = 0; x < t->columns; x++) {
-            bool single = x == 0 || (t->width % 2 == 0 && x == t->columns - 1);
-            for (int part = 0; part < 2; part++) {
-                int64_t at = 2 * (y * t->columns + x) + part;
-                float share = spectrum[at] * (single ? factor : 2 * factor);
-                out[at] = call->accumulate[0] ? out[at] + share : share;
-            }
-        }
+    struct part part = part_of(call, index, ((const struct transform *)call->packed)->columns, BLOCK, true);
+    const struct transform *t = part.t;
+    float *out = call->input_gradients[0].data + 2 * (part.plane * t->height * t->columns + part.first), factors[2 * BLOCK];
+    for (int64_t i = 0; i < 2 * part.count; i++) {
+        int64_t column = part.first + i / 2;
+        bool single = column == 0 || (t->width % 2 == 0 && column == t->columns - 1);
+        factors[i] = (single ? 1 : 2) / (float)(t->height * t->width);
+    }
+    block_run(&part);
+    for (int64_t y = 0; y < t->height; y++, out += 2 * t->columns) {
+        const float *row = part.to + 2 * (y * t->pitch + part.first);
+        for (int64_t i = 0; i < 2 * part.count; i++)
+            out[i] = call->accumulate[0] ? out[i] + factors[i] * row[i] : factors[i] * row[i];
+    }
 }
 
 static void run(const struct ph_kernel_call *call) {
     const struct transform *t = call->packed;
-    ph_parallel_for(call->context, t->planes, call->output_gradients[0].data ? backward_plane : forward_plane, (void *)call);
+    int64_t blocks = t->planes * (t->pitch / BLOCK), groups = t->planes * ((t->height + GROUP - 1) / GROUP);
+    if (call->output_gradients[0].data) {
+        ph_parallel_for(call->context, groups, backward_rows, (void *)call);
+        ph_parallel_for(call->context, blocks, backward_block, (void *)call);
+    } else {
+        ph_parallel_for(call->context, blocks, forward_block, (void *)call);
+        ph_parallel_for(call->context, groups, forward_rows, (void *)call);
+    }
 }
 
 const struct ph_kernel ph_fft_forward = {.name = "fftw", .operation = &ph_operation_irfft2, .accepts = accepts,

@@ -26,17 +26,26 @@ struct matrix {
     bool accumulate;
 };
 
+/* With the number of channels known the compiler goes along pixels, many at once. */
+PH_INLINE void stretch_mix(const struct matrix *m, const float *in, float *out, int64_t count, int64_t channels) {
+    for (int64_t o = 0; o < m->out_channels; o++, out += m->plane)
+        for (int64_t i = 0; i < count; i++) {
+            float sum = m->accumulate ? out[i] + m->bias[o] : m->bias[o];
+            for (int64_t c = 0; c < channels; c++) sum += m->weights[o][c] * in[c * m->plane + i];
+            out[i] = sum;
+        }
+}
+
 static void matrix_stretch(void *argument, int64_t index) {
     const struct matrix *m = argument;
     int64_t n = index / m->stretches, first = index % m->stretches * STRETCH, count = PH_MIN((int64_t)STRETCH, m->plane - first);
     const float *in = m->in + n * m->in_channels * m->plane + first;
-    for (int64_t o = 0; o < m->out_channels; o++) {
-        float *out = m->out + (n * m->out_channels + o) * m->plane + first;
-        for (int64_t i = 0; i < count; i++) {
-            float sum = m->accumulate ? out[i] + m->bias[o] : m->bias[o];
-            for (int64_t c = 0; c < m->in_channels; c++) sum += m->weights[o][c] * in[c * m->plane + i];
-            out[i] = sum;
-        }
+    float *out = m->out + n * m->out_channels * m->plane + first;
+    switch (m->in_channels) {
+    case 1: stretch_mix(m, in, out, count, 1); break;
+    case 2: stretch_mix(m, in, out, count, 2); break;
+    case 3: stretch_mix(m, in, out, count, 3); break;
+    default: stretch_mix(m, in, out, count, MAX_CHANNELS);
     }
 }
 
