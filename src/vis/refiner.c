@@ -149,7 +149,10 @@ static void parameters_task(void *argument, int64_t item) {
     if (recipe->pixel_decay > 0)
         for (size_t i = 0; i < r->item_size; i++) x[i] *= (float)(1 - recipe->pixel_decay);
     if (r->bounded)
-        for (size_t i = 0; i < r->item_size; i++) x[i] = fmaxf(-0.5f, fminf(x[i], 0.5f));
+        for (size_t i = 0; i < r->item_size; i++) { /* by comparisons: fminf would be a call */
+            float below = x[i] < 0.5f ? x[i] : 0.5f;
+            x[i] = below > -0.5f ? below : -0.5f;
+        }
     if (!r->scratch) return;
     int channels = view->channels;
     size_t plane = (size_t)view->height * (size_t)view->width;
