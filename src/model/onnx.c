@@ -8,6 +8,7 @@
  * Format: https://github.com/onnx/onnx/blob/main/docs/IR.md, .../Operators.md, .../ExternalData.md. */
 #include "graph/operations.h"
 #include "model/model.h"
+#include "model/onnx_ml.h"
 #include "model/protobuf.h"
 #include "onnx.pb-c.h"
 #include <errno.h>
@@ -433,6 +434,12 @@ static ph_status inputs_read(struct onnx *onnx) {
 
 static void importer_find(const PhOnnx__NodeProto *message, struct node *node) {
     const char *domain = text_of(message->domain);
+    if (!strcmp(domain, "ai.onnx.ml"))
+        for (const struct ph_importer *importer = ph_onnx_ml_importers; importer->name; importer++)
+            if (!strcmp(importer->name, text_of(message->op_type))) {
+                node->operation = &ph_operation_identity; /* for messages: what it means is several */
+                node->importer = importer;
+            }
     if (domain[0] && strcmp(domain, "ai.onnx")) return;
     for (int i = 0; ph_operations[i]; i++)
         for (const struct ph_importer *importer = ph_operations[i]->importers; importer && importer->name; importer++)

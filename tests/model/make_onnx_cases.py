@@ -43,6 +43,11 @@ def node(operator, inputs, outputs="y", **attributes):
     return helper.make_node(operator, inputs.split(","), outputs.split(","), **attributes)
 
 
+def learned(operator, inputs, outputs="y", **attributes):
+    """A node of the domain that scikit-learn's exporter uses."""
+    return helper.make_node(operator, inputs.split(","), outputs.split(","), domain="ai.onnx.ml", **attributes)
+
+
 def case(name, opset, nodes, inputs, constants=None, batch=None, stored=None):
     """One folder. `inputs` and `constants` are {name: array}; the outputs are those of the last node. A file
     that states another batch than its data has states `batch`, and holds `stored` in place of `constants`."""
@@ -56,7 +61,8 @@ def case(name, opset, nodes, inputs, constants=None, batch=None, stored=None):
     def model(results, first, values):
         graph = helper.make_graph(nodes, name, [declare(k, v, first) for k, v in inputs.items()], results,
                                   [numpy_helper.from_array(v, k) for k, v in values.items()])
-        return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+        domains = [helper.make_opsetid("", opset)] + [helper.make_opsetid("ai.onnx.ml", 3)] * any(n.domain for n in nodes)
+        return helper.make_model(graph, opset_imports=domains, ir_version=8)
 
     names = nodes[-1].output
     plain = model([helper.make_empty_tensor_value_info(n) for n in names], None, constants)
@@ -64,6 +70,9 @@ def case(name, opset, nodes, inputs, constants=None, batch=None, stored=None):
         outputs = ReferenceEvaluator(plain).run(None, inputs)
     else:
         typed = onnx.shape_inference.infer_shapes(plain)
+        for result in typed.graph.output:
+            if not result.type.WhichOneof("value"):
+                result.type.tensor_type.elem_type = TensorProto.FLOAT
         outputs = onnxruntime.InferenceSession(typed.SerializeToString()).run(None, inputs)
 
     folder = FOLDER / name / "test_data_set_0"
@@ -177,9 +186,34 @@ def older():
          {"s": data(3), "b": data(3), "m": data(3), "v": 1 + data(3)})
 
 
+def machine_learning():
+    def table(rows, columns):
+        return [float(v) for v in data(rows, columns).ravel()]
+
+    case("ml_regressor", 17,
+         [learned("Scaler", "x", "a", offset=table(1, 4), scale=[2.0, 0.5, 1.5, -1.0]),
+          learned("LinearRegressor", "a", coefficients=table(3, 4), intercepts=table(1, 3), targets=3)], {"x": data(2, 4)})
+    case("ml_regressor_alone", 17,
+         [learned("Scaler", "x", "a", offset=[0.5], scale=[3.0]), learned("LinearRegressor", "a", coefficients=table(1, 4))],
+         {"x": data(1, 4)})
+    case("ml_classifier", 17,
+         [learned("LinearClassifier", "x", "l,a", coefficients=table(3, 4), intercepts=table(1, 3), multi_class=1,
+                  classlabels_ints=[0, 1, 2], post_transform="LOGISTIC"), learned("Normalizer", "a", norm="L1")],
+         {"x": data(2, 4)})
+    case("ml_classifier_softmax", 17,
+         [learned("LinearClassifier", "x", "l,a", coefficients=table(3, 4), intercepts=table(1, 3), multi_class=1,
+                  classlabels_ints=[0, 1, 2], post_transform="SOFTMAX"), node("Identity", "a")], {"x": data(2, 4)})
+    case("ml_classifier_pair", 17,
+         [learned("LinearClassifier", "x", "l,a", coefficients=table(1, 4), intercepts=[0.3], classlabels_ints=[0, 1],
+                  post_transform="LOGISTIC"), node("Identity", "a")], {"x": data(2, 4)})
+    for norm in ("MAX", "L2"):
+        case(f"ml_normalizer_{norm.lower()}", 17, learned("Normalizer", "x", norm=norm), {"x": 1.5 + data(2, 4)})
+
+
 if __name__ == "__main__":
     shutil.rmtree(FOLDER, ignore_errors=True)
     restart()
     newer()
     exported_at_batch_1()
     older()
+    machine_learning()

@@ -8,6 +8,7 @@
 #include "exec/program.h"
 #include "graph/operations.h"
 #include "model/model.h"
+#include "model/onnx_ml.h"
 #include "onnx.pb-c.h"
 #include <dirent.h>
 #include <float.h>
@@ -106,6 +107,8 @@ static const char *tensor_read(ph_context *context, struct ph_pool *pool, const 
 /* ---- What is left out -------------------------------------------------------------------------------------------- */
 
 static bool operation_is_claimed(const char *type) {
+    for (const struct ph_importer *importer = ph_onnx_ml_importers; importer->name; importer++)
+        if (!strcmp(importer->name, type)) return true;
     for (int i = 0; ph_operations[i]; i++)
         for (const struct ph_importer *importer = ph_operations[i]->importers; importer && importer->name; importer++)
             if (!strcmp(importer->name, type)) return true;
