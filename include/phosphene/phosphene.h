@@ -379,7 +379,7 @@ PH_API ph_status ph_picture_blend(const ph_picture *first, const ph_picture *sec
 /* ---- Running a network -------------------------------------------------------------------------------------------- */
 
 /* Layer's values for a picture [1,...]. The picture is resized as `fit` says: "crop" (shorter side to size*256/224, then
- * centre crop), "stretch", or "none" (its own size; the network must allow it). NULL: "crop". */
+ * centre crop; a picture of the very size stays as it is), "stretch", or "none" (its own size; the network must allow it). NULL: "crop". */
 PH_API ph_status ph_activations(ph_model *model, const ph_picture *picture, const char *fit, const char *layer,
                                 ph_tensor **tensor);
 /* The same for a tensor [N,C,H,W] that is fed to the network as it is, without preprocessing. */

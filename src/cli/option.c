@@ -129,7 +129,7 @@ static const struct cli_option options[] = {
      "(default: 8; 765)", CLI_SOLVE, AT(radius)},
     {"steps", 0, "N", "0", "with --image: steps; 0: 1 for fgsm, 40 for pgd, 200 for smallest", CLI_SOLVE, AT(attack_steps),
      0, 1000000},
-    {"fit", 0, "crop|stretch|none", "crop", "how a picture is brought to the network's size", CLI_FIT, AT(fit)},
+    {"fit", 0, "crop|stretch|none", "crop", "how a picture that is not of the network's size is brought to it", CLI_FIT, AT(fit)},
     {"output", 'o', "PATH", NULL, "where to write", CLI_WRITE, AT(output)},
     {"force", 'f', NULL, NULL, "overwrite files", CLI_WRITE | CLI_INSPECT, AT(force)},
     {"model", 'm', "FILE", NULL, "the network, ONNX or Caffe (default: the embedded one)", CLI_NETWORK, AT(model)},

@@ -101,6 +101,8 @@ ph_status ph_picture_fit(const struct ph_picture *picture, const char *fit, int 
     if (!strcmp(fit, "stretch")) return ph_picture_resize(picture, height, width, out);
     if (strcmp(fit, "crop"))
         return ph_fail(picture->context, PH_ERROR_ARGUMENT, "fit: '%s' is not crop, stretch or none", fit);
+    /* What already is of the size was brought to it by somebody, or made so. */
+    if (picture->height == height && picture->width == width) return ph_picture_crop(picture, 0, 0, height, width, out);
     /* The customary preparation leaves a margin of an eighth: 256 for 224 pixels. 227-pixel networks see 256 too. */
     int wanted = PH_MAX(height, width), shorter = wanted == 227 ? 256 : rounded(wanted * 256.0 / 224.0);
     double scale = (double)shorter / PH_MIN(picture->height, picture->width);

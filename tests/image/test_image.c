@@ -391,6 +391,9 @@ static void test_fit(void **state) {
     assert_int_equal(ph_picture_fit(picture, "crop", 227, 227, &out), PH_OK);
     assert_true(fabsf(pixel(out, 1, 0, 100) - 14.5f / 256) < 5e-4f);
     ph_picture_destroy(&out);
+    assert_int_equal(ph_picture_fit(picture, "crop", 300, 500, &out), PH_OK);
+    assert_same(picture, out); /* nobody wants a part of what is of the very size */
+    ph_picture_destroy(&out);
     assert_int_equal(ph_picture_fit(picture, "stretch", 30, 50, &out), PH_OK);
     assert_true(out->height == 30 && out->width == 50 && fabsf(pixel(out, 0, 15, 25) - 0.51f) < 5e-4f);
     ph_picture_destroy(&out);
