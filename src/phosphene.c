@@ -30,11 +30,11 @@ static bool objectives_row(int index, ph_catalogue_entry *out) {
 
 static bool parameterisations_row(int index, ph_catalogue_entry *out) { return ROW(ph_parameterisations); }
 
-/* The options of their group. */
-static bool transforms_row(int index, ph_catalogue_entry *out) {
+/* The picture's options of a group. */
+static bool options_row(const char *group, int index, ph_catalogue_entry *out) {
     const ph_option_info *option;
     for (int i = 0; (option = ph_recipe_option(i)); i++)
-        if (!strcmp(option->group, "transforms") && index-- == 0) return entry(out, option->name, option->help);
+        if (!strcmp(option->group, group) && index-- == 0) return entry(out, option->name, option->help);
     return false;
 }
 
@@ -97,9 +97,12 @@ static bool image_formats_row(int index, ph_catalogue_entry *out) { return ROW(p
 static const struct catalogue {
     const char *kind;
     bool (*row)(int index, ph_catalogue_entry *out);
+    const char *group; /* of options, where they are the rows */
 } catalogues[] = {
     {"operations", operations_row}, {"objectives", objectives_row}, {"parameterisations", parameterisations_row},
-    {"transforms", transforms_row}, {"optimisers", optimisers_row}, {"presets", presets_row},
+    {"parameterisation-options", NULL, "parameterisation"}, {"transforms", NULL, "transforms"},
+    {"backward-rules", NULL, "gradient"}, {"optimisers", optimisers_row}, {"optimiser-options", NULL, "optimiser"},
+    {"step-regularisers", NULL, "step regularisers"}, {"stopping", NULL, "stopping"}, {"presets", presets_row},
     {"preprocessing", preprocessing_row}, {"methods", methods_row}, {"attacks", attacks_row},
     {"attribution-methods", attribution_row}, {"colour-maps", colour_maps_row},
     {"instruction-sets", instruction_sets_row}, {"devices", devices_row},
@@ -113,7 +116,11 @@ const char *ph_catalogue_kind(int index) {
 /* The tables have rows of many forms; the entry handed out is the calling thread's own, until its next call. */
 const ph_catalogue_entry *ph_catalogue(const char *kind, int index) {
     static _Thread_local ph_catalogue_entry found;
-    for (int i = 0; kind && index >= 0 && i < PH_COUNT(catalogues); i++)
-        if (!strcmp(catalogues[i].kind, kind)) return catalogues[i].row(index, &found) ? &found : NULL;
+    for (int i = 0; kind && index >= 0 && i < PH_COUNT(catalogues); i++) {
+        const struct catalogue *catalogue = &catalogues[i];
+        if (strcmp(catalogue->kind, kind)) continue;
+        bool any = catalogue->row ? catalogue->row(index, &found) : options_row(catalogue->group, index, &found);
+        return any ? &found : NULL;
+    }
     return NULL;
 }

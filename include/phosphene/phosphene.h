@@ -651,8 +651,9 @@ typedef struct ph_catalogue_entry {
     const char *help; /* one line */
 } ph_catalogue_entry;
 
-/* Kinds: "operations", "objectives", "parameterisations", "transforms", "optimisers", "presets", "instruction-sets",
- * "methods" (of ph_solve), "attacks", "attribution-methods", "colour-maps", "model-formats", "image-formats".
+/* Kinds: "operations", "objectives", "parameterisations", "parameterisation-options", "transforms", "backward-rules",
+ * "optimisers", "optimiser-options", "step-regularisers", "stopping", "presets", "instruction-sets", "methods" (of ph_solve),
+ * "attacks", "attribution-methods", "colour-maps", "model-formats", "image-formats".
  * ph_catalogue_kind gives their names; NULL behind the last. */
 PH_API const char *ph_catalogue_kind(int index);
 PH_API const ph_catalogue_entry *ph_catalogue(const char *kind, int index);

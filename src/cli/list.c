@@ -61,8 +61,10 @@ const struct cli_command cli_list = {
     .arguments = "[KIND]",
     .help = "what there is: operations, objectives, optimisers, ...",
     .details = "Prints the library's catalogues with one line for each entry; with KIND that one alone: operations, "
-               "objectives, parameterisations, transforms, optimisers, presets, preprocessing, instruction-sets, "
-               "devices, representations, model-formats or image-formats.",
+               "objectives, parameterisations, parameterisation-options, transforms, backward-rules, optimisers, "
+               "optimiser-options, step-regularisers, stopping, presets, preprocessing, methods, attacks, "
+               "attribution-methods, colour-maps, instruction-sets, devices, representations, model-formats or "
+               "image-formats.",
     .examples = "phosphene list\n"
                 "phosphene list objectives",
     .most = 1,

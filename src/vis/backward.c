@@ -26,12 +26,14 @@ static ph_status rectifier_rule(struct ph_graph *graph, struct ph_node *node, en
     return node->attributes ? PH_OK : ph_fail_memory(graph->context);
 }
 
-ph_status ph_backward_rule(struct ph_graph *graph, const ph_recipe *recipe, int first_node) {
+ph_status ph_backward_rule(struct ph_graph *graph, const ph_recipe *recipe, int first_node, bool wakes) {
     static const enum ph_backward_rule rules[] = {PH_RULE_PLAIN, PH_RULE_GUIDED, PH_RULE_DECONVOLUTION};
+    enum ph_backward_rule rule = rules[recipe->backward];
+    if (wakes && rule == PH_RULE_GUIDED) rule = PH_RULE_PLAIN;
     for (int n = first_node; n < graph->node_count; n++) {
         struct ph_node *node = &graph->nodes[n];
         bool rectifies = node->operation == &ph_operation_relu || node->operation == &ph_operation_clip;
-        if (rectifies && recipe->backward) PH_TRY(rectifier_rule(graph, node, rules[recipe->backward]));
+        if (rectifies && rule != PH_RULE_PLAIN) PH_TRY(rectifier_rule(graph, node, rule));
         if (recipe->pooling == PH_POOLING_SOFTENED && node->operation == &ph_operation_max_pool)
             node->operation = &ph_operation_softened_max_pool;
     }

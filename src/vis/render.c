@@ -422,8 +422,10 @@ static ph_status batch_develop(struct batch *b, bool stopped, ph_picture **pictu
         parameters = b->best;
     }
     PH_TRY(ph_developer_run(&b->developer, parameters, stopped ? b->step : ph_recipe_last_step(b->render->recipe), stopped, pictures));
-    for (int n = 0; n < b->count; n++)
+    for (int n = 0; n < b->count; n++) {
         if (b->items[n].failed) ph_picture_destroy(&pictures[n]);
+        else if (!stopped && b->step > 0) ph_watch_picture(&b->items[n], b->render, b->first + n, pictures[n]);
+    }
     return PH_OK;
 }
 

@@ -131,19 +131,20 @@ static ph_status inputs_add(const struct ph_render *render, int count, struct ph
     return PH_OK;
 }
 
-static ph_status optimise_build(const struct ph_render *render, int first, int count, struct ph_scene *scene) {
+static ph_status optimise_build(const struct ph_render *render, int first, int count, bool wakes, struct ph_scene *scene) {
+
     PH_TRY(ph_graph_create(render->model->context, &scene->graph));
     PH_TRY(inputs_add(render, count, scene));
     PH_TRY(ph_canvas_build(render, scene->graph, scene->parameters, &scene->picture));
     PH_TRY(behind_picture(render, first, count, render->recipe->views, scene));
-    PH_TRY(ph_backward_rule(scene->graph, render->recipe, scene->network));
+    PH_TRY(ph_backward_rule(scene->graph, render->recipe, scene->network, wakes));
     return loss_build(render->recipe, scene);
 }
 
 ph_status ph_scene_optimise(const struct ph_render *render, int first, int count, bool wakes, bool *redirected,
                             struct ph_scene *scene) {
     *scene = scene_empty();
-    ph_status status = optimise_build(render, first, count, scene);
+    ph_status status = optimise_build(render, first, count, wakes, scene);
     if (status) ph_scene_finish(scene);
     else if (wakes) *redirected = ph_redirect(scene->graph, scene->network);
     return status;

@@ -280,12 +280,16 @@ void ph_watch_step(struct ph_watch *watch, const struct ph_render *render, int o
                    const struct ph_scene *scene, struct ph_program *program, int64_t step, float value,
                    const float *gradient, size_t count);
 
+/* A word about a finished picture that is nearly of one colour, unless there was one before. */
+void ph_watch_picture(struct ph_watch *watch, const struct ph_render *render, int objective, const ph_picture *picture);
+
 /* ---- backward.c: changes of the network, whose nodes begin at `first_node` ---------------------------------------- */
 
 /* Silent rectifiers get a gradient; false when there is none of them. */
 bool ph_redirect(struct ph_graph *graph, int first_node);
-/* The recipe's rule for rectifiers, and softened maximum pools. */
-ph_status ph_backward_rule(struct ph_graph *graph, const ph_recipe *recipe, int first_node);
+/* The recipe's rule for rectifiers, and softened maximum pools. With `wakes` the guided rule is left out, which lets nothing
+ * through to a silent unit. */
+ph_status ph_backward_rule(struct ph_graph *graph, const ph_recipe *recipe, int first_node, bool wakes);
 /* Average pools for maximum pools, if the recipe wants them. */
 void ph_pooling_swap(struct ph_graph *graph, const ph_recipe *recipe, int first_node);
 

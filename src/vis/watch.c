@@ -11,6 +11,7 @@
 #define EXPLODED_GROWTH 1e6f /* of the gradient's first size */
 #define STILL_STEPS 32       /* with an objective that has not moved before a warning */
 #define STILL_WINDOW 16      /* steps at either end over which it is averaged: single values jump with the view */
+#define FLAT_DEVIATION 0.015 /* of a picture's values, white being 1; random starts have 0.003 and more */
 
 /* Largest size of a gradient; infinity or NAN where it is not finite. Without their signs floats are ordered as their bits
  * are, infinity and NAN last, so the loop needs no branch. */
@@ -181,4 +182,25 @@ void ph_watch_step(struct ph_watch *watch, const struct ph_render *render, int o
     watch->rests = true;
     ph_log(render->model->context, "objective '%s': %s after step %lld: %g", render->objectives[objective].text,
            done ? "the value is reached" : "nothing is gained any more", (long long)step, (double)value);
+}
+
+void ph_watch_picture(struct ph_watch *watch, const struct ph_render *render, int objective, const ph_picture *picture) {
+    size_t plane = (size_t)picture->height * (size_t)picture->width;
+    double worst = 0; /* deviation of the channel that has most */
+    char text[256];
+    if (watch->warned || watch->rests) return;
+    for (int c = 0; c < picture->channels; c++) {
+        double sum = 0, squares = 0;
+        for (size_t i = 0; i < plane; i++) {
+            double value = (double)picture->pixels[(size_t)c * plane + i];
+            sum += value;
+            squares += value * value;
+        }
+        worst = fmax(worst, sqrt(fmax(0, squares / (double)plane - sum / (double)plane * (sum / (double)plane))));
+    }
+    if (worst >= FLAT_DEVIATION) return;
+    snprintf(text, sizeof text,
+             "the picture is nearly of one colour, its values deviate by %.2g; try smaller weights of regularisers, a "
+             "smaller or larger learning rate, or more steps", worst);
+    warn(watch, render, objective, text);
 }

@@ -200,6 +200,24 @@ static void what_cannot_be_is_refused(void **state) {
     }
 }
 
+/* ---- Grey pictures --------------------------------------------------------------------------------------------------- */
+
+/* A regulariser that leaves nothing of a picture does not do so without a word. */
+static void grey_pictures_come_with_a_word(void **state) {
+    (void)state;
+    static const char *const grey[] = {"conv3a:7 - 100*l2()"}, *const good[] = {"conv3a:7"};
+    const char *said = "the picture is nearly of one colour";
+    ph_picture *picture;
+    logged[0] = 0;
+    assert_int_equal(render("steps=48\n", grey, 1, NULL, &picture), PH_OK);
+    ph_picture_destroy(&picture);
+    assert_non_null(strstr(logged, said));
+    logged[0] = 0;
+    assert_int_equal(render("steps=48\n", good, 1, NULL, &picture), PH_OK);
+    ph_picture_destroy(&picture);
+    assert_null(strstr(logged, said));
+}
+
 /* ---- Balance -------------------------------------------------------------------------------------------------------- */
 
 /* The measured weight makes up for the written form: a regulariser in units a thousand times as small counts the same. */
@@ -274,6 +292,7 @@ int main(void) {
         cmocka_unit_test(interpolation_runs_from_one_to_the_other),
         cmocka_unit_test(callbacks_name_what_is_given),
         cmocka_unit_test(what_cannot_be_is_refused),
+        cmocka_unit_test(grey_pictures_come_with_a_word),
         cmocka_unit_test(balance_is_free_of_units),
         cmocka_unit_test(balance_begins_when_told_and_is_each_items_own),
         cmocka_unit_test(balance_goes_with_bests_and_attempts),

@@ -83,6 +83,7 @@ static void silent_units_wake(void **state) {
     assert_true(value_of("size=48\nsteps=0\nspread=0", "conv5b:20@1,1") == 0);
     assert_true(sleeping == 0);
     assert_true(woken > 0);
+    assert_true(value_of("size=48\nsteps=24\nspread=0\nbackward=guided", "conv5b:20@1,1") > 0);
 }
 
 static void every_way_of_making_a_picture_works(void **state) {

@@ -164,7 +164,7 @@ static ph_status ruled_make(const struct ph_subject *subject, enum ph_backward_r
     if (run->program) return PH_OK;
     ph_status status = ph_graph_create(subject->context, &run->graph);
     if (!status) status = ph_subject_build(subject, 1, run->graph, &run->input, &run->value, NULL);
-    if (!status) status = ph_backward_rule(run->graph, &recipe, 0);
+    if (!status) status = ph_backward_rule(run->graph, &recipe, 0, false);
     if (!status)
         status = ph_graph_add(run->graph, &ph_operation_neg, NULL, NULL, (int[]){run->value}, 1, &run->value);
     return status ? status : run_plan(subject, true, run);

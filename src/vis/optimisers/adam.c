@@ -25,7 +25,7 @@ static void adam_step(const struct ph_optimiser_state *state, float *parameters,
 
 const struct ph_optimiser ph_optimiser_adam = {
     .name = "adam",
-    .help = "steps of about the learning rate along the running mean of the gradient (Kingma and Ba 2014)",
+    .help = "steps of about the learning rate along the running mean of the gradient (Kingma and Ba 2014; beta1, beta2)",
     .moments = 2, .step = adam_step,
 };
 
@@ -61,6 +61,6 @@ static void nadam_step(const struct ph_optimiser_state *state, float *parameters
 
 const struct ph_optimiser ph_optimiser_nadam = {
     .name = "nadam",
-    .help = "adam that looks one step ahead (Dozat 2016): what MACO and Horama use",
+    .help = "adam that looks one step ahead (Dozat 2016): what MACO and Horama use (beta1, beta2)",
     .moments = 2, .begin = nadam_begin, .step = nadam_step,
 };

@@ -23,6 +23,7 @@ const struct ph_optimiser ph_optimiser_sgd = {
 /* google/deepdream, dream.ipynb: x += step g / mean |g|. */
 const struct ph_optimiser ph_optimiser_normalised = {
     .name = "normalised",
-    .help = "sgd on the gradient divided by its mean size, so that pixels move by about the learning rate: DeepDream's",
+    .help = "sgd on the gradient divided by its mean size, so that pixels move by about the learning rate: DeepDream's "
+            "(momentum)",
     .moments = 1, .step = sgd_step, .normalisation = PH_NORMALISE_MEAN,
 };

@@ -98,6 +98,6 @@ static void cppn_start(const ph_recipe *recipe, const struct ph_view *view, floa
 
 const struct ph_parameterisation ph_parameterisation_cppn = {
     .name = "cppn",
-    .help = "a small network from coordinates to colour: clear shapes, which can be printed at any size",
+    .help = "a small network from coordinates to colour: clear shapes, which can be printed at any size (print-size)",
     .shape = cppn_shape, .build = cppn_build, .start = cppn_start, .any_size = true,
 };

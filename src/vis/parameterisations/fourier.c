@@ -50,6 +50,7 @@ static ph_status fourier_invert(ph_context *context, const ph_recipe *recipe, co
 
 const struct ph_parameterisation ph_parameterisation_fourier = {
     .name = "fourier",
-    .help = "the picture's spectrum, scaled so that all octaves move alike: smooth, detailed pictures",
+    .help = "the picture's spectrum, scaled so that all octaves move alike: smooth, detailed pictures (decay, band-limit, "
+            "spread)",
     .shape = fourier_shape, .build = fourier_build, .invert = fourier_invert,
 };

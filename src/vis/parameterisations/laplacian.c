@@ -88,7 +88,7 @@ static ph_status laplacian_invert(ph_context *context, const ph_recipe *recipe, 
 
 const struct ph_parameterisation ph_parameterisation_laplacian = {
     .name = "laplacian",
-    .help = "'levels' fields, each half as large as the one before, scaled up and added",
+    .help = "'levels' fields, each half as large as the one before, scaled up and added (levels, spread)",
     .shape = laplacian_shape, .build = laplacian_build, .invert = laplacian_invert,
 };
 
@@ -125,6 +125,7 @@ static ph_status shared_invert(ph_context *context, const ph_recipe *recipe, con
 
 const struct ph_parameterisation ph_parameterisation_shared = {
     .name = "shared",
-    .help = "fourier, and coarse fields that the pictures of a batch have in common: what differs is the objectives'",
+    .help = "fourier, and coarse fields that the pictures of a batch have in common: what differs is the objectives' "
+            "(levels, decay, spread)",
     .shape = shared_shape, .common = common_size, .build = shared_build, .invert = shared_invert,
 };

@@ -23,6 +23,6 @@ static ph_status pixel_invert(ph_context *context, const ph_recipe *recipe, cons
 
 const struct ph_parameterisation ph_parameterisation_pixel = {
     .name = "pixel",
-    .help = "the pixels themselves: each frequency as the gradient has it, which is mostly noise",
+    .help = "the pixels themselves: each frequency as the gradient has it, which is mostly noise (spread)",
     .shape = pixel_shape, .build = pixel_build, .invert = pixel_invert,
 };
