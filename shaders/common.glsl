@@ -5,6 +5,8 @@
 layout(std430, set = 0, binding = 0) buffer Memory { float memory[]; };
 
 const uint NOWHERE = 0xffffffffu;
+#define INFINITE uintBitsToFloat(0x7f800000u)
+#define NOT_A_NUMBER uintBitsToFloat(0x7fc00000u)
 
 // Index of an invocation in a grid whose rows are spread over y because a device bounds each side.
 uint flat_index() { return gl_GlobalInvocationID.x + gl_GlobalInvocationID.y * gl_NumWorkGroups.x * gl_WorkGroupSize.x; }

@@ -55,7 +55,7 @@ void forward(uint index) {
     float value = 0;
     if (MAXIMUM != 0) {
         int best = box_maximum(box, plane);
-        value = best < 0 ? uintBitsToFloat(0xff800000u) : memory[plane + best];
+        value = best < 0 ? -INFINITE : memory[plane + best];
     } else if (box.divisor != 0) {
         for (int i = 0; i < box.rows; i++)
             for (int j = 0; j < box.columns; j++)

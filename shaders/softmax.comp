@@ -1,10 +1,11 @@
-// Softmax of a row by a workgroup, and its adjoint: y (dy - sum of y dy). Gradients are counted from that of the largest
+// Softmax of a row by a workgroup, and its adjoint: y (dy - sum of y dy); its logarithm; and hardmax, 1 at the largest. Gradients are counted from that of the largest
 // element, so that nothing cancels where it is almost 1.
 #version 460
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
 layout(local_size_x = 128) in;
 layout(constant_id = 0) const int BACKWARD = 0;
+layout(constant_id = 1) const int FORM = 0; // 0: softmax, 1: its logarithm, 2: hardmax
 
 layout(push_constant) uniform Call {
     uint rows, x, y, dx, add; // x: forward the argument, backward the result's gradient
@@ -26,36 +27,59 @@ float total(float value, bool largest) {
     return parts[0];
 }
 
-void main() {
-    uint row = flat_group(), lane = gl_LocalInvocationID.x;
-    if (row >= call.rows) return; // the whole group
-    uint first = row / call.stride * call.count * call.stride + row % call.stride;
-    if (BACKWARD == 0) {
-        float largest = uintBitsToFloat(0xff800000u), sum = 0;
-        for (uint i = lane; i < call.count; i += 128) largest = max(largest, memory[call.x + first + i * call.stride]);
-        largest = total(largest, true);
+float largest_of(uint row) {
+    float largest = -INFINITE;
+    for (uint i = gl_LocalInvocationID.x; i < call.count; i += 128) largest = max(largest, memory[row + i * call.stride]);
+    return total(largest, true);
+}
+
+// The first element that is `largest`; NaN leaves the first of all.
+uint place_of(uint row, float largest) {
+    float place = -16777216;
+    for (uint i = gl_LocalInvocationID.x; i < call.count; i += 128)
+        if (memory[row + i * call.stride] == largest) place = max(place, -float(i));
+    uint first = uint(-total(place, true));
+    return first < call.count ? first : 0;
+}
+
+void forward(uint first) {
+    uint lane = gl_LocalInvocationID.x, place = 0;
+    float largest = largest_of(call.x + first), sum = 0;
+    if (FORM == 2) {
+        place = place_of(call.x + first, largest);
+    } else {
         for (uint i = lane; i < call.count; i += 128) sum += exp(memory[call.x + first + i * call.stride] - largest);
         sum = total(sum, false);
-        for (uint i = lane; i < call.count; i += 128) {
-            uint at = first + i * call.stride;
-            memory[call.y + at] = exp(memory[call.x + at] - largest) / sum;
-        }
-        return;
     }
-    float largest = 0, mean = 0, place = -16777216;
-    for (uint i = lane; i < call.count; i += 128) largest = max(largest, memory[call.y + first + i * call.stride]);
-    largest = total(largest, true);
-    for (uint i = lane; i < call.count; i += 128)
-        if (memory[call.y + first + i * call.stride] == largest) place = max(place, -float(i));
-    place = -total(place, true);
-    float ground = memory[call.x + first + min(uint(place), call.count - 1) * call.stride];
     for (uint i = lane; i < call.count; i += 128) {
         uint at = first + i * call.stride;
-        mean += memory[call.y + at] * (memory[call.x + at] - ground);
+        float above = memory[call.x + at] - largest;
+        memory[call.y + at] = FORM == 0 ? exp(above) / sum : FORM == 1 ? above - log(sum) : i == place ? 1 : 0;
+    }
+}
+
+void backward(uint first) {
+    uint lane = gl_LocalInvocationID.x;
+    float ground = 0, mean = 0;
+    if (FORM == 0)
+        ground = memory[call.x + first + place_of(call.y + first, largest_of(call.y + first)) * call.stride];
+    for (uint i = lane; i < call.count; i += 128) {
+        uint at = first + i * call.stride;
+        float gradient = memory[call.x + at];
+        mean += FORM == 0 ? memory[call.y + at] * (gradient - ground) : gradient;
     }
     mean = total(mean, false);
     for (uint i = lane; i < call.count; i += 128) {
         uint at = first + i * call.stride;
-        store(call.dx + at, memory[call.y + at] * (memory[call.x + at] - ground - mean), call.add != 0);
+        float y = memory[call.y + at], gradient = memory[call.x + at];
+        store(call.dx + at, FORM == 0 ? y * (gradient - ground - mean) : gradient - exp(y) * mean, call.add != 0);
     }
+}
+
+void main() {
+    uint row = flat_group();
+    if (row >= call.rows) return; // the whole group
+    uint first = row / call.stride * call.count * call.stride + row % call.stride;
+    if (BACKWARD == 0) forward(first);
+    else backward(first);
 }

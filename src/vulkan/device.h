@@ -1,5 +1,5 @@
 /* What the parts of the Vulkan backend share: the device (device.c), the commands of a program (engine.c), and the
- * kernels, which turn a step of the plan into dispatches of shaders (kernels.c). */
+ * kernels, which turn a step of the plan into dispatches of shaders (kernels/). */
 #ifndef PH_VULKAN_DEVICE_H
 #define PH_VULKAN_DEVICE_H
 
@@ -27,8 +27,8 @@
 
 /* One line for each file in shaders/. */
 #define PH_VULKAN_SHADERS(X) \
-    X(binary) X(convolution) X(copy) X(irfft) X(pool) X(product) X(redirected) X(reduce) X(response_norm) X(softmax) \
-    X(unary) X(warp)
+    X(batch_norm) X(binary) X(convolution) X(copy) X(gather) X(irfft) X(pool) X(product) X(redirected) X(reduce) \
+    X(resample) X(response_norm) X(row_norm) X(select) X(softmax) X(unary) X(warp)
 
 enum ph_shader {
 #define PH_SHADER_NAME(name) PH_SHADER_##name,
@@ -88,8 +88,8 @@ void ph_words_float(struct ph_words *words, double value);
 
 /* Offset in the device's memory, in floats, of what a call's pointer stands for; PH_NOWHERE for NULL. */
 uint32_t ph_recorder_place(const struct ph_recorder *recorder, const float *data);
-/* Puts a table beside the constants; it is copied. */
-ph_status ph_recorder_table(struct ph_recorder *recorder, const float *values, size_t count, uint32_t *place);
+/* Puts a table of `count` floats or 32-bit numbers beside the constants; it is copied. */
+ph_status ph_recorder_table(struct ph_recorder *recorder, const void *values, size_t count, uint32_t *place);
 /* Appends a dispatch of as many groups. One that needs what an earlier one of the same step wrote says so. */
 ph_status ph_recorder_dispatch(struct ph_recorder *recorder, enum ph_shader shader,
                                const int32_t constants[PH_SHADER_CONSTANTS], const struct ph_words *words, int64_t x,
@@ -97,7 +97,7 @@ ph_status ph_recorder_dispatch(struct ph_recorder *recorder, enum ph_shader shad
 
 extern const struct ph_engine ph_vulkan_engine;
 
-/* ---- kernels.c --------------------------------------------------------------------------------------------------- */
+/* ---- kernels/ ---------------------------------------------------------------------------------------------------- */
 
 extern const struct ph_kernel *const ph_vulkan_kernels[];
 

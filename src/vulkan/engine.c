@@ -65,17 +65,17 @@ static ph_status constant_add(struct ph_recorder *recorder, const float *data, s
 }
 
 /* Tables of the same contents are kept once. */
-ph_status ph_recorder_table(struct ph_recorder *recorder, const float *values, size_t count, uint32_t *place) {
+ph_status ph_recorder_table(struct ph_recorder *recorder, const void *values, size_t count, uint32_t *place) {
     for (int i = 0; i < recorder->constant_count; i++) {
         const struct constant *known = &recorder->constants[i];
-        if (known->copy && known->floats == count && !memcmp(known->copy, values, count * sizeof *values)) {
+        if (known->copy && known->floats == count && !memcmp(known->copy, values, count * sizeof *known->copy)) {
             *place = known->place;
             return PH_OK;
         }
     }
     float *copy = ph_alloc_array(count + 1, sizeof *copy);
     if (!copy) return ph_fail_memory(recorder->context);
-    memcpy(copy, values, count * sizeof *values);
+    memcpy(copy, values, count * sizeof *copy);
     return constant_add(recorder, copy, count, copy, place);
 }
 

@@ -1,0 +1,259 @@
+/* Convolutions and matrix products, by tiles through shared memory. */
+#include "vulkan/kernels/kernels.h"
+
+/* ---- Convolution ------------------------------------------------------------------------------------------------- */
+
+/* A transposed convolution is forward what a convolution is backward. */
+static bool is_transposed(const struct ph_node *node) { return node->operation == &ph_operation_convolution_transpose; }
+
+static bool convolution_accepts(const struct ph_kernel_query *query) {
+    bool convolves = query->node->operation == &ph_operation_convolution || is_transposed(query->node);
+    return convolves && ph_is_plane(ph_query_input(query, 0)) && (!query->backward || query->wanted == 1);
+}
+
+static unsigned convolution_reads(const struct ph_kernel_query *query) {
+    const struct ph_convolution_attributes *a = query->node->attributes;
+    return (a->relu ? PH_READS_OUTPUTS : 0) |
+           (ph_query_value(query, query->node->inputs[1])->data ? 0 : PH_READS_INPUTS);
+}
+
+static ph_status convolution_put(const struct ph_kernel_call *call, struct ph_recorder *recorder, bool backward) {
+    const struct ph_convolution_attributes *a = call->node->attributes;
+    const struct ph_shape *in = call->plain.input_shapes[0], *out = &call->plain.output_shapes[0];
+    const struct ph_shape *source = backward ? out : in, *target = backward ? in : out;
+    int64_t rows = target->dims[1] / a->groups, pixels = ph_plane_size(target, 0) * ph_plane_size(target, 1);
+    bool biased = !backward && call->node->input_count > 2;
+    struct ph_words words = {0};
+    ph_words_place(&words, recorder, call->inputs[1].data);
+    ph_words_place(&words, recorder, biased ? call->inputs[2].data : NULL);
+    ph_words_place(&words, recorder, backward ? call->output_gradients[0].data : call->inputs[0].data);
+    ph_words_place(&words, recorder, backward ? call->input_gradients[0].data : call->outputs[0].data);
+    ph_words_place(&words, recorder, backward && a->relu ? call->outputs[0].data : NULL);
+    ph_words_int(&words, backward && call->accumulate[0]);
+    ph_words_int(&words, rows);
+    ph_words_int(&words, source->dims[1] / a->groups);
+    ph_words_int(&words, a->groups);
+    for (int i = 0; i < 2; i++) ph_words_int(&words, ph_plane_size(source, i));
+    for (int i = 0; i < 2; i++) ph_words_int(&words, ph_plane_size(target, i));
+    for (int i = 1; i < 3; i++) ph_words_int(&words, a->stride[i]);
+    for (int i = 1; i < 3; i++) ph_words_int(&words, a->dilation[i]);
+    for (int i = 1; i < 3; i++) ph_words_int(&words, a->pad_begin[i]);
+    ph_words_float(&words, a->ceiling);
+    return ph_recorder_dispatch(recorder, PH_SHADER_convolution,
+                                PH_CONSTANTS(backward != is_transposed(call->node), a->relu, (int32_t)a->kernel[1],
+                                             (int32_t)a->kernel[2]),
+                                &words, ph_divide_up(pixels, 32), ph_divide_up(rows, 32), target->dims[0] * a->groups, false);
+}
+
+static ph_status convolution_record(const struct ph_kernel_call *call, struct ph_recorder *recorder) {
+    return convolution_put(call, recorder, false);
+}
+
+static ph_status convolution_backward_record(const struct ph_kernel_call *call, struct ph_recorder *recorder) {
+    return convolution_put(call, recorder, true);
+}
+
+/* ---- Matrix product ---------------------------------------------------------------------------------------------- */
+
+struct matrix { uint32_t place; int64_t row, column; };
+
+static struct matrix matrix_of(const struct ph_recorder *recorder, const float *data, int64_t columns, bool transposed) {
+    uint32_t place = ph_recorder_place(recorder, data);
+    return transposed ? (struct matrix){place, 1, columns} : (struct matrix){place, columns, 1};
+}
+
+struct product {
+    struct matrix a, b, addend, target;
+    int64_t rows, columns, inner;
+    double scale, addend_scale;
+    struct ph_walk stack, sum; /* products beside each other, and those that are added up; tensors: target, a, b */
+    bool add, waits;
+};
+
+enum { STACK_RANK = 2, SUM_RANK = 1 };
+
+static int64_t walk_count(const struct ph_walk *walk) {
+    int64_t count = 1;
+    for (int i = 0; i < walk->rank; i++) count *= walk->dims[i];
+    return count;
+}
+
+static ph_status product_put(struct ph_recorder *recorder, const struct product *product) {
+    const struct matrix *const matrices[] = {&product->a, &product->b, &product->target, &product->addend};
+    struct ph_words words = {0};
+    ph_words_int(&words, product->a.place);
+    ph_words_int(&words, product->b.place);
+    ph_words_int(&words, product->addend.place);
+    ph_words_int(&words, product->target.place);
+    ph_words_int(&words, product->add);
+    ph_words_int(&words, product->rows);
+    ph_words_int(&words, product->columns);
+    ph_words_int(&words, product->inner);
+    for (int i = 0; i < PH_COUNT(matrices); i++) {
+        ph_words_int(&words, matrices[i]->row);
+        ph_words_int(&words, matrices[i]->column);
+    }
+    ph_words_float(&words, product->scale);
+    ph_words_float(&words, product->addend_scale);
+    const struct ph_walk *stack = &product->stack;
+    ph_words_int(&words, stack->rank ? stack->dims[stack->rank - 1] : 1);
+    for (int i = 0; i < 3; i++)
+        ph_words_axes(&words, stack->stride[i], stack->rank, STACK_RANK, 0);
+    ph_words_axes(&words, product->sum.dims, product->sum.rank, SUM_RANK, 1);
+    for (int i = 1; i < 3; i++) ph_words_axes(&words, product->sum.stride[i], product->sum.rank, SUM_RANK, 0);
+    return ph_recorder_dispatch(recorder, PH_SHADER_product, PH_CONSTANTS(0), &words, ph_divide_up(product->columns, 16),
+                                ph_divide_up(product->rows, 16), walk_count(&product->stack), product->waits);
+}
+
+static bool gemm_accepts(const struct ph_kernel_query *query) {
+    return !query->backward || !(query->wanted & 4);
+}
+
+static ph_status gemm_record(const struct ph_kernel_call *call, struct ph_recorder *recorder) {
+    const struct ph_gemm_attributes *a = call->node->attributes;
+    const struct ph_shape *left = call->plain.input_shapes[0], *right = call->plain.input_shapes[1];
+    int64_t rows = call->outputs[0].shape->dims[0], columns = call->outputs[0].shape->dims[1];
+    struct product product = {.a = matrix_of(recorder, call->inputs[0].data, left->dims[1], a->transpose_a),
+        .b = matrix_of(recorder, call->inputs[1].data, right->dims[1], a->transpose_b), .addend = {PH_NOWHERE, 0, 0},
+        .target = matrix_of(recorder, call->outputs[0].data, columns, false), .rows = rows, .columns = columns,
+        .inner = left->dims[!a->transpose_a], .scale = a->alpha, .addend_scale = a->beta};
+    const struct ph_shape *addend = call->node->input_count > 2 ? call->plain.input_shapes[2] : NULL;
+    if (addend) {
+        int64_t wide = addend->rank ? addend->dims[addend->rank - 1] : 1, high = addend->rank == 2 ? addend->dims[0] : 1;
+        product.addend = (struct matrix){ph_recorder_place(recorder, call->inputs[2].data), high > 1 ? wide : 0, wide > 1};
+    }
+    return product_put(recorder, &product);
+}
+
+static ph_status gemm_backward_record(const struct ph_kernel_call *call, struct ph_recorder *recorder) {
+    const struct ph_gemm_attributes *a = call->node->attributes;
+    const struct ph_shape *left = call->plain.input_shapes[0], *right = call->plain.input_shapes[1];
+    const struct ph_shape *out = &call->plain.output_shapes[0];
+    int64_t inner = left->dims[!a->transpose_a];
+    const float *dy = call->output_gradients[0].data;
+    if (call->input_gradients[0].data) {
+        struct product product = {.a = matrix_of(recorder, dy, out->dims[1], false), .addend = {PH_NOWHERE, 0, 0},
+            .b = matrix_of(recorder, call->inputs[1].data, right->dims[1], !a->transpose_b),
+            .target = matrix_of(recorder, call->input_gradients[0].data, left->dims[1], a->transpose_a), .rows = out->dims[0],
+            .columns = inner, .inner = out->dims[1], .scale = a->alpha, .add = call->accumulate[0]};
+        PH_TRY(product_put(recorder, &product));
+    }
+    if (!call->input_gradients[1].data) return PH_OK;
+    struct product product = {.a = matrix_of(recorder, call->inputs[0].data, left->dims[1], !a->transpose_a),
+        .b = matrix_of(recorder, dy, out->dims[1], false), .addend = {PH_NOWHERE, 0, 0},
+        .target = matrix_of(recorder, call->input_gradients[1].data, right->dims[1], a->transpose_b), .rows = inner,
+        .columns = out->dims[1], .inner = out->dims[0], .scale = a->alpha, .add = call->accumulate[1], .waits = true};
+    return product_put(recorder, &product);
+}
+
+/* ---- Stacks of matrices ------------------------------------------------------------------------------------------ */
+
+/* NumPy's rule: a vector on the left is a row, on the right a column. */
+struct stack { int64_t rows, columns; struct ph_shape shape; /* of the stack, a matrix counting as one element */ };
+
+static struct stack stack_of(const struct ph_shape *shape, bool left) {
+    struct stack stack = {.rows = 1, .columns = 1};
+    if (shape->rank == 1) *(left ? &stack.columns : &stack.rows) = shape->dims[0];
+    if (shape->rank < 2) return stack;
+    stack.rows = shape->dims[shape->rank - 2];
+    stack.columns = shape->dims[shape->rank - 1];
+    stack.shape.rank = shape->rank - 2;
+    for (int i = 0; i < stack.shape.rank; i++) stack.shape.dims[i] = shape->dims[i];
+    return stack;
+}
+
+/* The products of a matmul: its own, or those that make the gradient of an operand. Strides count matrices. */
+struct stacks { struct stack a, b; struct ph_walk walk; };
+
+static bool stacks_find(const struct ph_shape *a, const struct ph_shape *b, struct stacks *stacks) {
+    struct ph_shape both;
+    *stacks = (struct stacks){.a = stack_of(a, true), .b = stack_of(b, false)};
+    if (!ph_shape_broadcast(&stacks->a.shape, &stacks->b.shape, &both)) return false;
+    stacks->walk = ph_walk_begin(&both, (const struct ph_shape *const[]){&both, &stacks->a.shape, &stacks->b.shape}, 3);
+    return true;
+}
+
+/* The walk split into what stays apart in the gradient of `operand` (-1: in the result) and what is added up. */
+static void stacks_split(const struct stacks *stacks, int operand, struct ph_walk *apart, struct ph_walk *added) {
+    *apart = stacks->walk;
+    *added = (struct ph_walk){0};
+    if (operand >= 0) ph_walk_split(&stacks->walk, 1 + operand, apart, added);
+}
+
+static bool matmul_accepts(const struct ph_kernel_query *query) {
+    struct stacks stacks;
+    if (!stacks_find(ph_query_input(query, 0), ph_query_input(query, 1), &stacks)) return false;
+    for (int operand = query->backward ? 0 : -1; operand < (query->backward ? 2 : 0); operand++) {
+        struct ph_walk apart, added;
+        stacks_split(&stacks, operand, &apart, &added);
+        bool wanted = operand < 0 || query->wanted & 1u << operand;
+        if (wanted && (apart.rank > STACK_RANK || added.rank > SUM_RANK)) return false;
+    }
+    return true;
+}
+
+/* target = a b with the matrices of a stack, where tensors 0, 1, 2 of the stacks are the result and both operands. */
+static ph_status matmul_put(struct ph_recorder *recorder, const struct stacks *stacks, int operand, struct product *product) {
+    int64_t sizes[] = {stacks->a.rows * stacks->b.columns, stacks->a.rows * stacks->a.columns,
+                       stacks->b.rows * stacks->b.columns};
+    /* Which of them stand for target, a and b: y = a b, da = dy b^T, db = a^T dy. */
+    static const int roles[][3] = {{0, 1, 2}, {1, 0, 2}, {2, 1, 0}};
+    const int *role = roles[1 + operand];
+    struct ph_walk apart, added;
+    stacks_split(stacks, operand, &apart, &added);
+    product->stack = apart;
+    product->sum = added;
+    for (int t = 0; t < 3; t++)
+        for (int i = 0; i < PH_MAX_RANK; i++) {
+            product->stack.stride[t][i] = apart.stride[role[t]][i] * sizes[role[t]];
+            product->sum.stride[t][i] = added.stride[role[t]][i] * sizes[role[t]];
+        }
+    product->addend = (struct matrix){PH_NOWHERE, 0, 0};
+    product->scale = 1;
+    return product_put(recorder, product);
+}
+
+static ph_status matmul_record(const struct ph_kernel_call *call, struct ph_recorder *recorder) {
+    struct stacks stacks;
+    stacks_find(call->plain.input_shapes[0], call->plain.input_shapes[1], &stacks);
+    struct product product = {.rows = stacks.a.rows, .columns = stacks.b.columns, .inner = stacks.a.columns,
+        .a = matrix_of(recorder, call->inputs[0].data, stacks.a.columns, false),
+        .b = matrix_of(recorder, call->inputs[1].data, stacks.b.columns, false),
+        .target = matrix_of(recorder, call->outputs[0].data, stacks.b.columns, false)};
+    return matmul_put(recorder, &stacks, -1, &product);
+}
+
+/* Both operands may be the same tensor: the second waits for the first. */
+static ph_status matmul_backward_record(const struct ph_kernel_call *call, struct ph_recorder *recorder) {
+    const float *dy = call->output_gradients[0].data;
+    struct stacks stacks;
+    stacks_find(call->plain.input_shapes[0], call->plain.input_shapes[1], &stacks);
+    if (call->input_gradients[0].data) {
+        struct product product = {.rows = stacks.a.rows, .columns = stacks.a.columns, .inner = stacks.b.columns,
+            .a = matrix_of(recorder, dy, stacks.b.columns, false),
+            .b = matrix_of(recorder, call->inputs[1].data, stacks.b.columns, true),
+            .target = matrix_of(recorder, call->input_gradients[0].data, stacks.a.columns, false),
+            .add = call->accumulate[0]};
+        PH_TRY(matmul_put(recorder, &stacks, 0, &product));
+    }
+    if (!call->input_gradients[1].data) return PH_OK;
+    struct product product = {.rows = stacks.b.rows, .columns = stacks.b.columns, .inner = stacks.a.rows,
+        .a = matrix_of(recorder, call->inputs[0].data, stacks.a.columns, true),
+        .b = matrix_of(recorder, dy, stacks.b.columns, false),
+        .target = matrix_of(recorder, call->input_gradients[1].data, stacks.b.columns, false),
+        .add = call->accumulate[1], .waits = true};
+    return matmul_put(recorder, &stacks, 1, &product);
+}
+
+/* ---- The kernels ------------------------------------------------------------------------------------------------- */
+
+PH_VULKAN_KERNEL(convolution) = {.name = "tiles", .accepts = convolution_accepts, .record = convolution_record};
+PH_VULKAN_KERNEL(convolution_backward) = {.name = "tiles", .backward = true, .accepts = convolution_accepts,
+    .reads = convolution_reads, .record = convolution_backward_record};
+PH_VULKAN_KERNEL(gemm) = {.name = "tiles", .operation = &ph_operation_gemm, .record = gemm_record};
+PH_VULKAN_KERNEL(gemm_backward) = {.name = "tiles", .operation = &ph_operation_gemm, .backward = true,
+                                   .accepts = gemm_accepts, .record = gemm_backward_record};
+PH_VULKAN_KERNEL(matmul) = {.name = "tiles", .operation = &ph_operation_matmul, .accepts = matmul_accepts,
+                            .record = matmul_record};
+PH_VULKAN_KERNEL(matmul_backward) = {.name = "tiles", .operation = &ph_operation_matmul, .backward = true,
+                                     .accepts = matmul_accepts, .record = matmul_backward_record};

@@ -1,0 +1,77 @@
+/* Pools and local response normalisation: what looks at a window of elements. */
+#include "vulkan/kernels/kernels.h"
+
+static bool pool_accepts(const struct ph_kernel_query *query) {
+    static const struct ph_operation *const pools[] = {
+        &ph_operation_max_pool, &ph_operation_average_pool, &ph_operation_softened_max_pool, NULL};
+    return ph_is_plane(ph_query_input(query, 0)) && ph_operation_index(pools, query->node->operation) >= 0;
+}
+
+static ph_status pool_put(const struct ph_kernel_call *call, struct ph_recorder *recorder, bool backward) {
+    const struct ph_pool_attributes *a = call->node->attributes;
+    const struct ph_shape *in = call->plain.input_shapes[0], *out = &call->plain.output_shapes[0];
+    const struct ph_operation *operation = call->node->operation;
+    bool maximum = operation == &ph_operation_max_pool || (operation == &ph_operation_softened_max_pool && !backward);
+    bool padded = operation == &ph_operation_average_pool && a->divisor == PH_DIVIDE_PADDED;
+    int64_t count = ph_shape_size(backward ? in : out);
+    struct ph_words words = {0};
+    ph_words_int(&words, count);
+    ph_words_place(&words, recorder, call->inputs[0].data);
+    ph_words_place(&words, recorder, backward ? call->output_gradients[0].data : call->outputs[0].data);
+    ph_words_place(&words, recorder, backward ? call->input_gradients[0].data : NULL);
+    ph_words_int(&words, backward && call->accumulate[0]);
+    for (int i = 0; i < 2; i++) ph_words_int(&words, ph_plane_size(in, i));
+    for (int i = 0; i < 2; i++) ph_words_int(&words, ph_plane_size(out, i));
+    const int64_t *const windows[] = {a->kernel, a->stride, a->dilation, a->pad_begin, a->pad_end};
+    for (int k = 0; k < PH_COUNT(windows); k++)
+        for (int i = 1; i < 3; i++) ph_words_int(&words, windows[k][i]);
+    return ph_dispatch_flat(recorder, PH_SHADER_pool, PH_CONSTANTS(maximum, backward, padded), &words, count, false);
+}
+
+static ph_status pool_record(const struct ph_kernel_call *call, struct ph_recorder *recorder) {
+    return pool_put(call, recorder, false);
+}
+
+static ph_status pool_backward_record(const struct ph_kernel_call *call, struct ph_recorder *recorder) {
+    return pool_put(call, recorder, true);
+}
+
+static bool response_norm_accepts(const struct ph_kernel_query *query) {
+    return !((const struct ph_response_norm_attributes *)query->node->attributes)->within_channel;
+}
+
+static ph_status response_norm_put(const struct ph_kernel_call *call, struct ph_recorder *recorder, bool backward) {
+    const struct ph_response_norm_attributes *a = call->node->attributes;
+    const struct ph_shape *shape = call->plain.input_shapes[0];
+    int64_t count = ph_shape_size(shape), groups = shape->dims[0] * shape->dims[1];
+    struct ph_words words = {0};
+    ph_words_int(&words, count);
+    ph_words_place(&words, recorder, call->inputs[0].data);
+    ph_words_place(&words, recorder, backward ? call->output_gradients[0].data : call->outputs[0].data);
+    ph_words_place(&words, recorder, backward ? call->input_gradients[0].data : NULL);
+    ph_words_int(&words, backward && call->accumulate[0]);
+    ph_words_int(&words, shape->dims[1]);
+    ph_words_int(&words, groups ? count / groups : 1);
+    ph_words_int(&words, (a->size - 1) / 2);
+    ph_words_int(&words, a->size / 2);
+    ph_words_float(&words, a->alpha / (double)a->size);
+    ph_words_float(&words, a->beta);
+    ph_words_float(&words, a->bias);
+    return ph_dispatch_flat(recorder, PH_SHADER_response_norm, PH_CONSTANTS(backward), &words, count, false);
+}
+
+static ph_status response_norm_record(const struct ph_kernel_call *call, struct ph_recorder *recorder) {
+    return response_norm_put(call, recorder, false);
+}
+
+static ph_status response_norm_backward_record(const struct ph_kernel_call *call, struct ph_recorder *recorder) {
+    return response_norm_put(call, recorder, true);
+}
+
+PH_VULKAN_KERNEL(pool) = {.name = "window", .accepts = pool_accepts, .record = pool_record};
+PH_VULKAN_KERNEL(pool_backward) = {.name = "gather", .backward = true, .accepts = pool_accepts,
+                                   .record = pool_backward_record};
+PH_VULKAN_KERNEL(response_norm) = {.name = "window", .operation = &ph_operation_local_response_norm,
+                                   .accepts = response_norm_accepts, .record = response_norm_record};
+PH_VULKAN_KERNEL(response_norm_backward) = {.name = "gather", .operation = &ph_operation_local_response_norm,
+    .backward = true, .accepts = response_norm_accepts, .record = response_norm_backward_record};
