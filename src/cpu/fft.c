@@ -121,7 +121,7 @@ static void forward_block(void *argument, int64_t index) {
     for (int64_t y = 0; y < t->height; y++) {
         float *row = part.from + 2 * (y * t->pitch + part.first);
         for (int64_t i = 0; i < 2 * part.count; i++) row[i] = factor * in[2 * y * t->columns + i];
-        memset(row + 2 * part.count, 0, (size_t)(2 * (BLOCK - part.count)) * sizeof *row);
+        for (int64_t i = 2 * part.count; i < 2 * BLOCK; i++) row[i] = 0;
     }
     block_run(&part);
 }
@@ -145,7 +145,7 @@ static void backward_rows(void *argument, int64_t index) {
                (size_t)t->width * sizeof(float));
     rows_run(&part, true);
     for (int64_t y = part.first; y < part.first + part.count; y++)
-        memset(part.to + 2 * (y * t->pitch + t->columns), 0, (size_t)(2 * (t->pitch - t->columns)) * sizeof(float));
+        for (int64_t i = 2 * t->columns; i < 2 * t->pitch; i++) part.to[2 * y * t->pitch + i] = 0;
 }
 
 /* The adjoint: the real transform of the gradient over H W; columns that stand for their mirror image too count twice,
@@ -155,7 +155,9 @@ static void backward_block(void *argument, int64_t index) {
     struct part part = part_of(call, index, ((const struct transform *)call->packed)->columns, BLOCK, true);
     const struct transform *t = part.t;
     float *out = call->input_gradients[0].data + 2 * (part.plane * t->height * t->columns + part.first), factors[2 * BLOCK];
-    for (int64_t i = 0; i < 2 * part.count; i++) {
+    int64_t count = 2 * part.count;
+    bool accumulate = call->accumulate[0];
+    for (int64_t i = 0; i < count; i++) {
         int64_t column = part.first + i / 2;
         bool single = column == 0 || (t->width % 2 == 0 && column == t->columns - 1);
         factors[i] = (single ? 1 : 2) / (float)(t->height * t->width);
@@ -163,8 +165,7 @@ static void backward_block(void *argument, int64_t index) {
     block_run(&part);
     for (int64_t y = 0; y < t->height; y++, out += 2 * t->columns) {
         const float *row = part.to + 2 * (y * t->pitch + part.first);
-        for (int64_t i = 0; i < 2 * part.count; i++)
-            out[i] = call->accumulate[0] ? out[i] + factors[i] * row[i] : factors[i] * row[i];
+        for (int64_t i = 0; i < count; i++) out[i] = factors[i] * row[i] + (accumulate ? out[i] : 0);
     }
 }
 

@@ -70,16 +70,23 @@ static struct stretch inside(const struct warp *w, const struct line *line, stru
     return cut(line, 0, 0, (double)(w->in_width - 1), of);
 }
 
+PH_INLINE int32_t corner(double x, int32_t last) {
+    int32_t at = (int32_t)x; /* not negative here: truncation is floor */
+    return at < last ? at : last;
+}
+
 static void locate(const struct warp *w, const struct line *line, int64_t first, int64_t count, struct samples *s) {
-    for (int64_t i = 0; i < count; i++) {
-        double x = coordinate(line, 0, first + i), y = coordinate(line, 1, first + i);
-        int32_t left = (int32_t)x, top = (int32_t)y; /* not negative here: truncation is floor */
+    double x_slope = line->slope[0], y_slope = line->slope[1], x_start = line->start[0], y_start = line->start[1];
+    int32_t width = (int32_t)w->in_width, last_left = width - 2, last_top = (int32_t)w->in_height - 2;
+    for (int32_t i = 0; i < (int32_t)count; i++) {
+        double j = (double)((int32_t)first + i), x = x_slope * j + x_start, y = y_slope * j + y_start;
+        int32_t left = corner(x, last_left), top = corner(y, last_top);
         float right = (float)(x - left), down = (float)(y - top);
         s->weight[0][i] = (1 - right) * (1 - down);
         s->weight[1][i] = right * (1 - down);
         s->weight[2][i] = (1 - right) * down;
         s->weight[3][i] = right * down;
-        s->offset[i] = top * (int32_t)w->in_width + left;
+        s->offset[i] = top * width + left;
     }
 }
 
