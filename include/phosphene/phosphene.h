@@ -297,7 +297,7 @@ typedef struct ph_progress {
 } ph_progress;
 
 typedef struct ph_render_callbacks {
-    /* After each step. Returning false stops the call; it then gives the best so far and PH_ERROR_CANCELLED. */
+    /* After each step, or after some that a device has made together. Returning false stops the call; it then gives the best so far and PH_ERROR_CANCELLED. */
     bool (*progress)(void *user, const ph_progress *progress);
     /* Picture `item` after `step` steps, for each step named in the option "snapshots". Not to be kept or freed. */
     void (*snapshot)(void *user, int item, int step, const ph_picture *picture);

@@ -3,6 +3,7 @@
 #ifndef PH_BACKEND_H
 #define PH_BACKEND_H
 
+#include "exec/program.h"
 #include "graph/operations.h"
 
 /* How a tensor lies in memory. Plain: row-major. Blocked: [N,C,H,W] as [N][C/block][H+2 halo][W+2 halo][block]; the halo
@@ -79,6 +80,12 @@ struct ph_engine {
     ph_status (*time)(void *state, double *milliseconds);
     /* Test hook: all of the memory that stands for the arena. */
     ph_status (*read)(void *state, float *arena);
+    /* Steps of an optimiser (program.h); values are those of `graph`, the one that was created with. `steps` may come back
+     * less. NULL: it makes none. */
+    ph_status (*loop_start)(void *state, const struct ph_graph *graph, const struct ph_loop *loop, float *arena);
+    ph_status (*loop_run)(void *state, int64_t first, int *steps, const float *scalars, float *arena,
+                          struct ph_loop_report *reports);
+    ph_status (*loop_fetch)(void *state, float *arena);
 };
 
 struct ph_backend {

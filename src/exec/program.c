@@ -229,6 +229,28 @@ ph_status ph_program_backward(struct ph_program *program) {
     return PH_OK;
 }
 
+bool ph_program_loops(const struct ph_program *program, int parameter, int value) {
+    int own = program->map[parameter], tap = program->map[value];
+    return program->engine && program->engine->loop_start && own != PH_ABSENT && tap != PH_ABSENT &&
+           program->plan.gradient[own] != PH_ABSENT && program->plan.tap[tap] != PH_ABSENT;
+}
+
+ph_status ph_program_loop_start(struct ph_program *program, const struct ph_loop *loop) {
+    struct ph_loop own = *loop;
+    own.parameter = program->map[loop->parameter];
+    own.value = program->map[loop->value];
+    return program->engine->loop_start(program->state, program->graph, &own, program->arena);
+}
+
+ph_status ph_program_loop_run(struct ph_program *program, int64_t first, int *steps, const float *scalars,
+                              struct ph_loop_report *reports) {
+    return program->engine->loop_run(program->state, first, steps, scalars, program->arena, reports);
+}
+
+ph_status ph_program_loop_fetch(struct ph_program *program) {
+    return program->engine->loop_fetch(program->state, program->arena);
+}
+
 void ph_program_read(struct ph_program *program, int value, float *out) {
     int own = program->map[value];
     const struct ph_value *record = &program->graph->values[own];

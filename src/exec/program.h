@@ -35,6 +35,34 @@ void ph_program_read(struct ph_program *program, int value, float *out);
 /* Gradient of a parameter, row-major; valid until the next run. */
 const float *ph_program_gradient(struct ph_program *program, int parameter);
 
+/* ---- Steps that the backend's device makes by itself -------------------------------------------------------------- */
+
+enum { PH_LOOP_STEPS = 8 }; /* most at once */
+
+/* Adam along the gradient of one parameter. */
+struct ph_loop {
+    int parameter, value;   /* values of the graph: what moves, [items, ...], and the objective of each item, [items], a tap */
+    double beta1, beta2, epsilon;
+    float *moments;         /* [2][size of the parameter], the caller's: read at the start, written by a fetch */
+    void (*feed)(void *user, int64_t step); /* writes what step `step` is fed into the program's inputs */
+    void *user;
+};
+
+/* Of one item in one step: the objective, and the largest element of the gradient. Where either is not finite the item
+ * stayed where it was. */
+struct ph_loop_report { float value, gradient; };
+
+/* Whether it can, with this parameter and objective; else the caller makes its steps with forward and backward. */
+bool ph_program_loops(const struct ph_program *program, int parameter, int value);
+/* From the parameter's input and the moments as they are. Once for a program. */
+ph_status ph_program_loop_start(struct ph_program *program, const struct ph_loop *loop);
+/* Steps first, first + 1, ...: *steps of them, or fewer, which *steps then says. scalars[steps][2]: the learning rate over
+ * 1 - beta1^t, and 1 / sqrt(1 - beta2^t). reports[steps][items]. */
+ph_status ph_program_loop_run(struct ph_program *program, int64_t first, int *steps, const float *scalars,
+                              struct ph_loop_report *reports);
+/* Brings the parameter to its input and the moments to the caller's. */
+ph_status ph_program_loop_fetch(struct ph_program *program);
+
 /* Bytes of the arena (activations and gradients) and of packed constants. */
 size_t ph_program_arena_bytes(const struct ph_program *program);
 size_t ph_program_constant_bytes(const struct ph_program *program);

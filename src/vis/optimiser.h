@@ -58,6 +58,13 @@ ph_status ph_optimiser_start(ph_context *context, const struct ph_optimiser *opt
 void ph_optimiser_step(struct ph_optimiser_state *state, double rate, float *parameters, const float *gradient);
 void ph_optimiser_finish(struct ph_optimiser_state *state);
 
+/* ---- adam.c ------------------------------------------------------------------------------------------------------ */
+
+#define PH_ADAM_EPSILON 1e-8
+
+/* What Adam's step state->steps, counted from 1, goes by: the rate and the root's factor, corrected for the start. */
+void ph_adam_scalars(const struct ph_optimiser_state *state, float *rate, float *root);
+
 /* ---- schedule.c: the learning rate over the steps ---------------------------------------------------------------- */
 
 #define PH_SCHEDULE_ENTRIES 16

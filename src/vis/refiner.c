@@ -170,9 +170,15 @@ static void parameters_task(void *argument, int64_t item) {
     }
 }
 
+static bool moves_parameters(const struct ph_refiner *refiner) {
+    return refiner->scratch || refiner->bounded || refiner->recipe->pixel_decay > 0;
+}
+
+bool ph_refiner_is_idle(const struct ph_refiner *refiner) { return !refiner->gradient && !moves_parameters(refiner); }
+
 void ph_refiner_parameters(struct ph_refiner *refiner, int64_t step, const bool *resting, float *parameters,
                            const float *gradient) {
-    if (!refiner->scratch && !refiner->bounded && !(refiner->recipe->pixel_decay > 0)) return;
+    if (!moves_parameters(refiner)) return;
     struct task task = {refiner, step, resting, parameters, gradient};
     ph_parallel_for(refiner->context, refiner->items, parameters_task, &task);
 }

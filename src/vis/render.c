@@ -8,6 +8,7 @@
 #define AUTOMATIC_BATCH 8
 #define AUTOMATIC_BYTES (1e9) /* of activations and gradients in one batch */
 #define TOLERANCE_EVERY 4     /* steps between looks at pictures on 8 bits whose errors are small enough before rounding */
+#define LOOP_PATIENCE 0.1     /* seconds between looks at steps that a device makes */
 #define LBFGS_STRETCH 10      /* steps of an optimiser that runs itself under one view */
 
 struct batch {
@@ -30,6 +31,7 @@ struct batch {
     int regularisers;
     bool balanced;
     int attempt;
+    bool loops;                /* the device makes the steps, and has the parameters */
     struct ph_developer developer;
     struct ph_scene scene;
     struct ph_program *program;
@@ -41,9 +43,11 @@ struct batch {
 
 static void draw_views(struct batch *b) { ph_scene_draw(b->render, &b->scene, b->program, (uint32_t)b->step); }
 
-static void parameters_keep(struct batch *b) {
+static ph_status parameters_keep(struct batch *b) {
+    if (b->loops) PH_TRY(ph_program_loop_fetch(b->program));
     memcpy(b->parameters, ph_program_input(b->program, b->scene.parameters),
            (size_t)b->count * b->item_size * sizeof(float));
+    return PH_OK;
 }
 
 /* The largest error of an item's goals. */
@@ -63,7 +67,7 @@ static ph_status tolerance_look(struct batch *b) {
     for (int n = 0; n < b->count; n++)
         any |= near[n] = !b->items[n].failed && !b->items[n].rests && worst_error(b, n) <= (float)recipe->tolerance;
     if (!any) return PH_OK;
-    parameters_keep(b);
+    PH_TRY(parameters_keep(b));
     PH_TRY(ph_developer_errors(&b->developer, b->parameters, b->errors));
     for (int n = 0; n < b->count; n++) {
         if (!near[n] || !(worst_error(b, n) <= (float)recipe->tolerance)) continue;
@@ -85,7 +89,7 @@ static ph_status evaluate(struct batch *b, const float **gradient, bool *alive) 
     for (int n = 0; n < b->count; n++) {
         struct ph_watch *item = &b->items[n];
         ph_watch_step(item, b->render, b->first + n, n, &b->scene, b->program, b->step, b->values[n],
-                      *gradient + (size_t)n * b->item_size, b->item_size);
+                      ph_gradient_size(*gradient + (size_t)n * b->item_size, b->item_size));
     }
     PH_TRY(tolerance_look(b));
     for (int n = 0; n < b->count; n++) {
@@ -97,6 +101,10 @@ static ph_status evaluate(struct batch *b, const float **gradient, bool *alive) 
     return intact ? PH_OK : PH_ERROR_NUMERIC;
 }
 
+static double rate_at(const ph_recipe *recipe, int64_t step) {
+    return recipe->learning_rate * ph_schedule_factor(&recipe->schedule, recipe->warm_up, step, recipe->steps);
+}
+
 static ph_status step_run(struct batch *b, bool *alive) {
     const ph_recipe *recipe = b->render->recipe;
     float *parameters = ph_program_input(b->program, b->scene.parameters);
@@ -104,8 +112,7 @@ static ph_status step_run(struct batch *b, bool *alive) {
     draw_views(b);
     PH_TRY(evaluate(b, &gradient, alive));
     if (!*alive) return PH_OK;
-    double rate = recipe->learning_rate *
-                  ph_schedule_factor(&recipe->schedule, recipe->warm_up, b->step, recipe->steps);
+    double rate = rate_at(recipe, b->step);
     const float *prepared = ph_refiner_gradient(&b->refiner, b->step, gradient);
     ph_optimiser_step(&b->optimiser, rate, parameters, prepared);
     ph_refiner_parameters(&b->refiner, b->step, b->optimiser.resting, parameters, gradient);
@@ -168,7 +175,7 @@ static ph_status report(struct batch *b) {
 static ph_status snapshot(struct batch *b) {
     if (!b->callbacks || !b->callbacks->snapshot || !ph_recipe_snapshot_due(b->render->recipe, b->step)) return PH_OK;
     ph_picture *pictures[PH_MAX_BATCH];
-    parameters_keep(b);
+    PH_TRY(parameters_keep(b));
     PH_TRY(ph_developer_run(&b->developer, b->parameters, b->step, false, pictures));
     for (int n = 0; n < b->count; n++) {
         int given = given_index(b->render, b->first + n);
@@ -208,7 +215,7 @@ static ph_status step_finish(struct batch *b) {
     const ph_recipe *recipe = b->render->recipe;
     PH_TRY(snapshot(b));
     if (recipe->keep_best && b->step % recipe->keep_best == 0) {
-        parameters_keep(b);
+        PH_TRY(parameters_keep(b));
         PH_TRY(best_look(b));
     }
     return report(b);
@@ -242,19 +249,102 @@ static ph_status descent_run(struct batch *b, int64_t end) {
     return status == PH_ERROR_CANCELLED && !b->alive ? PH_OK : status;
 }
 
+/* ---- Steps on a device ------------------------------------------------------------------------------------------- */
+
+/* Nothing that the host would have to look at before the next step. */
+static bool can_loop(const struct batch *b) {
+    const ph_recipe *recipe = b->render->recipe;
+    bool looks = b->errors || recipe->plateau || !isnan(recipe->stop_value);
+    return !looks && b->optimiser.optimiser == &ph_optimiser_adam && ph_refiner_is_idle(&b->refiner) &&
+           ph_program_loops(b->program, b->scene.parameters, b->scene.value);
+}
+
+static void loop_feed(void *user, int64_t step) {
+    struct batch *b = user;
+    ph_scene_draw(b->render, &b->scene, b->program, (uint32_t)step);
+}
+
+/* Steps until someone wants to see the parameters, `most` at most. */
+static int loop_length(const struct batch *b, int64_t end, int most) {
+    const ph_recipe *recipe = b->render->recipe;
+    int count = 1;
+    for (; count < most && b->step + count < end; count++) {
+        int64_t made = b->step + count;
+        if ((b->callbacks && b->callbacks->snapshot && ph_recipe_snapshot_due(recipe, made)) ||
+            (recipe->keep_best && made % recipe->keep_best == 0))
+            break;
+    }
+    return count;
+}
+
+/* The look at one step's numbers. To find the layer that something is wrong with, the program must have on the host what it
+ * had on the device. */
+static ph_status loop_look(struct batch *b, const struct ph_loop_report *reports) {
+    bool trouble = false;
+    b->alive = false;
+    for (int n = 0; n < b->count; n++)
+        trouble |= !(fabsf(reports[n].value) <= FLT_MAX) || !(reports[n].gradient <= FLT_MAX) || reports[n].gradient == 0;
+    if (trouble) {
+        PH_TRY(ph_program_loop_fetch(b->program));
+        draw_views(b);
+    }
+    for (int n = 0; n < b->count; n++) {
+        b->values[n] = reports[n].value;
+        ph_watch_step(&b->items[n], b->render, b->first + n, n, &b->scene, b->program, b->step, reports[n].value,
+                      reports[n].gradient);
+        b->alive |= !b->items[n].failed;
+    }
+    b->step++;
+    return b->alive ? PH_OK : PH_ERROR_NUMERIC;
+}
+
+static ph_status loop_steps(struct batch *b, int count) {
+    float scalars[PH_LOOP_STEPS][2];
+    struct ph_loop_report reports[PH_LOOP_STEPS * PH_MAX_BATCH];
+    int64_t before = b->optimiser.steps;
+    for (int i = 0; i < count; i++) {
+        b->optimiser.steps++;
+        b->optimiser.rate = rate_at(b->render->recipe, b->step + i);
+        ph_adam_scalars(&b->optimiser, &scalars[i][0], &scalars[i][1]);
+    }
+    PH_TRY(ph_program_loop_run(b->program, b->step, &count, scalars[0], reports));
+    b->optimiser.steps = before + count;
+    for (int i = 0; i < count; i++) PH_TRY(loop_look(b, reports + i * b->count));
+    return PH_OK;
+}
+
+/* As many steps at once as keep the progress report alive: results do not depend on it. */
+static ph_status loop_run(struct batch *b, int64_t end) {
+    const struct ph_loop loop = {.parameter = b->scene.parameters, .value = b->scene.value,
+        .beta1 = b->optimiser.beta1, .beta2 = b->optimiser.beta2, .epsilon = PH_ADAM_EPSILON,
+        .moments = b->optimiser.moments, .feed = loop_feed, .user = b};
+    int most = 1;
+    PH_TRY(ph_program_loop_start(b->program, &loop));
+    b->loops = true;
+    while (b->step < end) {
+        double start = ph_seconds();
+        PH_TRY(loop_steps(b, loop_length(b, end, most)));
+        most = ph_seconds() - start < LOOP_PATIENCE ? PH_MIN(2 * most, PH_LOOP_STEPS) : PH_MAX(most / 2, 1);
+        PH_TRY(step_finish(b));
+    }
+    return PH_OK;
+}
+
 /* Steps up to `end` with one program; fewer when every item has come to rest. */
 static ph_status stretch_run(struct batch *b, int64_t end) {
     ph_status status = program_create(b);
     b->mark_time = ph_seconds();
     b->mark_step = b->step;
     if (!status && b->optimiser.optimiser->minimise) status = descent_run(b, end);
+    else if (!status && can_loop(b)) status = loop_run(b, end);
     else
         while (!status && b->step < end && b->alive) {
             status = step_run(b, &b->alive);
             if (!status && b->alive) status = step_finish(b);
         }
-    if (b->program) parameters_keep(b);
-    return status;
+    ph_status kept = b->program ? parameters_keep(b) : PH_OK;
+    b->loops = false;
+    return status ? status : kept;
 }
 
 /* ---- Balance --------------------------------------------------------------------------------------------------------- */

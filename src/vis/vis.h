@@ -247,6 +247,8 @@ const float *ph_refiner_gradient(struct ph_refiner *refiner, int64_t step, const
 /* After step `step`, counted from 0, along `gradient`; resting items stay as they are. */
 void ph_refiner_parameters(struct ph_refiner *refiner, int64_t step, const bool *resting, float *parameters,
                            const float *gradient);
+/* Whether both leave what they are given as it is. */
+bool ph_refiner_is_idle(const struct ph_refiner *refiner);
 void ph_refiner_finish(struct ph_refiner *refiner);
 
 /* Divides by what `normalisation` names; a gradient of zeros stays as it is. */
@@ -275,10 +277,14 @@ struct ph_watch {
     int64_t best_at;
 };
 
-/* Takes notice of one item's value and gradient at step `step`, counted from 0. `program` is what just ran. */
+/* Largest size of an element; infinity or NAN where one is not finite. */
+float ph_gradient_size(const float *gradient, size_t count);
+/* Takes notice of one item's value and gradient size at step `step`, counted from 0. `program` is what just ran. */
 void ph_watch_step(struct ph_watch *watch, const struct ph_render *render, int objective, int item,
-                   const struct ph_scene *scene, struct ph_program *program, int64_t step, float value,
-                   const float *gradient, size_t count);
+                   const struct ph_scene *scene, struct ph_program *program, int64_t step, float value, float size);
+
+/* A word about a finished picture that is nearly of one colour, unless there was one before. */
+void ph_watch_picture(struct ph_watch *watch, const struct ph_render *render, int objective, const ph_picture *picture);
 
 /* A word about a finished picture that is nearly of one colour, unless there was one before. */
 void ph_watch_picture(struct ph_watch *watch, const struct ph_render *render, int objective, const ph_picture *picture);

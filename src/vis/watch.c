@@ -13,9 +13,9 @@
 #define STILL_WINDOW 16      /* steps at either end over which it is averaged: single values jump with the view */
 #define FLAT_DEVIATION 0.015 /* of a picture's values, white being 1; random starts have 0.003 and more */
 
-/* Largest size of a gradient; infinity or NAN where it is not finite. Without their signs floats are ordered as their bits
+/* Without their signs floats are ordered as their bits
  * are, infinity and NAN last, so the loop needs no branch. */
-static float gradient_size(const float *gradient, size_t count) {
+float ph_gradient_size(const float *gradient, size_t count) {
     uint32_t largest = 0, bits;
     float size;
     for (size_t i = 0; i < count; i++) {
@@ -163,11 +163,9 @@ static bool at_plateau(struct ph_watch *watch, const ph_recipe *recipe, int64_t 
 }
 
 void ph_watch_step(struct ph_watch *watch, const struct ph_render *render, int objective, int item,
-                   const struct ph_scene *scene, struct ph_program *program, int64_t step, float value,
-                   const float *gradient, size_t count) {
+                   const struct ph_scene *scene, struct ph_program *program, int64_t step, float value, float size) {
     const ph_recipe *recipe = render->recipe;
     if (watch->failed || watch->rests) return;
-    float size = gradient_size(gradient, count);
     if (!(fabsf(value) <= FLT_MAX) || !(size <= FLT_MAX)) {
         watch->failed = true;
         watch->value_failed = !(fabsf(value) <= FLT_MAX);

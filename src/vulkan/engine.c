@@ -1,36 +1,7 @@
 /* A program on a Vulkan device: one buffer that holds the arena and the constants, and command buffers that are recorded
  * once and replayed: forward and backward. Each begins with what the host feeds and ends with what it reads. */
-#include "vulkan/device.h"
+#include "vulkan/engine.h"
 #include <string.h>
-
-struct dispatch { VkPipeline pipeline; struct ph_words words; uint32_t groups[3]; int step; bool waits; };
-struct constant { const float *data; uint32_t place; size_t floats; float *copy; /* owned; NULL: borrowed */ };
-struct transfer { size_t place, staged, floats; };
-struct buffer { VkBuffer buffer; VkDeviceMemory memory; float *mapped; };
-
-enum { FED, READ_FORWARD, READ_BACKWARD, TRANSFERS };
-
-/* Both the list in the making and what is replayed. */
-struct ph_recorder {
-    ph_context *context;
-    struct ph_vulkan *vulkan;
-    const struct ph_plan *plan;
-    const float *arena;       /* pointers into it stand for places */
-    size_t arena_floats, floats;
-    struct constant *constants;
-    int constant_count, constant_capacity;
-    struct dispatch *dispatches;
-    int dispatch_count, dispatch_capacity, step;
-    struct transfer *transfers[TRANSFERS];
-    int transfer_counts[TRANSFERS], transfer_capacities[TRANSFERS];
-    size_t staged;
-    struct buffer memory, staging;
-    VkDescriptorPool pool;
-    VkDescriptorSet set;
-    VkCommandBuffer commands[3]; /* forward, backward, both with times */
-    VkQueryPool queries;
-    VkFence fence;
-};
 
 /* ---- The list ---------------------------------------------------------------------------------------------------- */
 
@@ -46,7 +17,7 @@ uint32_t ph_recorder_place(const struct ph_recorder *recorder, const float *data
     if (data >= recorder->arena && data < recorder->arena + recorder->arena_floats)
         return (uint32_t)(data - recorder->arena);
     for (int i = 0; i < recorder->constant_count; i++) {
-        const struct constant *constant = &recorder->constants[i];
+        const struct ph_constant *constant = &recorder->constants[i];
         if (data >= constant->data && data < constant->data + constant->floats)
             return constant->place + (uint32_t)(data - constant->data);
     }
@@ -59,7 +30,7 @@ static ph_status constant_add(struct ph_recorder *recorder, const float *data, s
         return ph_fail_memory(recorder->context);
     }
     *place = (uint32_t)recorder->floats;
-    recorder->constants[recorder->constant_count++] = (struct constant){data, *place, floats, copy};
+    recorder->constants[recorder->constant_count++] = (struct ph_constant){data, *place, floats, copy};
     recorder->floats += (floats + 15) & ~(size_t)15;
     return PH_OK;
 }
@@ -67,7 +38,7 @@ static ph_status constant_add(struct ph_recorder *recorder, const float *data, s
 /* Tables of the same contents are kept once. */
 ph_status ph_recorder_table(struct ph_recorder *recorder, const void *values, size_t count, uint32_t *place) {
     for (int i = 0; i < recorder->constant_count; i++) {
-        const struct constant *known = &recorder->constants[i];
+        const struct ph_constant *known = &recorder->constants[i];
         if (known->copy && known->floats == count && !memcmp(known->copy, values, count * sizeof *known->copy)) {
             *place = known->place;
             return PH_OK;
@@ -82,7 +53,7 @@ ph_status ph_recorder_table(struct ph_recorder *recorder, const void *values, si
 ph_status ph_recorder_dispatch(struct ph_recorder *recorder, enum ph_shader shader,
                                const int32_t constants[PH_SHADER_CONSTANTS], const struct ph_words *words, int64_t x,
                                int64_t y, int64_t z, bool waits) {
-    struct dispatch dispatch = {.words = *words, .step = recorder->step, .waits = waits};
+    struct ph_dispatch dispatch = {.words = *words, .step = recorder->step, .waits = waits};
     const uint32_t *limits = recorder->vulkan->properties.limits.maxComputeWorkGroupCount;
     if (!x || !y || !z) return PH_OK;
     /* A long row of groups is folded: the shaders count on along y. */
@@ -116,7 +87,7 @@ static ph_status steps_record(struct ph_recorder *recorder) {
 
 /* ---- What is fed and read ---------------------------------------------------------------------------------------- */
 
-static size_t storage_place(const struct ph_plan *plan, int storage) {
+size_t ph_storage_place(const struct ph_plan *plan, int storage) {
     size_t offset;
     return plan->storages[ph_storage_root(plan, storage, &offset)].offset + offset;
 }
@@ -129,10 +100,10 @@ static ph_status transfer_add(struct ph_recorder *recorder, int kind, int storag
     size_t floats = ph_layout_size(&record->layout, &record->shape);
     if (root->external || !floats) return PH_OK;
     if (!ph_grow(&recorder->transfers[kind], recorder->transfer_counts[kind], &recorder->transfer_capacities[kind],
-                 sizeof(struct transfer)))
+                 sizeof(struct ph_transfer)))
         return ph_fail_memory(recorder->context);
     recorder->transfers[kind][recorder->transfer_counts[kind]++] =
-        (struct transfer){storage_place(plan, storage), recorder->staged, floats};
+        (struct ph_transfer){ph_storage_place(plan, storage), recorder->staged, floats};
     recorder->staged += floats;
     return PH_OK;
 }
@@ -141,23 +112,23 @@ static ph_status transfers_list(struct ph_recorder *recorder, const struct ph_gr
     const struct ph_plan *plan = recorder->plan;
     for (int v = 0; v < graph->value_count; v++) {
         bool fed = graph->values[v].node == PH_ABSENT && !graph->values[v].data;
-        if (fed && plan->home[v] != PH_ABSENT) PH_TRY(transfer_add(recorder, FED, plan->home[v]));
-        if (plan->tap[v] != PH_ABSENT) PH_TRY(transfer_add(recorder, READ_FORWARD, plan->tap[v]));
-        if (fed && plan->gradient[v] != PH_ABSENT) PH_TRY(transfer_add(recorder, READ_BACKWARD, plan->gradient[v]));
+        if (fed && plan->home[v] != PH_ABSENT) PH_TRY(transfer_add(recorder, PH_FED, plan->home[v]));
+        if (plan->tap[v] != PH_ABSENT) PH_TRY(transfer_add(recorder, PH_READ_FORWARD, plan->tap[v]));
+        if (fed && plan->gradient[v] != PH_ABSENT) PH_TRY(transfer_add(recorder, PH_READ_BACKWARD, plan->gradient[v]));
     }
     return PH_OK;
 }
 
 /* ---- Memory ------------------------------------------------------------------------------------------------------ */
 
-static void buffer_finish(struct ph_vulkan *vulkan, struct buffer *buffer) {
+void ph_buffer_finish(struct ph_vulkan *vulkan, struct ph_buffer *buffer) {
     vulkan->DestroyBuffer(vulkan->device, buffer->buffer, NULL);
     vulkan->FreeMemory(vulkan->device, buffer->memory, NULL);
-    *buffer = (struct buffer){0};
+    *buffer = (struct ph_buffer){0};
 }
 
-/* Failing, leaves what it made to buffer_finish. */
-static ph_status buffer_make(struct ph_recorder *recorder, size_t floats, bool host, struct buffer *buffer) {
+/* Failing, leaves what it made to ph_buffer_finish. */
+ph_status ph_buffer_make(struct ph_recorder *recorder, size_t floats, bool host, struct ph_buffer *buffer) {
     struct ph_vulkan *vulkan = recorder->vulkan;
     const VkBufferCreateInfo info = {.sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO, .size = floats * sizeof(float),
         .usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_TRANSFER_SRC_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT};
@@ -188,20 +159,17 @@ static ph_status buffer_make(struct ph_recorder *recorder, size_t floats, bool h
 
 /* ---- Commands ---------------------------------------------------------------------------------------------------- */
 
-static void barrier_put(const struct ph_recorder *recorder, VkCommandBuffer commands, VkPipelineStageFlags from,
+void ph_barrier_put(const struct ph_recorder *recorder, VkCommandBuffer commands, VkPipelineStageFlags from,
                         VkPipelineStageFlags to) {
     const VkMemoryBarrier barrier = {.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER, .srcAccessMask = VK_ACCESS_MEMORY_WRITE_BIT,
         .dstAccessMask = VK_ACCESS_MEMORY_READ_BIT | VK_ACCESS_MEMORY_WRITE_BIT};
     recorder->vulkan->CmdPipelineBarrier(commands, from, to, 0, 1, &barrier, 0, NULL, 0, NULL);
 }
 
-#define COMPUTE VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT
-#define TRANSFER VK_PIPELINE_STAGE_TRANSFER_BIT
-
 static void transfers_put(const struct ph_recorder *recorder, VkCommandBuffer commands, int kind) {
     for (int i = 0; i < recorder->transfer_counts[kind]; i++) {
-        const struct transfer *transfer = &recorder->transfers[kind][i];
-        bool feeds = kind == FED;
+        const struct ph_transfer *transfer = &recorder->transfers[kind][i];
+        bool feeds = kind == PH_FED;
         const VkBufferCopy copy = {.srcOffset = (feeds ? transfer->staged : transfer->place) * sizeof(float),
             .dstOffset = (feeds ? transfer->place : transfer->staged) * sizeof(float),
             .size = transfer->floats * sizeof(float)};
@@ -210,11 +178,12 @@ static void transfers_put(const struct ph_recorder *recorder, VkCommandBuffer co
     }
 }
 
-static ph_status commands_begin(struct ph_recorder *recorder, VkCommandBuffer *commands) {
+ph_status ph_commands_begin(struct ph_recorder *recorder, VkCommandBuffer *commands) {
     struct ph_vulkan *vulkan = recorder->vulkan;
     const VkCommandBufferAllocateInfo info = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO,
         .commandPool = vulkan->commands, .level = VK_COMMAND_BUFFER_LEVEL_PRIMARY, .commandBufferCount = 1};
-    const VkCommandBufferBeginInfo begin = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO};
+    const VkCommandBufferBeginInfo begin = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO,
+        .flags = VK_COMMAND_BUFFER_USAGE_SIMULTANEOUS_USE_BIT};
     VkResult result = vulkan->AllocateCommandBuffers(vulkan->device, &info, commands);
     if (!result) result = vulkan->BeginCommandBuffer(*commands, &begin);
     return ph_vulkan_check(recorder->context, vulkan, result, "commands");
@@ -272,38 +241,6 @@ static bool step_waits(const struct ph_plan *plan, const struct ph_step *step, c
     return false;
 }
 
-/* Steps [first, last) with a barrier only where one needs, or overwrites, what another since the last has touched. */
-static void steps_put(const struct ph_recorder *recorder, VkCommandBuffer commands, int first, int last,
-                      struct touched *touched, bool times) {
-    const struct ph_vulkan *vulkan = recorder->vulkan;
-    const struct ph_plan *plan = recorder->plan;
-    touched->count = 0;
-    vulkan->CmdBindDescriptorSets(commands, VK_PIPELINE_BIND_POINT_COMPUTE, vulkan->pipeline_layout, 0, 1, &recorder->set, 0,
-                                  NULL);
-    int at = 0;
-    while (at < recorder->dispatch_count && recorder->dispatches[at].step < first) at++;
-    for (int s = first; s < last; s++) {
-        const struct ph_step *step = &plan->steps[s];
-        int storage;
-        bool writes;
-        if (times || step_waits(plan, step, touched)) {
-            barrier_put(recorder, commands, COMPUTE, COMPUTE);
-            touched->count = 0;
-        }
-        for (int i = 0; step_storage(step, i, &storage, &writes); i++) touch(plan, touched, storage, writes);
-        for (; at < recorder->dispatch_count && recorder->dispatches[at].step == s; at++) {
-            const struct dispatch *dispatch = &recorder->dispatches[at];
-            if (dispatch->waits) barrier_put(recorder, commands, COMPUTE, COMPUTE);
-            vulkan->CmdBindPipeline(commands, VK_PIPELINE_BIND_POINT_COMPUTE, dispatch->pipeline);
-            vulkan->CmdPushConstants(commands, vulkan->pipeline_layout, VK_SHADER_STAGE_COMPUTE_BIT, 0,
-                                     sizeof dispatch->words.word, dispatch->words.word);
-            vulkan->CmdDispatch(commands, dispatch->groups[0], dispatch->groups[1], dispatch->groups[2]);
-        }
-        if (times)
-            vulkan->CmdWriteTimestamp(commands, VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT, recorder->queries, (uint32_t)s + 1);
-    }
-}
-
 static ph_status touched_start(struct ph_recorder *recorder, struct touched *touched) {
     size_t count = 2;
     for (int s = 0; s < recorder->plan->step_count; s++) {
@@ -320,32 +257,70 @@ static void touched_finish(struct touched *touched) {
     ph_free(touched->written);
 }
 
-static ph_status commands_end(struct ph_recorder *recorder, VkCommandBuffer commands) {
+void ph_dispatch_put(const struct ph_recorder *recorder, VkCommandBuffer commands, const struct ph_dispatch *dispatch) {
+    const struct ph_vulkan *vulkan = recorder->vulkan;
+    if (dispatch->waits) ph_barrier_put(recorder, commands, PH_COMPUTE, PH_COMPUTE);
+    vulkan->CmdBindPipeline(commands, VK_PIPELINE_BIND_POINT_COMPUTE, dispatch->pipeline);
+    vulkan->CmdPushConstants(commands, vulkan->pipeline_layout, VK_SHADER_STAGE_COMPUTE_BIT, 0, sizeof dispatch->words.word,
+                             dispatch->words.word);
+    vulkan->CmdDispatch(commands, dispatch->groups[0], dispatch->groups[1], dispatch->groups[2]);
+}
+
+/* With a barrier only where a step needs, or overwrites, what another since the last has touched. */
+ph_status ph_steps_put(struct ph_recorder *recorder, VkCommandBuffer commands, int first, int last, bool times) {
+    const struct ph_vulkan *vulkan = recorder->vulkan;
+    const struct ph_plan *plan = recorder->plan;
+    struct touched touched;
+    ph_status status = touched_start(recorder, &touched);
+    vulkan->CmdBindDescriptorSets(commands, VK_PIPELINE_BIND_POINT_COMPUTE, vulkan->pipeline_layout, 0, 1, &recorder->set, 0,
+                                  NULL);
+    int at = 0;
+    while (at < recorder->dispatch_count && recorder->dispatches[at].step < first) at++;
+    for (int s = first; s < last && !status; s++) {
+        const struct ph_step *step = &plan->steps[s];
+        int storage;
+        bool writes;
+        if (times || step_waits(plan, step, &touched)) {
+            ph_barrier_put(recorder, commands, PH_COMPUTE, PH_COMPUTE);
+            touched.count = 0;
+        }
+        for (int i = 0; step_storage(step, i, &storage, &writes); i++) touch(plan, &touched, storage, writes);
+        for (; at < recorder->dispatch_count && recorder->dispatches[at].step == s; at++)
+            ph_dispatch_put(recorder, commands, &recorder->dispatches[at]);
+        if (times)
+            vulkan->CmdWriteTimestamp(commands, VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT, recorder->queries, (uint32_t)s + 1);
+    }
+    touched_finish(&touched);
+    return status;
+}
+
+ph_status ph_commands_end(struct ph_recorder *recorder, VkCommandBuffer commands) {
     return ph_vulkan_check(recorder->context, recorder->vulkan, recorder->vulkan->EndCommandBuffer(commands), "recording");
 }
 
 /* Replayed commands of a direction. */
-static ph_status direction_record(struct ph_recorder *recorder, bool backward, struct touched *touched) {
+static ph_status direction_record(struct ph_recorder *recorder, bool backward) {
     const struct ph_plan *plan = recorder->plan;
     VkCommandBuffer *commands = &recorder->commands[backward];
-    PH_TRY(commands_begin(recorder, commands));
+    PH_TRY(ph_commands_begin(recorder, commands));
     if (!backward) {
-        transfers_put(recorder, *commands, FED);
-        barrier_put(recorder, *commands, TRANSFER, COMPUTE | TRANSFER);
+        transfers_put(recorder, *commands, PH_FED);
+        ph_barrier_put(recorder, *commands, PH_TRANSFER, PH_COMPUTE | PH_TRANSFER);
     } else {
-        barrier_put(recorder, *commands, COMPUTE | TRANSFER, COMPUTE);
+        ph_barrier_put(recorder, *commands, PH_COMPUTE | PH_TRANSFER, PH_COMPUTE);
     }
-    steps_put(recorder, *commands, backward ? plan->forward_count : 0, backward ? plan->step_count : plan->forward_count,
-              touched, false);
-    barrier_put(recorder, *commands, COMPUTE, TRANSFER);
-    transfers_put(recorder, *commands, backward ? READ_BACKWARD : READ_FORWARD);
-    barrier_put(recorder, *commands, TRANSFER, VK_PIPELINE_STAGE_HOST_BIT | COMPUTE | TRANSFER);
-    return commands_end(recorder, *commands);
+    PH_TRY(ph_steps_put(recorder, *commands, backward ? plan->forward_count : 0,
+                        backward ? plan->step_count : plan->forward_count, false));
+    ph_barrier_put(recorder, *commands, PH_COMPUTE, PH_TRANSFER);
+    transfers_put(recorder, *commands, backward ? PH_READ_BACKWARD : PH_READ_FORWARD);
+    ph_barrier_put(recorder, *commands, PH_TRANSFER, VK_PIPELINE_STAGE_HOST_BIT | PH_COMPUTE | PH_TRANSFER);
+    return ph_commands_end(recorder, *commands);
 }
 
-static ph_status submit(struct ph_recorder *recorder, VkCommandBuffer commands) {
+ph_status ph_submit(struct ph_recorder *recorder, const VkCommandBuffer *commands, uint32_t count) {
     struct ph_vulkan *vulkan = recorder->vulkan;
-    const VkSubmitInfo info = {.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO, .commandBufferCount = 1, .pCommandBuffers = &commands};
+    const VkSubmitInfo info = {.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO, .commandBufferCount = count,
+        .pCommandBuffers = commands};
     const uint64_t patience = 120000000000; /* ns */
     VkResult result = vulkan->ResetFences(vulkan->device, 1, &recorder->fence);
     if (!result) result = vulkan->QueueSubmit(vulkan->queue, 1, &info, recorder->fence);
@@ -354,21 +329,21 @@ static ph_status submit(struct ph_recorder *recorder, VkCommandBuffer commands) 
 }
 
 /* Between a place of the memory and the host, by way of a buffer of the host's. */
-static ph_status memory_copy(struct ph_recorder *recorder, size_t place, float *data, size_t floats, bool read,
-                             const struct buffer *by) {
+ph_status ph_memory_copy(struct ph_recorder *recorder, size_t place, float *data, size_t floats, bool read,
+                             const struct ph_buffer *by) {
     struct ph_vulkan *vulkan = recorder->vulkan;
     VkCommandBuffer commands = VK_NULL_HANDLE;
     if (!read) memcpy(by->mapped, data, floats * sizeof *data);
-    ph_status status = commands_begin(recorder, &commands);
+    ph_status status = ph_commands_begin(recorder, &commands);
     if (!status) {
         const VkBufferCopy copy = {.srcOffset = read ? place * sizeof(float) : 0,
             .dstOffset = read ? 0 : place * sizeof(float), .size = floats * sizeof(float)};
         vulkan->CmdCopyBuffer(commands, read ? recorder->memory.buffer : by->buffer,
                               read ? by->buffer : recorder->memory.buffer, 1, &copy);
-        barrier_put(recorder, commands, TRANSFER, VK_PIPELINE_STAGE_HOST_BIT | COMPUTE | TRANSFER);
-        status = commands_end(recorder, commands);
+        ph_barrier_put(recorder, commands, PH_TRANSFER, VK_PIPELINE_STAGE_HOST_BIT | PH_COMPUTE | PH_TRANSFER);
+        status = ph_commands_end(recorder, commands);
     }
-    if (!status) status = submit(recorder, commands);
+    if (!status) status = ph_submit(recorder, &commands, 1);
     if (!status && read) memcpy(data, by->mapped, floats * sizeof *data);
     if (commands) vulkan->FreeCommandBuffers(vulkan->device, vulkan->commands, 1, &commands);
     return status;
@@ -378,16 +353,16 @@ static ph_status memory_copy(struct ph_recorder *recorder, size_t place, float *
 
 static ph_status memory_fill(struct ph_recorder *recorder) {
     enum { MOST = 1 << 22 };
-    struct buffer by = {0};
-    ph_status status = buffer_make(recorder, PH_MIN(recorder->floats, (size_t)MOST), true, &by);
+    struct ph_buffer by = {0};
+    ph_status status = ph_buffer_make(recorder, PH_MIN(recorder->floats, (size_t)MOST), true, &by);
     for (int i = -1; i < recorder->constant_count && !status; i++) {
-        const struct constant *constant = &recorder->constants[PH_MAX(i, 0)];
+        const struct ph_constant *constant = &recorder->constants[PH_MAX(i, 0)];
         const float *data = i < 0 ? recorder->arena : constant->data;
         size_t place = i < 0 ? 0 : constant->place, floats = i < 0 ? recorder->arena_floats : constant->floats;
         for (size_t at = 0; at < floats && !status; at += MOST)
-            status = memory_copy(recorder, place + at, (float *)data + at, PH_MIN(floats - at, (size_t)MOST), false, &by);
+            status = ph_memory_copy(recorder, place + at, (float *)data + at, PH_MIN(floats - at, (size_t)MOST), false, &by);
     }
-    buffer_finish(recorder->vulkan, &by);
+    ph_buffer_finish(recorder->vulkan, &by);
     return status;
 }
 
@@ -418,39 +393,39 @@ static ph_status engine_build(struct ph_recorder *recorder, const struct ph_grap
     }
     PH_TRY(steps_record(recorder));
     PH_TRY(transfers_list(recorder, graph));
+    recorder->loop_place = (uint32_t)recorder->floats;
+    recorder->floats += ph_vulkan_loop_floats(plan, graph);
     double bytes = (double)recorder->floats * sizeof(float), most = vulkan->properties.limits.maxStorageBufferRange;
     if (bytes > most || recorder->floats > INT32_MAX)
         return ph_fail(recorder->context, PH_ERROR_MEMORY,
                        "backend vulkan: the program needs a buffer of %.0f MB, %s has at most %.0f MB in one; a smaller "
                        "picture or batch needs less, and --backend cpu does without", bytes / 1e6,
                        vulkan->properties.deviceName, PH_MIN(most, 4.0 * INT32_MAX) / 1e6);
-    PH_TRY(buffer_make(recorder, PH_MAX(recorder->floats, (size_t)1), false, &recorder->memory));
-    PH_TRY(buffer_make(recorder, PH_MAX(recorder->staged, (size_t)1), true, &recorder->staging));
+    PH_TRY(ph_buffer_make(recorder, PH_MAX(recorder->floats, (size_t)1), false, &recorder->memory));
+    PH_TRY(ph_buffer_make(recorder, PH_MAX(recorder->staged, (size_t)1), true, &recorder->staging));
     PH_TRY(set_make(recorder));
     const VkFenceCreateInfo fence = {.sType = VK_STRUCTURE_TYPE_FENCE_CREATE_INFO};
     PH_TRY(ph_vulkan_check(recorder->context, vulkan, vulkan->CreateFence(vulkan->device, &fence, NULL, &recorder->fence),
                            "a fence"));
     PH_TRY(memory_fill(recorder));
-    struct touched touched;
-    ph_status status = touched_start(recorder, &touched);
-    for (int backward = 0; backward < 2 && !status; backward++) status = direction_record(recorder, backward, &touched);
-    touched_finish(&touched);
-    return status;
+    PH_TRY(direction_record(recorder, false));
+    return direction_record(recorder, true);
 }
 
 static void engine_destroy(void *state) {
     struct ph_recorder *recorder = state;
     struct ph_vulkan *vulkan = recorder->vulkan;
     vulkan->DeviceWaitIdle(vulkan->device);
+    ph_vulkan_loop_finish(recorder);
     for (int i = 0; i < PH_COUNT(recorder->commands); i++)
         if (recorder->commands[i]) vulkan->FreeCommandBuffers(vulkan->device, vulkan->commands, 1, &recorder->commands[i]);
     vulkan->DestroyFence(vulkan->device, recorder->fence, NULL);
     vulkan->DestroyQueryPool(vulkan->device, recorder->queries, NULL);
     vulkan->DestroyDescriptorPool(vulkan->device, recorder->pool, NULL);
-    buffer_finish(vulkan, &recorder->memory);
-    buffer_finish(vulkan, &recorder->staging);
+    ph_buffer_finish(vulkan, &recorder->memory);
+    ph_buffer_finish(vulkan, &recorder->staging);
     for (int i = 0; i < recorder->constant_count; i++) ph_free(recorder->constants[i].copy);
-    for (int kind = 0; kind < TRANSFERS; kind++) ph_free(recorder->transfers[kind]);
+    for (int kind = 0; kind < PH_TRANSFERS; kind++) ph_free(recorder->transfers[kind]);
     ph_free(recorder->constants);
     ph_free(recorder->dispatches);
     ph_free(recorder);
@@ -475,14 +450,14 @@ static ph_status engine_create(const struct ph_graph *graph, const struct ph_pla
 
 static ph_status engine_run(void *state, bool backward, float *arena) {
     struct ph_recorder *recorder = state;
-    for (int i = 0; i < recorder->transfer_counts[FED] && !backward; i++) {
-        const struct transfer *transfer = &recorder->transfers[FED][i];
+    for (int i = 0; i < recorder->transfer_counts[PH_FED] && !backward; i++) {
+        const struct ph_transfer *transfer = &recorder->transfers[PH_FED][i];
         memcpy(recorder->staging.mapped + transfer->staged, arena + transfer->place, transfer->floats * sizeof *arena);
     }
-    PH_TRY(submit(recorder, recorder->commands[backward]));
-    int kind = backward ? READ_BACKWARD : READ_FORWARD;
+    PH_TRY(ph_submit(recorder, &recorder->commands[backward], 1));
+    int kind = backward ? PH_READ_BACKWARD : PH_READ_FORWARD;
     for (int i = 0; i < recorder->transfer_counts[kind]; i++) {
-        const struct transfer *transfer = &recorder->transfers[kind][i];
+        const struct ph_transfer *transfer = &recorder->transfers[kind][i];
         memcpy(arena + transfer->place, recorder->staging.mapped + transfer->staged, transfer->floats * sizeof *arena);
     }
     return PH_OK;
@@ -499,18 +474,12 @@ static ph_status times_record(struct ph_recorder *recorder) {
     PH_TRY(ph_vulkan_check(recorder->context, vulkan, vulkan->CreateQueryPool(vulkan->device, &info, NULL, &recorder->queries),
                            "times"));
     VkCommandBuffer *commands = &recorder->commands[2];
-    struct touched touched;
-    ph_status status = touched_start(recorder, &touched);
-    if (!status) status = commands_begin(recorder, commands);
-    if (!status) {
-        vulkan->CmdResetQueryPool(*commands, recorder->queries, 0, count);
-        vulkan->CmdWriteTimestamp(*commands, VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT, recorder->queries, 0);
-        steps_put(recorder, *commands, 0, recorder->plan->step_count, &touched, true);
-        barrier_put(recorder, *commands, COMPUTE, COMPUTE | TRANSFER);
-        status = commands_end(recorder, *commands);
-    }
-    touched_finish(&touched);
-    return status;
+    PH_TRY(ph_commands_begin(recorder, commands));
+    vulkan->CmdResetQueryPool(*commands, recorder->queries, 0, count);
+    vulkan->CmdWriteTimestamp(*commands, VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT, recorder->queries, 0);
+    PH_TRY(ph_steps_put(recorder, *commands, 0, recorder->plan->step_count, true));
+    ph_barrier_put(recorder, *commands, PH_COMPUTE, PH_COMPUTE | PH_TRANSFER);
+    return ph_commands_end(recorder, *commands);
 }
 
 static ph_status engine_time(void *state, double *milliseconds) {
@@ -520,7 +489,7 @@ static ph_status engine_time(void *state, double *milliseconds) {
     if (!recorder->queries) PH_TRY(times_record(recorder));
     uint64_t *ticks = ph_alloc_array(count + 1, sizeof *ticks);
     if (!ticks) return ph_fail_memory(recorder->context);
-    ph_status status = submit(recorder, recorder->commands[2]);
+    ph_status status = ph_submit(recorder, &recorder->commands[2], 1);
     if (!status)
         status = ph_vulkan_check(recorder->context, vulkan,
             vulkan->GetQueryPoolResults(vulkan->device, recorder->queries, 0, (uint32_t)count + 1, (count + 1) * sizeof *ticks,
@@ -533,12 +502,13 @@ static ph_status engine_time(void *state, double *milliseconds) {
 
 static ph_status engine_read(void *state, float *arena) {
     struct ph_recorder *recorder = state;
-    struct buffer by = {0};
-    ph_status status = buffer_make(recorder, recorder->arena_floats, true, &by);
-    if (!status) status = memory_copy(recorder, 0, arena, recorder->arena_floats, true, &by);
-    buffer_finish(recorder->vulkan, &by);
+    struct ph_buffer by = {0};
+    ph_status status = ph_buffer_make(recorder, recorder->arena_floats, true, &by);
+    if (!status) status = ph_memory_copy(recorder, 0, arena, recorder->arena_floats, true, &by);
+    ph_buffer_finish(recorder->vulkan, &by);
     return status;
 }
 
 const struct ph_engine ph_vulkan_engine = {.create = engine_create, .destroy = engine_destroy, .run = engine_run,
-    .time = engine_time, .read = engine_read};
+    .time = engine_time, .read = engine_read, .loop_start = ph_vulkan_loop_start, .loop_run = ph_vulkan_loop_run,
+    .loop_fetch = ph_vulkan_loop_fetch};

@@ -1,5 +1,5 @@
-/* Renders on a Vulkan device: near the CPU's picture, the same bytes again, and told apart by their profile. Skipped where
- * there is no device. */
+/* Renders on a Vulkan device: near the CPU's pictures, the same bytes again however the steps are made, and told apart by
+ * their profile. Skipped where there is no device. */
 #include "exec/backend.h"
 #include "vis/vis.h"
 #include <math.h>
@@ -10,39 +10,122 @@
 #include <string.h>
 #include <cmocka.h>
 
-static ph_picture *render(const char *backend) {
+#define START "size=64\nsteps=8\n"
+
+struct seen { int snapshots, reports; };
+
+static bool progress_take(void *user, const ph_progress *progress) {
+    struct seen *seen = user;
+    assert_true(progress->step > seen->reports);
+    seen->reports = progress->step;
+    return true;
+}
+
+static void snapshot_take(void *user, int item, int step, const ph_picture *picture) {
+    struct seen *seen = user;
+    assert_int_equal(item, 0);
+    assert_int_equal(step, ++seen->snapshots * 3);
+    assert_non_null(picture);
+}
+
+/* Pictures of `count` objectives, with what is seen on the way. */
+static void render_many(const char *backend, const char *options, const char *const *objectives, int count,
+                        struct seen *seen, ph_picture **pictures) {
     ph_context *context = ph_context_create();
     ph_model *model;
     ph_recipe *recipe;
-    ph_picture *picture;
-    const char *objective = "conv2:5";
+    ph_render_callbacks callbacks = {.progress = progress_take, .snapshot = snapshot_take, .user = seen};
     assert_int_equal(ph_context_set_backend(context, backend, 0), PH_OK);
     assert_int_equal(ph_model_load(context, NULL, &model), PH_OK);
     assert_int_equal(ph_recipe_create(context, &recipe), PH_OK);
-    assert_int_equal(ph_recipe_parse(recipe, "size=64\nsteps=8"), PH_OK);
-    if (ph_render(model, recipe, &objective, 1, NULL, &picture)) fail_msg("%s", ph_context_error(context));
+    assert_int_equal(ph_recipe_parse(recipe, options), PH_OK);
+    if (ph_render(model, recipe, objectives, count, seen ? &callbacks : NULL, pictures))
+        fail_msg("%s: %s", options, ph_context_error(context));
     ph_recipe_destroy(&recipe);
     ph_model_destroy(&model);
     ph_context_destroy(&context);
+}
+
+static ph_picture *render(const char *backend, const char *options) {
+    ph_picture *picture;
+    render_many(backend, options, (const char *const[]){"conv2:5"}, 1, NULL, &picture);
     return picture;
+}
+
+static size_t element_count(const ph_picture *picture) {
+    return (size_t)(picture->channels * picture->height * picture->width);
+}
+
+/* Peak signal to noise, of a white of 1. */
+static double decibels(const ph_picture *a, const ph_picture *b) {
+    double squares = 0;
+    assert_int_equal(element_count(a), element_count(b));
+    for (size_t i = 0; i < element_count(a); i++) squares += pow((double)a->pixels[i] - b->pixels[i], 2);
+    return 10 * log10((double)element_count(a) / fmax(squares, 1e-20));
+}
+
+static void assert_same(const ph_picture *a, const ph_picture *b) {
+    assert_int_equal(element_count(a), element_count(b));
+    assert_memory_equal(a->pixels, b->pixels, element_count(a) * sizeof(float));
 }
 
 static void near_the_cpu_and_the_same_again(void **state) {
     (void)state;
-    ph_picture *cpu = render("cpu"), *device = render("vulkan"), *again = render("vulkan");
-    size_t count = (size_t)(cpu->channels * cpu->height * cpu->width);
-    double squares = 0;
-    for (size_t i = 0; i < count; i++) squares += pow((double)device->pixels[i] - cpu->pixels[i], 2);
-    double decibels = 10 * log10((double)count / fmax(squares, 1e-20)); /* of a white of 1 */
-    print_message("%.1f dB from the CPU's picture\n", decibels);
-    assert_true(decibels > 45);
-    assert_memory_equal(device->pixels, again->pixels, count * sizeof(float));
+    ph_picture *cpu = render("cpu", START), *device = render("vulkan", START), *again = render("vulkan", START);
+    print_message("%.1f dB from the CPU's picture after 8 steps\n", decibels(device, cpu));
+    assert_true(decibels(device, cpu) > 45);
+    assert_same(device, again);
     assert_string_equal(device->recipe, again->recipe);
     assert_non_null(strstr(device->recipe, "#profile=vulkan/"));
     assert_non_null(strstr(cpu->recipe, "#profile=cpu/"));
     ph_picture_destroy(&cpu);
     ph_picture_destroy(&device);
     ph_picture_destroy(&again);
+}
+
+/* Parameterisations, optimisers and what is done to gradients: by steps of the device's own and by the host's. */
+static void every_kind_is_near_the_cpu(void **state) {
+    static const char *const kinds[] = {"parameterisation=pixel", "parameterisation=laplacian", "parameterisation=phase",
+        "parameterisation=cppn", "optimiser=nadam", "normalise=rms", "transforms=none\nkeep-best=2"};
+    (void)state;
+    for (int i = 0; i < PH_COUNT(kinds); i++) {
+        char options[128];
+        snprintf(options, sizeof options, "size=48\nsteps=4\n%s", kinds[i]);
+        ph_picture *cpu = render("cpu", options), *device = render("vulkan", options);
+        print_message("%.1f dB with %s\n", decibels(device, cpu), kinds[i]);
+        assert_true(decibels(device, cpu) > 45);
+        ph_picture_destroy(&cpu);
+        ph_picture_destroy(&device);
+    }
+}
+
+/* Looks on the way break the device's steps into other runs, and a plateau is looked for by the host. */
+static void looks_change_nothing(void **state) {
+    const char *const objective[] = {"conv2:5"};
+    struct seen seen = {0};
+    ph_picture *plain = render("vulkan", START), *looked, *host = render("vulkan", START "plateau=1000");
+    (void)state;
+    render_many("vulkan", START "snapshots=3,6", objective, 1, &seen, &looked);
+    assert_int_equal(seen.snapshots, 2);
+    assert_int_equal(seen.reports, 8);
+    assert_same(plain, looked);
+    print_message("%.1f dB between steps by the device and by the host\n", decibels(plain, host));
+    assert_true(decibels(plain, host) > 60);
+    ph_picture_destroy(&plain);
+    ph_picture_destroy(&looked);
+    ph_picture_destroy(&host);
+}
+
+static void neighbours_change_nothing(void **state) {
+    const char *const objectives[] = {"conv2:5", "conv2:6"};
+    ph_picture *alone = render("vulkan", START), *pictures[2];
+    (void)state;
+    render_many("vulkan", START, objectives, 2, NULL, pictures);
+    assert_same(alone, pictures[0]);
+    assert_true(decibels(pictures[0], pictures[1]) < 45);
+    ph_picture_destroy(&alone);
+    ph_picture_destroy(&pictures[0]);
+    ph_picture_destroy(&pictures[1]);
 }
 
 static void a_device_that_is_not_there_is_named(void **state) {
@@ -66,6 +149,8 @@ int main(void) {
     ph_context_destroy(&context);
     if (!there) return SKIPPED;
     const struct CMUnitTest tests[] = {cmocka_unit_test(near_the_cpu_and_the_same_again),
+        cmocka_unit_test(every_kind_is_near_the_cpu), cmocka_unit_test(looks_change_nothing),
+        cmocka_unit_test(neighbours_change_nothing),
         cmocka_unit_test(a_device_that_is_not_there_is_named)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,20 +2,23 @@
 #include "vis/optimiser.h"
 #include <math.h>
 
-#define EPSILON 1e-8
-
 /* ---- adam: Kingma and Ba 2014, algorithm 1, in PyTorch's form (epsilon is added to the corrected root) ----------- */
+
+void ph_adam_scalars(const struct ph_optimiser_state *state, float *rate, float *root) {
+    double t = (double)state->steps;
+    *rate = (float)(state->rate / (1 - pow(state->beta1, t)));
+    *root = (float)(1 / sqrt(1 - pow(state->beta2, t)));
+}
 
 static void adam_step(const struct ph_optimiser_state *state, float *parameters, const float *gradient, size_t begin,
                       size_t end) {
     float *restrict x = parameters, *restrict m = state->moments, *restrict v = state->moments + state->count;
     const float *restrict g = gradient;
-    double t = (double)state->steps;
-    const float rate = (float)(state->rate / (1 - pow(state->beta1, t)));
-    const float root = (float)(1 / sqrt(1 - pow(state->beta2, t)));
+    float rate, root;
+    ph_adam_scalars(state, &rate, &root);
     const float b1 = (float)state->beta1, c1 = (float)(1 - state->beta1);
     const float b2 = (float)state->beta2, c2 = (float)(1 - state->beta2);
-    const float epsilon = (float)EPSILON;
+    const float epsilon = (float)PH_ADAM_EPSILON;
     for (size_t i = begin; i < end; i++) {
         m[i] = b1 * m[i] + c1 * g[i];
         v[i] = b2 * v[i] + c2 * (g[i] * g[i]);
@@ -51,7 +54,7 @@ static void nadam_step(const struct ph_optimiser_state *state, float *parameters
     const float root = (float)(1 / sqrt(1 - pow(state->beta2, t)));
     const float b1 = (float)state->beta1, c1 = (float)(1 - state->beta1);
     const float b2 = (float)state->beta2, c2 = (float)(1 - state->beta2);
-    const float epsilon = (float)EPSILON;
+    const float epsilon = (float)PH_ADAM_EPSILON;
     for (size_t i = begin; i < end; i++) {
         m[i] = b1 * m[i] + c1 * g[i];
         v[i] = b2 * v[i] + c2 * (g[i] * g[i]);

@@ -1,0 +1,72 @@
+/* A program on a Vulkan device as its parts see it: engine.c builds and runs it, loop.c makes steps with it. */
+#ifndef PH_VULKAN_ENGINE_H
+#define PH_VULKAN_ENGINE_H
+
+#include "graph/operations.h"
+#include "vulkan/device.h"
+
+struct ph_dispatch { VkPipeline pipeline; struct ph_words words; uint32_t groups[3]; int step; bool waits; };
+struct ph_constant { const float *data; uint32_t place; size_t floats; float *copy; /* owned; NULL: borrowed */ };
+struct ph_transfer { size_t place, staged, floats; };
+struct ph_buffer { VkBuffer buffer; VkDeviceMemory memory; float *mapped; };
+
+enum { PH_FED, PH_READ_FORWARD, PH_READ_BACKWARD, PH_TRANSFERS };
+
+/* Both the list in the making and what is replayed. */
+struct ph_recorder {
+    ph_context *context;
+    struct ph_vulkan *vulkan;
+    const struct ph_plan *plan;
+    const float *arena;       /* pointers into it stand for places */
+    size_t arena_floats, floats;
+    struct ph_constant *constants;
+    int constant_count, constant_capacity;
+    struct ph_dispatch *dispatches;
+    int dispatch_count, dispatch_capacity, step;
+    struct ph_transfer *transfers[PH_TRANSFERS];
+    int transfer_counts[PH_TRANSFERS], transfer_capacities[PH_TRANSFERS];
+    size_t staged;
+    struct ph_buffer memory, staging;
+    VkDescriptorPool pool;
+    VkDescriptorSet set;
+    VkCommandBuffer commands[3]; /* forward, backward, both with times */
+    VkQueryPool queries;
+    VkFence fence;
+    uint32_t loop_place;         /* what steps on the device need besides the program's tensors */
+    struct loop *loop;           /* NULL: the host makes the steps */
+};
+
+#define PH_COMPUTE VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT
+#define PH_TRANSFER VK_PIPELINE_STAGE_TRANSFER_BIT
+
+/* ---- engine.c ---------------------------------------------------------------------------------------------------- */
+
+/* Where a storage of the arena lies, in floats. */
+size_t ph_storage_place(const struct ph_plan *plan, int storage);
+/* Memory of the device's, or of the host's and mapped. Failing, leaves what it made to ph_buffer_finish. */
+ph_status ph_buffer_make(struct ph_recorder *recorder, size_t floats, bool host, struct ph_buffer *buffer);
+void ph_buffer_finish(struct ph_vulkan *vulkan, struct ph_buffer *buffer);
+ph_status ph_commands_begin(struct ph_recorder *recorder, VkCommandBuffer *commands);
+ph_status ph_commands_end(struct ph_recorder *recorder, VkCommandBuffer commands);
+void ph_barrier_put(const struct ph_recorder *recorder, VkCommandBuffer commands, VkPipelineStageFlags from,
+                    VkPipelineStageFlags to);
+/* Records steps [first, last) of the plan; with `times`, a timestamp behind each. */
+ph_status ph_steps_put(struct ph_recorder *recorder, VkCommandBuffer commands, int first, int last, bool times);
+void ph_dispatch_put(const struct ph_recorder *recorder, VkCommandBuffer commands, const struct ph_dispatch *dispatch);
+/* Runs command buffers, one after the other, and waits for the last. */
+ph_status ph_submit(struct ph_recorder *recorder, const VkCommandBuffer *commands, uint32_t count);
+/* Between a place of the memory and the host, by way of a buffer of the host's. */
+ph_status ph_memory_copy(struct ph_recorder *recorder, size_t place, float *data, size_t floats, bool read,
+                         const struct ph_buffer *by);
+
+/* ---- loop.c ------------------------------------------------------------------------------------------------------ */
+
+/* Floats behind the program's tensors that its steps need; 0: it has no gradient. */
+size_t ph_vulkan_loop_floats(const struct ph_plan *plan, const struct ph_graph *graph);
+ph_status ph_vulkan_loop_start(void *state, const struct ph_graph *graph, const struct ph_loop *told, float *arena);
+ph_status ph_vulkan_loop_run(void *state, int64_t first, int *steps, const float *scalars, float *arena,
+                             struct ph_loop_report *reports);
+ph_status ph_vulkan_loop_fetch(void *state, float *arena);
+void ph_vulkan_loop_finish(struct ph_recorder *recorder);
+
+#endif
