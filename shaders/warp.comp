@@ -1,5 +1,6 @@
 // Bilinear sampling under an affine map, and its adjoint by gathering: a pixel looks for the output pixels that sampled
 // it, in the parallelogram that the inverse map makes of its neighbourhood, for each image of it that the border repeats.
+// Where the map has no inverse to speak of it looks at all of them.
 #version 460
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
@@ -56,27 +57,62 @@ float share(uint matrix, uint gradients, int row, int column, int y, int x) {
     return weight == 0 ? 0 : weight * memory[gradients + row * call.out_width + column];
 }
 
+// What the output pixels give that sampled at place (y, x) of the plane beyond the borders, in the order of their rows.
+float gathered(uint matrix, uint gradients, int y, int x) {
+    float a = memory[matrix], b = memory[matrix + 1], c = memory[matrix + 3], d = memory[matrix + 4];
+    float determinant = a * d - b * c, sum = 0;
+    vec2 centre = vec2(x - memory[matrix + 2], y - memory[matrix + 5]);
+    float column = (d * centre.x - b * centre.y) / determinant, row = (a * centre.y - c * centre.x) / determinant;
+    float wide = (abs(d) + abs(b)) / abs(determinant) + 1, high = (abs(a) + abs(c)) / abs(determinant) + 1;
+    int top = max(0, int(clamp(floor(row - high), -1, FAR)));
+    int bottom = min(call.out_height - 1, int(clamp(ceil(row + high), -1, FAR)));
+    int left = max(0, int(clamp(floor(column - wide), -1, FAR)));
+    int right = min(call.out_width - 1, int(clamp(ceil(column + wide), -1, FAR)));
+    for (int i = top; i <= bottom; i++)
+        for (int j = left; j <= right; j++) {
+            vec2 at = locate(matrix, i, j), corner = floor(at), part = at - corner;
+            int down = y - int(corner.y), across = x - int(corner.x);
+            if (down < 0 || down > 1 || across < 0 || across > 1) continue;
+            float weight = (down == 1 ? part.y : 1 - part.y) * (across == 1 ? part.x : 1 - part.x);
+            if (weight != 0) sum += weight * memory[gradients + i * call.out_width + j];
+        }
+    return sum;
+}
+
+// Elements of an axis stand beyond the borders at place + k * period, and mirrored at k * period - place.
+int period_of(int size) { return BORDER == 1 ? max(2 * (size - 1), 1) : size; }
+bool has_mirror(int place, int size) { return BORDER == 1 && place != 0 && place != size - 1; }
+int first_image(int place, int period, int low) { return place + int(ceil(float(low - place) / period)) * period; }
+
 void backward(uint index) {
     int element = int(index) % (call.height * call.width), plane = int(index) / (call.height * call.width);
     int y = element / call.width, x = element % call.width;
     uint matrix = call.matrices + plane / call.channels * 6;
     uint gradients = call.y + plane * call.out_height * call.out_width;
-    float a = memory[matrix], b = memory[matrix + 1], c = memory[matrix + 3], d = memory[matrix + 4];
-    float determinant = a * d - b * c;
-    int top = 0, bottom = call.out_height - 1, left = 0, right = call.out_width - 1;
-    // With one image, no more output pixels need looking at than lie in the box of the parallelogram.
-    if (BORDER == 0 && abs(determinant) > 1e-6) {
-        vec2 centre = vec2(x - memory[matrix + 2], y - memory[matrix + 5]);
-        float column = (d * centre.x - b * centre.y) / determinant, row = (a * centre.y - c * centre.x) / determinant;
-        float wide = (abs(d) + abs(b)) / abs(determinant) + 1, high = (abs(a) + abs(c)) / abs(determinant) + 1;
-        top = max(top, int(clamp(floor(row - high), -1, FAR)));
-        bottom = min(bottom, int(clamp(ceil(row + high), -1, FAR)));
-        left = max(left, int(clamp(floor(column - wide), -1, FAR)));
-        right = min(right, int(clamp(ceil(column + wide), -1, FAR)));
+    float determinant = memory[matrix] * memory[matrix + 4] - memory[matrix + 1] * memory[matrix + 3], sum = 0;
+    // What the output's corners see bounds the images.
+    vec2 low = vec2(FAR), high = vec2(-FAR);
+    for (int i = 0; i < 4; i++) {
+        vec2 corner = locate(matrix, i / 2 * (call.out_height - 1), i % 2 * (call.out_width - 1));
+        low = min(low, corner);
+        high = max(high, corner);
     }
-    float sum = 0;
-    for (int i = top; i <= bottom; i++)
-        for (int j = left; j <= right; j++) sum += share(matrix, gradients, i, j, y, x);
+    low = floor(low) - 1;
+    high = ceil(high) + 1;
+    vec2 images = (high - low) / vec2(period_of(call.width), period_of(call.height));
+    if (abs(determinant) <= 1e-6 || (BORDER != 0 && images.x * images.y > 256)) {
+        for (int i = 0; i < call.out_height; i++)
+            for (int j = 0; j < call.out_width; j++) sum += share(matrix, gradients, i, j, y, x);
+    } else if (BORDER == 0) {
+        sum = gathered(matrix, gradients, y, x);
+    } else {
+        int down = period_of(call.height), across = period_of(call.width);
+        for (int my = 0; my <= (has_mirror(y, call.height) ? 1 : 0); my++)
+            for (int mx = 0; mx <= (has_mirror(x, call.width) ? 1 : 0); mx++)
+                for (int iy = first_image(my == 0 ? y : -y, down, int(low.y)); iy <= int(high.y); iy += down)
+                    for (int ix = first_image(mx == 0 ? x : -x, across, int(low.x)); ix <= int(high.x); ix += across)
+                        sum += gathered(matrix, gradients, iy, ix);
+    }
     store(call.dx + index, sum, call.add != 0);
 }
 

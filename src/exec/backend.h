@@ -76,6 +76,7 @@ struct ph_engine {
     void (*destroy)(void *state);
     /* The forward steps, or the backward ones; what they are to bring is in `arena` afterwards. */
     ph_status (*run)(void *state, bool backward, float *arena);
+    int (*dispatches)(const void *state); /* that its steps are made of */
     /* One run of all steps, with the milliseconds of each. */
     ph_status (*time)(void *state, double *milliseconds);
     /* Test hook: all of the memory that stands for the arena. */

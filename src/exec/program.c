@@ -323,6 +323,7 @@ static ph_status profile_engine(const struct ph_program *program, double *times)
     size_t steps = (size_t)program->plan.step_count;
     double *milliseconds = ph_alloc_array(steps + 1, sizeof *milliseconds);
     ph_status status = milliseconds ? PH_OK : ph_fail_memory(program->context);
+    if (!status) status = program->engine->run(program->state, false, program->arena); /* brings what is fed */
     for (int run = -1; run < RUNS && !status; run++) {
         status = program->engine->time(program->state, milliseconds);
         for (size_t i = 0; i < steps && run >= 0; i++) times[i * RUNS + (size_t)run] = 1e-3 * milliseconds[i];
@@ -385,7 +386,9 @@ ph_status ph_program_print(struct ph_program *program, bool time, struct ph_text
         if (time) ph_text_append(text, " %8.3f %8.1f", step->milliseconds, flops / 1e6 / PH_MAX(step->milliseconds, 1e-6));
         ph_text_append(text, "\n");
     }
-    ph_text_append(text, "%d steps, %.3f GFLOP, arena %.1f MB, packed constants %.1f MB", plan->step_count, total_flops / 1e9,
+    ph_text_append(text, "%d steps", plan->step_count);
+    if (program->engine) ph_text_append(text, " in %d dispatches", program->engine->dispatches(program->state));
+    ph_text_append(text, ", %.3f GFLOP, arena %.1f MB, packed constants %.1f MB", total_flops / 1e9,
                    (double)ph_program_arena_bytes(program) / 1e6, (double)plan->constant_bytes / 1e6);
     if (time) ph_text_append(text, ", %.2f ms, %.1f GFLOP/s", total_time, total_flops / 1e6 / total_time);
     ph_text_append(text, "\n");

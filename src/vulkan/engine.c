@@ -463,6 +463,8 @@ static ph_status engine_run(void *state, bool backward, float *arena) {
     return PH_OK;
 }
 
+static int engine_dispatches(const void *state) { return ((const struct ph_recorder *)state)->dispatch_count; }
+
 static ph_status times_record(struct ph_recorder *recorder) {
     struct ph_vulkan *vulkan = recorder->vulkan;
     uint32_t count = (uint32_t)recorder->plan->step_count + 1;
@@ -510,5 +512,5 @@ static ph_status engine_read(void *state, float *arena) {
 }
 
 const struct ph_engine ph_vulkan_engine = {.create = engine_create, .destroy = engine_destroy, .run = engine_run,
-    .time = engine_time, .read = engine_read, .loop_start = ph_vulkan_loop_start, .loop_run = ph_vulkan_loop_run,
+    .dispatches = engine_dispatches, .time = engine_time, .read = engine_read, .loop_start = ph_vulkan_loop_start, .loop_run = ph_vulkan_loop_run,
     .loop_fetch = ph_vulkan_loop_fetch};

@@ -86,7 +86,8 @@ static void near_the_cpu_and_the_same_again(void **state) {
 /* Parameterisations, optimisers and what is done to gradients: by steps of the device's own and by the host's. */
 static void every_kind_is_near_the_cpu(void **state) {
     static const char *const kinds[] = {"parameterisation=pixel", "parameterisation=laplacian", "parameterisation=phase",
-        "parameterisation=cppn", "optimiser=nadam", "normalise=rms", "transforms=none\nkeep-best=2"};
+        "parameterisation=cppn", "optimiser=nadam", "normalise=rms", "border=reflect",
+        "border=wrap", "transforms=none\nkeep-best=2"};
     (void)state;
     for (int i = 0; i < PH_COUNT(kinds); i++) {
         char options[128];
