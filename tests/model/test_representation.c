@@ -81,7 +81,8 @@ static double value_of(ph_model *model, const ph_tensor *picture, const char *ob
 static void gradients_are_those_of_differences(void **state) {
     (void)state;
     static const struct { const char *name, *objective; } cases[] = {
-        {"hogb", "hog:4@2,1"}, {"hogb", "hog:20@3,2"}, {"dsift", "sift:33@1,0"}, {"dsift", "sift:70@0,1"}};
+        {"hog", "hog:4@2,1"}, {"hog", "hog:20@3,2"}, {"hogb", "hog:4@2,1"}, {"hogb", "hog:20@3,2"},
+        {"dsift", "sift:33@1,0"}, {"dsift", "sift:70@0,1"}};
     const double step = 0.02; /* grey levels */
     for (int i = 0; i < PH_COUNT(cases); i++) {
         ph_tensor *picture = tensor_of("picture"), *gradient;
