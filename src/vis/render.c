@@ -89,7 +89,7 @@ static ph_status evaluate(struct batch *b, const float **gradient, bool *alive) 
     for (int n = 0; n < b->count; n++) {
         struct ph_watch *item = &b->items[n];
         ph_watch_step(item, b->render, b->first + n, n, &b->scene, b->program, b->step, b->values[n],
-                      ph_gradient_size(*gradient + (size_t)n * b->item_size, b->item_size));
+                      ph_gradient_size(b->context, *gradient + (size_t)n * b->item_size, b->item_size));
     }
     PH_TRY(tolerance_look(b));
     for (int n = 0; n < b->count; n++) {

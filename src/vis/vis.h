@@ -278,7 +278,7 @@ struct ph_watch {
 };
 
 /* Largest size of an element; infinity or NAN where one is not finite. */
-float ph_gradient_size(const float *gradient, size_t count);
+float ph_gradient_size(const ph_context *context, const float *gradient, size_t count);
 /* Takes notice of one item's value and gradient size at step `step`, counted from 0. `program` is what just ran. */
 void ph_watch_step(struct ph_watch *watch, const struct ph_render *render, int objective, int item,
                    const struct ph_scene *scene, struct ph_program *program, int64_t step, float value, float size);

@@ -13,17 +13,29 @@
 #define STILL_WINDOW 16      /* steps at either end over which it is averaged: single values jump with the view */
 #define FLAT_DEVIATION 0.015 /* of a picture's values, white being 1; random starts have 0.003 and more */
 
-/* Without their signs floats are ordered as their bits
- * are, infinity and NAN last, so the loop needs no branch. */
-float ph_gradient_size(const float *gradient, size_t count) {
-    uint32_t largest = 0, bits;
-    float size;
-    for (size_t i = 0; i < count; i++) {
-        memcpy(&bits, &gradient[i], sizeof bits);
+enum { PARTS = 32 };
+
+struct sizes { const float *gradient; size_t count; int32_t largest[PARTS]; };
+
+/* Without their signs floats are ordered as their bits are, infinity and NAN last, so the loop needs no branch. */
+static void part_size(void *argument, int64_t index) {
+    struct sizes *sizes = argument;
+    size_t part = (sizes->count + PARTS - 1) / PARTS, begin = (size_t)index * part;
+    int32_t largest = 0, bits;
+    for (size_t i = begin; i < PH_MIN(begin + part, sizes->count); i++) {
+        memcpy(&bits, &sizes->gradient[i], sizeof bits);
         bits &= 0x7fffffff;
         largest = bits > largest ? bits : largest;
     }
-    memcpy(&size, &largest, sizeof size);
+    sizes->largest[index] = largest;
+}
+
+float ph_gradient_size(const ph_context *context, const float *gradient, size_t count) {
+    struct sizes sizes = {.gradient = gradient, .count = count};
+    float size;
+    ph_parallel_for(context, PARTS, part_size, &sizes);
+    for (int i = 1; i < PARTS; i++) sizes.largest[0] = PH_MAX(sizes.largest[0], sizes.largest[i]);
+    memcpy(&size, &sizes.largest[0], sizeof size);
     return size;
 }
 
