@@ -121,7 +121,7 @@ static void row_move(void *argument, int64_t index) {
     float *pixels = sweep->pixels + from;
     for (int x = 0; x < sweep->width; x++) {
         float moved = pixels[x] + sweep->step * gradient[x] * (mask ? mask[x] : 1);
-        pixels[x] = fminf(fmaxf(moved, 0), 1);
+        pixels[x] = moved > 1 ? 1 : moved > 0 ? moved : 0; /* fminf and fmaxf would be calls */
     }
 }
 

@@ -76,9 +76,9 @@ struct axis {
 };
 
 static int source(const struct axis *axis, int at) {
+    if (at >= 0 && at < axis->length) return at;
     if (axis->wraps) return (at % axis->length + axis->length) % axis->length;
-    if (at < 0) return -at;
-    return at < axis->length ? at : 2 * axis->length - 2 - at;
+    return at < 0 ? -at : 2 * axis->length - 2 - at;
 }
 
 static bool inside(const struct axis *axis, int at) { return axis->wraps || (at >= 0 && at < axis->length); }
