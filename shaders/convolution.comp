@@ -1,6 +1,7 @@
 // 2-D convolution as an implicit matrix product: rows are the channels written, columns their pixels, and the inner index
 // runs over the channels read and the taps. Tiles of 32 x 32 go through shared memory, 4 x 4 results to an invocation.
-// Backward is the same product with the gradient gathered where the stride meets it, masked by a ReLU that was fused.
+// Backward is the same product with the gradient gathered where the stride meets it, masked by a ReLU that was fused. Where
+// there are few tiles the inner index is split into parts, whose sums stand aside for parts.comp.
 #version 460
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
@@ -17,6 +18,8 @@ layout(push_constant) uniform Call {
     int source_y, source_x, target_y, target_x;
     int stride_y, stride_x, dilation_y, dilation_x, pad_y, pad_x;
     float ceiling;                // of the ReLU; 0: none
+    int parts, depth;             // parts of the inner index, and the length of one
+    uint aside, size;             // with more than one: where their sums go, and how far they are apart
 } call;
 
 const int TILE = 32, DEPTH = 16, SIDE = 4, LANES = 64, TAPS = KERNEL_Y * KERNEL_X;
@@ -62,7 +65,8 @@ float element(uint plane, int k, ivec2 pixel) {
 }
 
 void main() {
-    int item = int(gl_WorkGroupID.z) / call.groups, group = int(gl_WorkGroupID.z) % call.groups;
+    int part = int(gl_WorkGroupID.z) % call.parts, of = int(gl_WorkGroupID.z) / call.parts;
+    int item = of / call.groups, group = of % call.groups;
     int first_row = int(gl_WorkGroupID.y) * TILE, first_pixel = int(gl_WorkGroupID.x) * TILE;
     int lane = int(gl_LocalInvocationIndex), x = int(gl_LocalInvocationID.x), y = int(gl_LocalInvocationID.y);
     uint plane = (item * call.groups + group) * call.inner * call.source_y * call.source_x;
@@ -70,7 +74,8 @@ void main() {
     float sums[SIDE][SIDE];
     [[unroll]] for (int i = 0; i < SIDE; i++)
         [[unroll]] for (int j = 0; j < SIDE; j++) sums[i][j] = 0;
-    for (int k = 0; k < call.inner * TAPS; k += DEPTH) {
+    int last = min((part + 1) * call.depth, call.inner * TAPS);
+    for (int k = part * call.depth; k < last; k += DEPTH) {
         for (int i = lane; i < TILE * DEPTH; i += LANES) {
             left[i % DEPTH][i / DEPTH] = weight(group, first_row + i / DEPTH, k + i % DEPTH);
             right[i / TILE][i % TILE] = element(plane, k + i / TILE, pixel);
@@ -92,12 +97,16 @@ void main() {
             int row = first_row + y + 8 * i, column = first_pixel + x + 8 * j;
             if (row >= call.rows || column >= call.target_y * call.target_x) continue;
             int channel = group * call.rows + row;
+            uint at = (item * call.groups * call.rows + channel) * call.target_y * call.target_x + column;
+            if (call.parts > 1) {
+                memory[call.aside + part * call.size + at] = sums[i][j];
+                continue;
+            }
             float value = sums[i][j] + (call.bias == NOWHERE ? 0 : memory[call.bias + channel]);
             if (BACKWARD == 0 && RELU != 0) {
                 value = value <= 0 ? 0 : value;
                 if (call.ceiling > 0 && value > call.ceiling) value = call.ceiling;
             }
-            store(call.target + (item * call.groups * call.rows + channel) * call.target_y * call.target_x + column, value,
-                  call.add != 0);
+            store(call.target + at, value, call.add != 0);
         }
 }

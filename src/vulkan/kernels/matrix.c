@@ -17,12 +17,67 @@ static unsigned convolution_reads(const struct ph_kernel_query *query) {
            (ph_query_value(query, query->node->inputs[1])->data ? 0 : PH_READS_INPUTS);
 }
 
+enum {
+    TILE = 32,           /* rows and columns of a workgroup's tile */
+    ENOUGH_TILES = 64,   /* for an item, to keep a device busy */
+    LEAST_DEPTH = 128,   /* of a part; a multiple of the shader's depth */
+    MOST_PARTS = 16,
+};
+
+struct split { int64_t parts, depth; };
+
+/* Late layers have few pixels and many channels: too few tiles for a device, each a long sum. Items do not count, so that
+ * a batch has the bytes of its items alone. */
+static struct split split_of(const struct ph_node *node, const struct ph_shape *source, const struct ph_shape *target) {
+    const struct ph_convolution_attributes *a = node->attributes;
+    int64_t tiles = ph_divide_up(ph_plane_size(target, 0) * ph_plane_size(target, 1), TILE) *
+                    ph_divide_up(target->dims[1] / a->groups, TILE) * a->groups;
+    int64_t inner = source->dims[1] / a->groups * a->kernel[1] * a->kernel[2];
+    int64_t parts = PH_MIN(PH_MIN(ENOUGH_TILES / PH_MAX(tiles, 1), inner / LEAST_DEPTH), MOST_PARTS);
+    if (parts < 2) return (struct split){1, inner};
+    int64_t depth = ph_divide_up(ph_divide_up(inner, parts), LEAST_DEPTH) * LEAST_DEPTH;
+    return (struct split){ph_divide_up(inner, depth), depth};
+}
+
+static struct split query_split(const struct ph_kernel_query *query) {
+    const struct ph_shape *in = ph_query_input(query, 0), *out = ph_query_output(query);
+    return split_of(query->node, query->backward ? out : in, query->backward ? in : out);
+}
+
+static bool split_accepts(const struct ph_kernel_query *query) {
+    return convolution_accepts(query) && query_split(query).parts > 1;
+}
+
+static size_t split_scratch(const struct ph_kernel_query *query) {
+    return (size_t)query_split(query).parts *
+           (size_t)ph_shape_size(query->backward ? ph_query_input(query, 0) : ph_query_output(query));
+}
+
+/* Adds up what a split convolution has put aside. */
+static ph_status parts_put(const struct ph_kernel_call *call, struct ph_recorder *recorder, const struct split *split,
+                           const struct ph_shape *target, bool backward) {
+    const struct ph_convolution_attributes *a = call->node->attributes;
+    bool biased = !backward && call->node->input_count > 2;
+    struct ph_words words = {0};
+    ph_words_int(&words, ph_shape_size(target));
+    ph_words_place(&words, recorder, call->scratch);
+    ph_words_int(&words, split->parts);
+    ph_words_place(&words, recorder, biased ? call->inputs[2].data : NULL);
+    ph_words_place(&words, recorder, backward ? call->input_gradients[0].data : call->outputs[0].data);
+    ph_words_int(&words, backward && call->accumulate[0]);
+    ph_words_int(&words, target->dims[1]);
+    ph_words_int(&words, ph_plane_size(target, 0) * ph_plane_size(target, 1));
+    ph_words_float(&words, a->ceiling);
+    return ph_dispatch_flat(recorder, PH_SHADER_parts, PH_CONSTANTS(a->relu && !backward), &words, ph_shape_size(target), true);
+}
+
 static ph_status convolution_put(const struct ph_kernel_call *call, struct ph_recorder *recorder, bool backward) {
     const struct ph_convolution_attributes *a = call->node->attributes;
     const struct ph_shape *in = call->plain.input_shapes[0], *out = &call->plain.output_shapes[0];
     const struct ph_shape *source = backward ? out : in, *target = backward ? in : out;
     int64_t rows = target->dims[1] / a->groups, pixels = ph_plane_size(target, 0) * ph_plane_size(target, 1);
     bool biased = !backward && call->node->input_count > 2;
+    struct split split = split_of(call->node, source, target);
     struct ph_words words = {0};
     ph_words_place(&words, recorder, call->inputs[1].data);
     ph_words_place(&words, recorder, biased ? call->inputs[2].data : NULL);
@@ -39,10 +94,16 @@ static ph_status convolution_put(const struct ph_kernel_call *call, struct ph_re
     for (int i = 1; i < 3; i++) ph_words_int(&words, a->dilation[i]);
     for (int i = 1; i < 3; i++) ph_words_int(&words, a->pad_begin[i]);
     ph_words_float(&words, a->ceiling);
-    return ph_recorder_dispatch(recorder, PH_SHADER_convolution,
+    ph_words_int(&words, split.parts);
+    ph_words_int(&words, split.depth);
+    ph_words_place(&words, recorder, split.parts > 1 ? call->scratch : NULL);
+    ph_words_int(&words, ph_shape_size(target));
+    PH_TRY(ph_recorder_dispatch(recorder, PH_SHADER_convolution,
                                 PH_CONSTANTS(backward != is_transposed(call->node), a->relu, (int32_t)a->kernel[1],
                                              (int32_t)a->kernel[2]),
-                                &words, ph_divide_up(pixels, 32), ph_divide_up(rows, 32), target->dims[0] * a->groups, false);
+                                &words, ph_divide_up(pixels, TILE), ph_divide_up(rows, TILE),
+                                target->dims[0] * a->groups * split.parts, false));
+    return split.parts > 1 ? parts_put(call, recorder, &split, target, backward) : PH_OK;
 }
 
 static ph_status convolution_record(const struct ph_kernel_call *call, struct ph_recorder *recorder) {
@@ -247,6 +308,10 @@ static ph_status matmul_backward_record(const struct ph_kernel_call *call, struc
 
 /* ---- The kernels ------------------------------------------------------------------------------------------------- */
 
+PH_VULKAN_KERNEL(convolution_split) = {.name = "split tiles", .accepts = split_accepts, .scratch = split_scratch,
+                                       .record = convolution_record};
+PH_VULKAN_KERNEL(convolution_split_backward) = {.name = "split tiles", .backward = true, .accepts = split_accepts,
+    .scratch = split_scratch, .reads = convolution_reads, .record = convolution_backward_record};
 PH_VULKAN_KERNEL(convolution) = {.name = "tiles", .accepts = convolution_accepts, .record = convolution_record};
 PH_VULKAN_KERNEL(convolution_backward) = {.name = "tiles", .backward = true, .accepts = convolution_accepts,
     .reads = convolution_reads, .record = convolution_backward_record};
