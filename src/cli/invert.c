@@ -41,6 +41,12 @@ static int layer_find(const struct inverting *v, const char *name) {
     return -1;
 }
 
+static void layer_add(struct inverting *v, const char *name) {
+    for (int i = 0; i < v->count; i++)
+        if (!strcmp(v->chosen[i], name)) return;
+    v->chosen[v->count++] = cli_format("%s", name);
+}
+
 /* "all": those that everything behind them depends on alone, but for what only renames and, up to the first layer of
  * another shape than the picture's, what is the picture itself in other units. */
 static void layers_all(struct inverting *v) {
@@ -51,7 +57,7 @@ static void layers_all(struct inverting *v) {
         started = started || v->layers[i].rank != 4 || memcmp(v->layers[i].dims, picture, sizeof picture) != 0;
         bool wanted = started && v->layers[i].trunk && v->layers[i].rank >= 2;
         for (int k = 0; names_only[k]; k++) wanted = wanted && strcmp(v->layers[i].operation, names_only[k]) != 0;
-        if (wanted) v->chosen[v->count++] = cli_format("%s", v->layers[i].name);
+        if (wanted) layer_add(v, v->layers[i].name);
     }
 }
 
@@ -63,10 +69,10 @@ static int layers_choose(struct inverting *v) {
         if (!strcmp(cli->arguments[i], "all")) layers_all(v);
         else if (layer_find(v, cli->arguments[i]) < 0)
             return cli_fail("the network has no layer '%s'; phosphene inspect lists them", cli->arguments[i]);
-        else v->chosen[v->count++] = cli_format("%s", cli->arguments[i]);
+        else layer_add(v, cli->arguments[i]);
     }
     if (cli->argument_count == 1 && cli->settings.representation)
-        v->chosen[v->count++] = cli_format("%s", v->layers[v->layer_count - 1].name);
+        layer_add(v, v->layers[v->layer_count - 1].name);
     else if (cli->argument_count == 1) return cli_usage(cli, "no layer; 'all' takes every one of them");
     return v->count ? CLI_DONE : cli_fail("there is no layer to invert");
 }
@@ -100,6 +106,15 @@ static int window_text(const struct inverting *v, const ph_layer_info *layer, ch
     return CLI_DONE;
 }
 
+/* In quotation marks, as the grammar wants names that hold anything: one inside is written twice. A new string. */
+static char *quoted(const char *name) {
+    struct cli_text text = {0};
+    cli_text_append(&text, "'");
+    for (; *name; name++) cli_text_append(&text, *name == '\'' ? "''" : "%c", *name);
+    cli_text_append(&text, "'");
+    return text.data;
+}
+
 /* The match, of each channel asked for alone, or of all. */
 static int objective_make(const struct inverting *v, const char *name, char **objective) {
     const struct cli_settings *s = &v->cli->settings;
@@ -108,19 +123,22 @@ static int objective_make(const struct inverting *v, const char *name, char **ob
     int code = window_text(v, &v->layers[layer], &window);
     if (code) return code;
     struct cli_text text = {0};
-    if (!s->channels) cli_text_append(&text, "match('%s'%s, '%s', by=%s)", name, window, v->picture, s->loss);
+    char *of = quoted(name), *picture = quoted(v->picture);
+    if (!s->channels) cli_text_append(&text, "match(%s%s, %s, by=%s)", of, window, picture, s->loss);
     char *list = cli_format("%s", s->channels ? s->channels : "");
     int count = 0;
     for (char *rest = list, *word; s->channels && (word = strsep(&rest, ","));) {
         if (!*word || word[strspn(word, "0123456789")])
             code = cli_usage(v->cli, "--channels: '%s' is not a list of channels, such as 3,7,12", s->channels);
-        cli_text_append(&text, "%smatch('%s':%s%s, '%s', by=%s)", count++ ? " + " : "", name, word, window, v->picture, s->loss);
+        cli_text_append(&text, "%smatch(%s:%s%s, %s, by=%s)", count++ ? " + " : "", of, word, window, picture, s->loss);
     }
     double share = count ? count : 1;
     cli_text_append(&text, " - %.6g*alpha_norm(6) - %.6g*tv_beta(2)", share * ALPHA_WEIGHT,
                     share * VARIATION_WEIGHT * variation_of(v, layer));
     free(list);
     free(window);
+    free(of);
+    free(picture);
     *objective = text.data;
     return code;
 }
@@ -349,8 +367,7 @@ static int size_find(struct inverting *v) {
 static int run(struct cli *cli) {
     struct inverting v = {.cli = cli, .picture = cli->arguments[0], .fitted = cli_stem(cli->arguments[0]), .variation = NAN};
     int code = CLI_DONE;
-    if (strpbrk(v.picture, "'\n")) code = cli_fail("%s: no quotation mark can be in the name of the picture", v.picture);
-    if (!code && !cli_file_exists(v.picture)) code = cli_fail("%s: No such file or directory", v.picture);
+    if (!cli_file_exists(v.picture)) code = cli_fail("%s: No such file or directory", v.picture);
     if (!code && strcmp(cli->settings.variation, "auto"))
         code = cli_number_read(cli, "variation", cli->settings.variation, &v.variation);
     if (!code && v.variation < 0) code = cli_usage(cli, "--variation: %g is less than 0", v.variation);

@@ -27,6 +27,9 @@ run 0 invert cat.png all --steps 3 -o all
 for layer in conv1 pool1 conv3a conv5b logits prob sheet; do is_png all/$layer.png; done
 is_no_file all/input.png
 [ "$(head -n 1 stdout | cut -d ' ' -f 3)" = conv1_pre_relu ] || fail "all begins with $(head -n 1 stdout)"
+cp cat.png "cat's.png"
+run 0 invert "cat's.png" conv2 conv1 conv2 --steps 1 -o once
+[ "$(grep -c conv2.png stdout)" = 1 ] || fail "a layer named twice is inverted twice"
 run 2 invert cat.png conv1 conv2 -o both.png
 says stderr "name a folder"
 
