@@ -26,12 +26,20 @@ static int model_join(struct cli *cli, ph_model *model, const char *word) {
     return code;
 }
 
+/* What is guessed about the preprocessing does not matter to whoever says it. */
+static void log_but_guesses(void *cli, const char *text) {
+    static const char guess[] = "preprocessing: ";
+    if (strncmp(text, guess, sizeof guess - 1)) cli_log(cli, text);
+}
+
 int cli_model_open(struct cli *cli, ph_model **model) {
     const struct cli_settings *settings = &cli->settings;
     if (settings->model && settings->representation)
         return cli_usage(cli, "--representation stands in place of a network: it cannot go with --model");
+    if (settings->input && !settings->quiet) ph_context_set_log(cli->context, log_but_guesses, cli);
     ph_status status = settings->representation ? ph_model_load_representation(cli->context, settings->representation, model)
                                                 : ph_model_load(cli->context, settings->model, model);
+    if (settings->input && !settings->quiet) ph_context_set_log(cli->context, cli_log, cli);
     if (!status && cli_preprocessing_given(settings))
         status = ph_model_set_preprocessing_text(*model, settings->input, settings->input_mean, settings->input_scale,
                                                  settings->input_deviation, settings->channel_order);

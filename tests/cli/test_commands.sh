@@ -16,7 +16,10 @@ run 0 inspect --plan conv2:5 --size 64 --time
 says stdout ms
 
 cp "$source/weights/iris100.onnx" network.onnx
+run 0 inspect -m network.onnx
+says stderr "a guess"
 run 0 inspect -m network.onnx --input torch --save
+grep -q guess stderr && fail "a preprocessing that was named is guessed: $(cat stderr)"
 is_file network.phosphene
 run 0 inspect -m network.onnx --json
 json stdout torch preprocessing preset
