@@ -182,8 +182,8 @@ typedef struct ph_model ph_model;
  * sidecar MODEL.phosphene if there is one, else it is guessed and the guess is logged. */
 PH_API ph_status ph_model_load(ph_context *context, const char *path, ph_model **model);
 /* A hand-made representation as a network: "hog", "hogb", "dsift" (catalogue "representations"), of grey pictures of any
- * size. Its layers are listed by ph_model_layers; the last is the descriptor. The definitions are VLFeat's, as in Mahendran
- * and Vedaldi, arXiv:1412.0035. */
+ * size. Its layers are listed by ph_model_layers; the last is the descriptor. Defined as by Mahendran and Vedaldi,
+ * arXiv:1412.0035, whose HOG is VLFeat's. */
 PH_API ph_status ph_model_load_representation(ph_context *context, const char *name, ph_model **model);
 PH_API void ph_model_destroy(ph_model **model);
 

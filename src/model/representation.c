@@ -1,7 +1,7 @@
 /* Hand-made representations of pictures as networks: HOG in the UoCTTI variant (Dalal, Triggs 2005; Felzenszwalb et al.
  * 2010) and dense SIFT (Lowe 2004), written in convolutions and the like so that they can be inverted as networks are:
  * Mahendran and Vedaldi, arXiv:1412.0035, section 4 and figure 2. Constants as in the authors' networks
- * (aravindhm/deep-goggle, experiments/networks), which are those of VLFeat.
+ * (aravindhm/deep-goggle, experiments/networks), whose HOG is VLFeat's.
  *
  * The input is a grey picture [N,1,H,W] of 0 to 255 less 128. */
 #include "graph/operations.h"
