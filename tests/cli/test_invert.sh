@@ -40,7 +40,9 @@ run 0 invert cat.png conv4b --channels 3,7 --loss l1 --steps 3 --json -o channel
 says stdout "'conv4b':7"
 run 0 invert cat.png conv4b --loss dot --steps 3 -o dot.png
 says stdout objective
-for preset in mahendran inversion-lbfgs natural-pre-image; do
+quasi_newton=
+"$phosphene" list optimisers | grep -q '^ *lbfgs' && quasi_newton=inversion-lbfgs # an optional library
+for preset in mahendran $quasi_newton natural-pre-image; do
     run 0 invert cat.png conv3a --preset $preset --steps 5 --variation 2 -o $preset.png
     is_png $preset.png
 done

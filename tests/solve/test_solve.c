@@ -119,6 +119,9 @@ static void a_value_is_reached(void **state) {
 /* W x + b = (1, 2, 3): three constraints leave one point, whatever the objective. */
 static void linear_equations_are_kept(void **state) {
     (void)state;
+#ifndef PH_HAVE_NLOPT
+    skip(); /* several at once are its work alone */
+#endif
     struct subject s = subject_of("linear");
     ph_problem_add_linear(s.problem, 2, (int64_t[]){0, 1}, (double[]){2, 1}, PH_EQUAL, 0);
     ph_problem_add_linear(s.problem, 2, (int64_t[]){1, 2}, (double[]){3, 1}, PH_EQUAL, 3);
@@ -245,7 +248,8 @@ static void mistakes_are_named(void **state) {
     ph_problem_set_ball(s.problem, PH_NORM_2, 1);
     assert_int_equal(solve(&s, "y:0"), PH_ERROR_UNSUPPORTED);
     assert_non_null(strstr(ph_context_error(context), "one linear constraint or a ball"));
-    s.options.method = "auto";
+    subject_finish(&s);
+    s = subject_of("himmelblau");
     ph_problem_fix(s.problem, 0, 2, true);
     assert_int_equal(solve(&s, "y:0"), PH_ERROR_ARGUMENT);
     assert_null(s.solutions);
