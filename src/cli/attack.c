@@ -119,8 +119,7 @@ int cli_attack(struct cli *cli) {
     if (code) return code;
     const char *given = cli->settings.output;
     char *path = given ? cli_format("%s", given) : default_path(cli, options.method);
-    size_t length = strlen(path);
-    if (length < 4 || strcmp(path + length - 4, ".png")) code = cli_usage(cli, "--output: '%s' does not end in .png", path);
+    if (!cli_is_png(path)) code = cli_usage(cli, "--output: '%s' does not end in .png", path);
     if (!code && !cli->settings.force && cli_file_exists(path))
         code = cli_fail("%s: exists already; --force overwrites it", path);
     if (!code) code = cli_output_check(path);

@@ -156,6 +156,9 @@ char *cli_file_read(const char *path);
 char *cli_folder_of(const char *path);
 
 bool cli_is_folder(const char *path);
+/* Whether the name ends so, with something before it; upper and lower case are the same. False for NULL. */
+bool cli_ends_with(const char *path, const char *ending);
+bool cli_is_png(const char *path);
 /* Whether it ends as pictures' names do. */
 bool cli_is_picture_name(const char *path);
 /* Paths of the pictures in a folder, by name; a new list of new strings. */

@@ -147,18 +147,13 @@ static bool on_progress(void *user, const ph_dream_progress *now) {
 
 /* ---- Frames ------------------------------------------------------------------------------------------------------ */
 
-static bool is_png(const char *path) {
-    size_t length = strlen(path);
-    return length > 4 && !strcmp(path + length - 4, ".png");
-}
-
 /* Where frame `frame` goes; a single picture's is frame 0. A new string. */
 static char *frame_path(const struct dreaming *d, const char *output, int frame) {
     return d->frames > 1 ? cli_format("%s/%04d.png", output, frame) : cli_format("%s", output);
 }
 
 static char *animation_path(const char *output) {
-    return is_png(output) ? cli_format("%.*s.webp", (int)strlen(output) - 4, output) : cli_format("%s/animation.webp", output);
+    return cli_is_png(output) ? cli_format("%.*s.webp", (int)strlen(output) - 4, output) : cli_format("%s/animation.webp", output);
 }
 
 static int output_check(const struct dreaming *d, const char *output) {
@@ -268,9 +263,9 @@ static char *output_choose(const struct dreaming *d, const char *source) {
 }
 
 static int output_fits(const struct dreaming *d, const char *output) {
-    if (d->frames > 1 && is_png(output))
+    if (d->frames > 1 && cli_is_png(output))
         return cli_usage(d->cli, "--output: %d frames cannot all be %s; name a folder", d->frames, output);
-    if (d->frames == 1 && !is_png(output))
+    if (d->frames == 1 && !cli_is_png(output))
         return cli_usage(d->cli, "--output: '%s' is no name for a picture, which is PNG", output);
     return CLI_DONE;
 }

@@ -133,8 +133,7 @@ static char *path_choose(const struct explaining *e, const char *picture, const 
                          const char *suffix) {
     const char *output = e->cli->settings.output;
     size_t length = output ? strlen(output) : 0;
-    if (length > 4 && !strcmp(output + length - 4, ".png"))
-        return cli_format("%.*s%s", (int)length - 4, output, suffix);
+    if (cli_is_png(output)) return cli_format("%.*s%s", (int)length - 4, output, suffix);
     char *stem = cli_stem(picture), *what = objective ? cli_name_safe(objective) : NULL;
     char *path = cli_format("%s%s%s%s%s-%s%s", output ? output : "", output && output[length - 1] != '/' ? "/" : "",
                             stem, what ? "-" : "", what ? what : "", method, suffix);
@@ -388,8 +387,7 @@ static int jobs_run(struct explaining *e, int picture_count, const char *const *
 
 static int output_check(const struct cli *cli, int jobs) {
     const char *output = cli->settings.output;
-    size_t length = output ? strlen(output) : 0;
-    if (jobs > 1 && length > 4 && !strcmp(output + length - 4, ".png"))
+    if (jobs > 1 && cli_is_png(output))
         return cli_usage(cli, "--output: %d explanations cannot all be %s; name a folder", jobs, output);
     return CLI_DONE;
 }

@@ -83,13 +83,17 @@ bool cli_is_folder(const char *path) {
     return !stat(path, &state) && S_ISDIR(state.st_mode);
 }
 
+bool cli_ends_with(const char *path, const char *ending) {
+    size_t length = path ? strlen(path) : 0, end = strlen(ending);
+    return length > end && !strcasecmp(path + length - end, ending);
+}
+
+bool cli_is_png(const char *path) { return cli_ends_with(path, ".png"); }
+
 bool cli_is_picture_name(const char *path) {
     static const char *const endings[] = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tga", ".pgm", ".ppm", ".pnm"};
-    size_t length = strlen(path);
-    for (int i = 0; i < CLI_COUNT(endings); i++) {
-        size_t end = strlen(endings[i]);
-        if (length > end && !strcasecmp(path + length - end, endings[i])) return true;
-    }
+    for (int i = 0; i < CLI_COUNT(endings); i++)
+        if (cli_ends_with(path, endings[i])) return true;
     return false;
 }
 

@@ -230,7 +230,7 @@ static char *output_path(const struct inverting *v, const char *layer) {
     const char *output = v->cli->settings.output;
     char *safe = cli_name_safe(layer), *path;
     size_t length = output ? strlen(output) : 0;
-    if (v->count == 1 && length > 4 && !strcmp(output + length - 4, ".png")) path = cli_format("%s", output);
+    if (v->count == 1 && cli_is_png(output)) path = cli_format("%s", output);
     else if (output) path = cli_format("%s%s%s.png", output, output[length - 1] == '/' ? "" : "/", safe);
     else path = cli_format("%s-inverted%s%s.png", v->fitted, v->count > 1 ? "/" : "-", safe);
     free(safe);
@@ -246,8 +246,7 @@ static char *strip_path(const struct inverting *v) {
 
 static int outputs_check(const struct inverting *v) {
     const char *output = v->cli->settings.output;
-    size_t length = output ? strlen(output) : 0;
-    if (v->count > 1 && length > 4 && !strcmp(output + length - 4, ".png"))
+    if (v->count > 1 && cli_is_png(output))
         return cli_usage(v->cli, "--output: %d pictures cannot all be %s; name a folder", v->count, output);
     int code = CLI_DONE;
     for (int i = 0; i <= v->count && !code; i++) {

@@ -48,20 +48,11 @@ static int objectives_expand(struct rendering *rendering, int count, const char 
     return CLI_DONE;
 }
 
-static bool ends_with(const char *path, const char *suffix) {
-    size_t length = strlen(path), end = strlen(suffix);
-    return length > end && !strcasecmp(path + length - end, suffix);
-}
-
-static bool is_png(const char *path) {
-    return ends_with(path, ".png");
-}
-
 /* A name that is meant as a picture's, not as a folder's, but of a format that is not written. */
 static bool is_other_picture(const char *path) {
     static const char *const suffixes[] = {".jpg", ".jpeg", ".bmp", ".gif", ".tga", ".webp", ".tif", ".tiff", ".ppm"};
     for (int i = 0; i < CLI_COUNT(suffixes); i++)
-        if (ends_with(path, suffixes[i])) return true;
+        if (cli_ends_with(path, suffixes[i])) return true;
     return false;
 }
 
@@ -73,7 +64,7 @@ static char *template_choose(const struct rendering *rendering, int word_count, 
         cli_usage(rendering->cli, "--output: '%s' is no name for what is written, which is PNG", output);
         return NULL;
     }
-    if (output && is_png(output)) {
+    if (cli_is_png(output)) {
         if (!several || strchr(output, '{')) return cli_format("%s", output);
         cli_usage(rendering->cli,
                   "--output: %d pictures cannot all be %s; name a folder, or a template such as "
@@ -145,7 +136,7 @@ static int existing_picture_check(struct rendering *rendering, struct cli_pictur
 
 /* "PICTURE" for "PICTURE.png". A new string. */
 static char *path_without_ending(const struct cli_picture *picture) {
-    return cli_format("%.*s", (int)strlen(picture->path) - (is_png(picture->path) ? 4 : 0), picture->path);
+    return cli_format("%.*s", (int)strlen(picture->path) - (cli_is_png(picture->path) ? 4 : 0), picture->path);
 }
 
 /* Looks before anything is computed: what is done already, and what would be overwritten. */

@@ -194,11 +194,6 @@ static int64_t tensor_size(const ph_tensor *tensor) {
     return size;
 }
 
-static bool ends_with(const char *path, const char *end) {
-    size_t length = strlen(path), tail = strlen(end);
-    return length >= tail && !strcmp(path + length - tail, end);
-}
-
 /* The array's values where it has as many as the input, or as K of it side by side: then the first. */
 static int start_tensor(struct setup *s, const ph_problem_input *input, const char *path, const ph_tensor *tensor) {
     int64_t count = tensor_size(tensor);
@@ -265,10 +260,10 @@ static int start_part(struct setup *s, char *text) {
         return cli_usage(s->cli, "--start: the network has no input '%s'", text);
     }
     const char *path = equals ? equals + 1 : text;
-    if (ends_with(path, ".csv")) return start_table(s, &input, path);
-    if (ends_with(path, ".npy")) return start_array(s, &input, path);
-    if (ends_with(path, ".npz") && !equals) return start_arrays(s, path);
-    if (ends_with(path, ".npz")) return cli_usage(s->cli, "--start: a .npz names its arrays itself: FILE.npz alone");
+    if (cli_ends_with(path, ".csv")) return start_table(s, &input, path);
+    if (cli_ends_with(path, ".npy")) return start_array(s, &input, path);
+    if (cli_ends_with(path, ".npz") && !equals) return start_arrays(s, path);
+    if (cli_ends_with(path, ".npz")) return cli_usage(s->cli, "--start: a .npz names its arrays itself: FILE.npz alone");
     return cli_usage(s->cli, "--start: '%s' ends in none of .npy, .npz and .csv", path);
 }
 
@@ -334,13 +329,13 @@ static int result_write(const struct setup *s, const ph_solutions *found) {
     bool force = s->cli->settings.force;
     ph_tensors *tensors = NULL;
     if (!path) return CLI_DONE;
-    if (ends_with(path, ".npy") && ph_problem_input_count(s->problem) > 1)
+    if (cli_ends_with(path, ".npy") && ph_problem_input_count(s->problem) > 1)
         return cli_usage(s->cli, "--output: the network has several inputs; a .npz or .csv holds them all");
     int code = cli_folder_make(path);
     if (code) return code;
     ph_status status = ph_solutions_tensors(s->problem, found, &tensors);
-    if (!status && ends_with(path, ".npy")) status = ph_tensor_save(s->cli->context, tensors->list[0], path, force);
-    else if (!status && ends_with(path, ".npz")) status = ph_tensors_save(s->cli->context, tensors, path, force);
+    if (!status && cli_ends_with(path, ".npy")) status = ph_tensor_save(s->cli->context, tensors->list[0], path, force);
+    else if (!status && cli_ends_with(path, ".npz")) status = ph_tensors_save(s->cli->context, tensors, path, force);
     else if (!status) code = csv_write(s, found, tensors, path);
     ph_tensors_destroy(&tensors);
     return status ? cli_fail_library(s->cli) : code;
@@ -454,7 +449,7 @@ static int run(struct cli *cli) {
     const char *path = cli->settings.output;
     if (cli->settings.image || cli->settings.attack) return cli_attack(cli);
     if (!cli->argument_count) return cli_usage(cli, "solve needs OBJECTIVE, or --image PICTURE");
-    if (path && !ends_with(path, ".csv") && !ends_with(path, ".npy") && !ends_with(path, ".npz"))
+    if (path && !cli_ends_with(path, ".csv") && !cli_ends_with(path, ".npy") && !cli_ends_with(path, ".npz"))
         return cli_usage(cli, "--output: '%s' ends in none of .csv, .npy and .npz", path);
     if (path && !cli->settings.force && cli_file_exists(path))
         return cli_fail("%s: exists already; --force overwrites it", path);
