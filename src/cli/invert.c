@@ -24,6 +24,8 @@ struct inverting {
     int width, height;           /* of the pictures made */
     double variation;            /* lambda; NAN: as the method has it */
     bool published;              /* the method is Mahendran and Vedaldi's own */
+    ph_picture *target, **naturals; /* of --natural */
+    int natural_count;
     const ph_layer_info *layers;
     int layer_count;
     char **chosen;               /* names of the layers to invert */
@@ -165,53 +167,58 @@ static int recipe_prepare(struct inverting *v) {
 
 /* ---- How near it came -------------------------------------------------------------------------------------------- */
 
-static double tensor_distance(const ph_tensor *a, const ph_tensor *b, size_t count) {
-    double sum = 0;
-    for (size_t i = 0; i < count; i++) {
-        double difference = (double)a->data[i] - (b ? (double)b->data[i] : 0);
-        sum += difference * difference;
-    }
-    return sum;
-}
-
 static size_t tensor_size(const ph_tensor *tensor) {
     size_t size = 1;
     for (int i = 0; i < tensor->rank; i++) size *= (size_t)tensor->dims[i];
     return size;
 }
 
-/* The layer's values for a picture that is cut to the size of those made. */
-static int values_find(const struct inverting *v, const char *path, const char *layer, ph_tensor **values) {
+static int picture_load(const struct inverting *v, const char *path, ph_picture **picture) {
     struct cli *cli = v->cli;
-    ph_picture *read = NULL, *covering = NULL;
+    ph_picture *read = NULL;
     ph_status status = ph_picture_load(cli->context, path, &read);
-    if (!status) status = ph_picture_cover(read, v->height, v->width, &covering);
-    if (!status) status = ph_activations(v->model, covering, "none", layer, values);
+    if (!status) status = ph_picture_cover(read, v->height, v->width, picture);
     ph_picture_destroy(&read);
-    ph_picture_destroy(&covering);
     return status ? cli_fail_library(cli) : CLI_DONE;
 }
 
-/* The square of a target's norm over the mean squared distance between natural pictures, by which a relative error becomes
- * the paper's normalised one. */
-static int natural_ratio(const struct inverting *v, const char *layer, double *ratio) {
-    int count;
-    ph_tensor *target = NULL;
-    char **paths = cli_pictures_in(v->cli->settings.natural, &count);
-    ph_tensor **values = cli_allocate((size_t)count + 1, sizeof *values);
-    int code = values_find(v, v->picture, layer, &target);
-    for (int i = 0; i < count && !code; i++) code = values_find(v, paths[i], layer, &values[i]);
-    double sum = 0;
-    for (int i = 0; i < count && !code; i++)
-        for (int j = 0; j < i; j++) sum += tensor_distance(values[i], values[j], tensor_size(target));
-    if (!code) *ratio = tensor_distance(target, NULL, tensor_size(target)) / (sum / (0.5 * count * (count - 1)));
-    for (int i = 0; i < count; i++) {
-        ph_tensor_destroy(&values[i]);
-        free(paths[i]);
-    }
-    ph_tensor_destroy(&target);
-    free(values);
+/* The pictures of --natural, and the one to be inverted, cut to the size of those made. */
+static int naturals_load(struct inverting *v) {
+    const char *folder = v->cli->settings.natural;
+    int count, code = CLI_DONE;
+    if (!folder) return CLI_DONE;
+    char **paths = cli_pictures_in(folder, &count);
+    if (count < 2) code = cli_fail("--natural: %s holds %d pictures, and distances need two", folder, count);
+    else code = picture_load(v, v->picture, &v->target);
+    v->naturals = cli_allocate((size_t)count, sizeof *v->naturals);
+    for (; v->natural_count < count && !code; v->natural_count++)
+        code = picture_load(v, paths[v->natural_count], &v->naturals[v->natural_count]);
+    for (int i = 0; i < count; i++) free(paths[i]);
     free(paths);
+    return code;
+}
+
+/* The square of a target's norm over the mean squared distance between natural pictures, by which a relative error becomes
+ * the paper's normalised one. The squared distances of all n (n - 1) / 2 pairs add up to n sum |x|^2 - |sum x|^2. */
+static int natural_ratio(const struct inverting *v, const char *layer, double *ratio) {
+    ph_tensor *values = NULL;
+    if (ph_activations(v->model, v->target, "none", layer, &values)) return cli_fail_library(v->cli);
+    size_t size = tensor_size(values);
+    double n = v->natural_count, target = 0, squares = 0, square = 0, *sum = cli_allocate(size, sizeof *sum);
+    int code = CLI_DONE;
+    for (size_t i = 0; i < size; i++) target += (double)values->data[i] * values->data[i];
+    for (int p = 0; p < v->natural_count && !code; p++) {
+        ph_tensor_destroy(&values);
+        if (ph_activations(v->model, v->naturals[p], "none", layer, &values)) code = cli_fail_library(v->cli);
+        for (size_t i = 0; i < size && !code; i++) {
+            squares += (double)values->data[i] * values->data[i];
+            sum[i] += (double)values->data[i];
+        }
+    }
+    for (size_t i = 0; i < size; i++) square += sum[i] * sum[i];
+    *ratio = target / ((n * squares - square) / (0.5 * n * (n - 1)));
+    ph_tensor_destroy(&values);
+    free(sum);
     return code;
 }
 
@@ -257,16 +264,6 @@ static int outputs_check(const struct inverting *v) {
         free(path);
     }
     return code;
-}
-
-static int natural_check(const struct cli *cli) {
-    if (!cli->settings.natural) return CLI_DONE;
-    int count;
-    char **paths = cli_pictures_in(cli->settings.natural, &count);
-    for (int i = 0; i < count; i++) free(paths[i]);
-    free(paths);
-    return count < 2 ? cli_fail("--natural: %s holds %d pictures, and distances need two", cli->settings.natural, count)
-                     : CLI_DONE;
 }
 
 static bool on_progress(void *user, const ph_progress *now) {
@@ -370,9 +367,9 @@ static int run(struct cli *cli) {
     if (!code && strcmp(cli->settings.variation, "auto"))
         code = cli_number_read(cli, "variation", cli->settings.variation, &v.variation);
     if (!code && v.variation < 0) code = cli_usage(cli, "--variation: %g is less than 0", v.variation);
-    if (!code) code = natural_check(cli);
     if (!code) code = cli_model_open(cli, &v.model);
     if (!code) code = size_find(&v);
+    if (!code) code = naturals_load(&v);
     if (!code) code = recipe_prepare(&v);
     if (!code) code = layers_choose(&v);
     if (!code) code = layers_invert(&v);
@@ -385,6 +382,9 @@ static int run(struct cli *cli) {
     free(v.objectives);
     free(v.results);
     free(v.fitted);
+    for (int i = 0; i < v.natural_count; i++) ph_picture_destroy(&v.naturals[i]);
+    free(v.naturals);
+    ph_picture_destroy(&v.target);
     ph_model_destroy(&v.model);
     return code;
 }

@@ -51,6 +51,10 @@ mkdir natural
 cp cat.png one.png natural
 run 0 invert cat.png conv3a --steps 3 --natural natural -o natural.png
 says stdout "mean distance between natural pictures"
+echo nonsense >natural/broken.png
+run 1 invert cat.png conv3a --steps 3 --natural natural -o late.png
+says stderr "natural/broken.png"
+is_no_file late.png
 
 # Hand-made descriptors in place of a network; the recipe knows which.
 for name in hog hogb dsift; do
