@@ -13,9 +13,6 @@
 #define ALPHA_WEIGHT 23.15
 #define VARIATION_WEIGHT 13.69
 
-/* The rate of the paper's code, 0.004, for the loss times sigma^2: with pixels from 0 to 1, this for each pixel and channel. */
-#define PAPER_RATE 2.922e-4
-
 struct inverting {
     struct cli *cli;
     ph_model *model;
@@ -23,7 +20,6 @@ struct inverting {
     char *fitted;                /* for messages; the picture's name without its ending */
     int width, height;           /* of the pictures made */
     double variation;            /* lambda; NAN: as the method has it */
-    bool published;              /* the method is Mahendran and Vedaldi's own */
     ph_picture *target, **naturals; /* of --natural */
     int natural_count;
     const ph_layer_info *layers;
@@ -81,12 +77,13 @@ static int layers_choose(struct inverting *v) {
 
 /* ---- What is rendered -------------------------------------------------------------------------------------------- */
 
-/* The paper's own method takes its 0.5, 5 and 50 for the first, second and last third of the network. The others come
- * nearer with little of it, and to pictures as clear, for a Fourier start is smooth already. */
+/* The paper, which optimises pixels, takes 0.5, 5 and 50 for the first, second and last third of the network. Methods on a
+ * Fourier spectrum come nearer with little of it, and to pictures as clear, for such a start is smooth already. */
 static double variation_of(const struct inverting *v, int layer) {
     if (!isnan(v->variation)) return v->variation;
     double depth = (layer + 0.5) / v->layer_count;
-    return !v->published || depth < 1.0 / 3 ? 0.5 : depth < 2.0 / 3 ? 5 : 50;
+    bool pixels = !strcmp(ph_recipe_get(v->cli->recipe, "parameterisation"), "pixel");
+    return !pixels || depth < 1.0 / 3 ? 0.5 : depth < 2.0 / 3 ? 5 : 50;
 }
 
 /* "@3-7,3-7": that many positions in the middle of the layer. A new string. */
@@ -152,17 +149,9 @@ static bool is_given(const struct cli *cli, const char *name) {
 }
 
 /* The method: the preset 'inversion' unless another is named. */
-static int recipe_prepare(struct inverting *v) {
-    struct cli *cli = v->cli;
-    char rate[32];
-    if (!is_given(cli, "preset") && (ph_recipe_set(cli->recipe, "preset", "inversion") || cli_options_reapply(cli)))
-        return cli_fail_library(cli);
-    const char *preset = ph_recipe_get(cli->recipe, "preset");
-    v->published = !strcmp(preset, "mahendran") || !strcmp(preset, "natural-pre-image");
-    snprintf(rate, sizeof rate, "%.6g", PAPER_RATE * 3 * v->width * v->height);
-    if (v->published && !is_given(cli, "learning-rate") && ph_recipe_set(cli->recipe, "learning-rate", rate))
-        return cli_fail_library(cli);
-    return CLI_DONE;
+static int recipe_prepare(struct cli *cli) {
+    if (is_given(cli, "preset")) return CLI_DONE;
+    return ph_recipe_set(cli->recipe, "preset", "inversion") || cli_options_reapply(cli) ? cli_fail_library(cli) : CLI_DONE;
 }
 
 /* ---- How near it came -------------------------------------------------------------------------------------------- */
@@ -370,7 +359,7 @@ static int run(struct cli *cli) {
     if (!code) code = cli_model_open(cli, &v.model);
     if (!code) code = size_find(&v);
     if (!code) code = naturals_load(&v);
-    if (!code) code = recipe_prepare(&v);
+    if (!code) code = recipe_prepare(cli);
     if (!code) code = layers_choose(&v);
     if (!code) code = layers_invert(&v);
     for (int i = 0; i < v.count; i++) {

@@ -95,7 +95,7 @@ static const struct cli_option options[] = {
     {"channels", 0, "N,...", NULL, "match these channels alone", CLI_INVERT, AT(channels)},
     {"window", 0, "COLUMNSxROWS", NULL, "match this many positions in the middle of the layer alone", CLI_INVERT, AT(window)},
     {"variation", 0, "LAMBDA", "auto",
-     "weight of the total variation, in the paper's unit; auto: 0.5, with its own presets 0.5, 5, 50 by thirds of the network",
+     "weight of the total variation, in the paper's unit; auto: 0.5, or on pixels 0.5, 5, 50 by thirds of the network",
      CLI_INVERT, AT(variation)},
     {"natural", 0, "FOLDER", NULL, "of pictures; give the error over the mean squared distance between them too", CLI_INVERT,
      AT(natural)},

@@ -80,7 +80,8 @@ void ph_gradient_normalise(enum ph_normalisation normalisation, float *gradient,
     double size = normalisation == PH_NORMALISE_MEAN ? absolute / (double)count
                   : normalisation == PH_NORMALISE_RMS ? sqrt(squares / (double)count)
                   : normalisation == PH_NORMALISE_L2  ? sqrt(squares)
-                                                      : squares;
+                  : normalisation == PH_NORMALISE_SHARE ? 1 / (double)count
+                                                        : squares;
     if (!(size > 0) || !(size <= DBL_MAX)) return;
     for (size_t i = 0; i < count; i++) gradient[i] = (float)(gradient[i] / size);
 }

@@ -8,7 +8,14 @@
 #define PH_MAX_ITEMS 64 /* of one batch */
 
 /* What a gradient is divided by before anything else is done with it. */
-enum ph_normalisation { PH_NORMALISE_NONE, PH_NORMALISE_MEAN, PH_NORMALISE_RMS, PH_NORMALISE_L2, PH_NORMALISE_PROGRESS };
+enum ph_normalisation {
+    PH_NORMALISE_NONE,
+    PH_NORMALISE_MEAN,
+    PH_NORMALISE_RMS,
+    PH_NORMALISE_L2,
+    PH_NORMALISE_PROGRESS,
+    PH_NORMALISE_SHARE
+};
 
 struct ph_optimiser_state {
     const ph_context *context;

@@ -237,7 +237,7 @@ static const char *parameterisation_choice(int index) {
 static const char *optimiser_choice(int index) { return ph_optimisers[index] ? ph_optimisers[index]->name : NULL; }
 
 static const char *normalise_choice(int index) { /* in the order of enum ph_normalisation */
-    static const char *const names[] = {"none", "mean", "rms", "l2", "progress", NULL};
+    static const char *const names[] = {"none", "mean", "rms", "l2", "progress", "share", NULL};
     return names[index];
 }
 
@@ -382,8 +382,8 @@ const struct ph_option ph_options[] = {
     {{"warm-up", "N", "0", "optimiser", "steps in which the learning rate rises to its value"},
      PH_METHOD, &whole_kind, FIELD(warm_up), 0, 10000000},
     {{"normalise", "NAME", "none", "optimiser",
-      "what the gradient is divided by first: its mean size, rms, l2 norm, or its square (progress: a step should "
-      "raise the objective by the learning rate)"},
+      "what the gradient is divided by first: its mean size, rms, l2 norm, its square (progress: a step should raise "
+      "the objective by the learning rate), or one over its length (share: a rate then serves pictures of all sizes)"},
      PH_METHOD, &choice_kind, FIELD(normalise), .choice = normalise_choice},
     {{"gradient-blur", "PIXELS|A,B", "0", "optimiser",
       "pixel: Gaussian blur of the gradient, deviation A at the first step to B at the last; 0: off"},

@@ -68,12 +68,13 @@ static const struct preset presets[] = {
     {"inversion", "the preset match with fewer steps: for a match less regularisers, as phosphene invert makes it",
      STILL "decay=1.25\nbeta1=0.8\nbeta2=0.95\nschedule=linear\nsteps=400\n"},
     {"inversion-lbfgs", "the same by L-BFGS", STILL "decay=1.25\noptimiser=lbfgs\nsteps=200\n"},
-    /* Its rate grows with the picture: this is for 224 x 224; phosphene invert scales it. */
+    /* The rate of its code, 0.004, is for a loss times sigma^2, the sum of a mean picture's squares: 68.92^2 for each value
+     * from 0 to 255. For values from 0 to 1 that is 0.004 * 68.92^2 / 255^2 = 2.922e-4, times the number of values. */
     {"mahendran", "inversion by descent with momentum from noise, steps falling twice (Mahendran, Vedaldi 2014)",
-     PIXELS STILL "spread=0.27\noptimiser=sgd\nmomentum=0.9\nlearning-rate=44\nschedule=0.25:0.1,0.75:0.01\nsteps=400\n"
+     PIXELS STILL "spread=0.27\noptimiser=sgd\nmomentum=0.9\nnormalise=share\nlearning-rate=0.0002922\nschedule=0.25:0.1,0.75:0.01\nsteps=400\n"
      "redirect-steps=0\n"},
     {"natural-pre-image", "the same with random shifts and colours kept in bounds (Mahendran, Vedaldi 2016)",
-     PIXELS "jitter=4\n" SHIFTS "spread=0.05\noptimiser=sgd\nmomentum=0.9\nlearning-rate=44\n"
+     PIXELS "jitter=4\n" SHIFTS "spread=0.05\noptimiser=sgd\nmomentum=0.9\nnormalise=share\nlearning-rate=0.0002922\n"
      "schedule=0.25:0.1,0.75:0.01\nsteps=400\nredirect-steps=0\n"},
     {"raw", "plain gradient ascent on pixels, nothing against noise: what the other presets are to be compared with",
      "parameterisation=pixel\ndecorrelate=false\ntransforms=none\n"},

@@ -180,7 +180,8 @@ static void gradients_are_normalised(void **state) {
     (void)state;
     static const float gradient[4] = {3, -4, 0, 1};
     static const double divisors[] = {[PH_NORMALISE_NONE] = 1, [PH_NORMALISE_MEAN] = 2,
-        [PH_NORMALISE_RMS] = 2.549509757, [PH_NORMALISE_L2] = 5.099019514, [PH_NORMALISE_PROGRESS] = 26};
+        [PH_NORMALISE_RMS] = 2.549509757, [PH_NORMALISE_L2] = 5.099019514, [PH_NORMALISE_PROGRESS] = 26,
+        [PH_NORMALISE_SHARE] = 0.25};
     for (int n = 0; n < PH_COUNT(divisors); n++) {
         float x[4], zeros[4] = {0};
         memcpy(x, gradient, sizeof x);
