@@ -4,49 +4,10 @@
  * y + pad - k dilation is a multiple of s, at gradient rows j + (q + pad - k dilation) / s. So every phase is a dense
  * convolution of stride 1 over the output's gradient with its own few taps, and nothing is multiplied by inserted zeros.
  *
- * A first layer has too few input channels to fill the lanes. Forward it reads the plain input, padded into scratch, whose
- * channels lie planes apart. Backward, the lanes hold (phase, channel) pairs of a cell of g x g input pixels: one dense
- * convolution again, then the cells are dealt out. */
-#include "cpu/kernels/blocked.h"
+ * A first layer has too few input channels to fill the lanes: forward it reads the plain input, padded into scratch, whose
+ * channels lie planes apart; backward it has a kernel of its own (planar_backward.c). */
 #include "cpu/kernels/direct.h"
-
-struct geometry {
-    int64_t items, channels, height, width, outputs, out_height, out_width;
-    int64_t kernel[2], stride[2], dilation[2], pad[2];
-    int64_t groups;        /* as the direct loop sees them: merged until they hold whole blocks */
-    int64_t real_groups;
-    struct rectifier rectifier;
-    const float *weights, *bias;
-};
-
-static struct geometry geometry_make(const struct ph_convolution_attributes *a, const int64_t *in, const int64_t *out) {
-    struct geometry g = {.items = in[0], .channels = in[1], .height = in[2], .width = in[3], .outputs = out[1],
-        .out_height = out[2], .out_width = out[3], .real_groups = a->groups, .rectifier = rectifier_of(a)};
-    for (int i = 0; i < 2; i++) {
-        g.kernel[i] = a->kernel[i + 1];
-        g.stride[i] = a->stride[i + 1];
-        g.dilation[i] = a->dilation[i + 1];
-        g.pad[i] = a->pad_begin[i + 1];
-    }
-    for (int64_t merged = g.real_groups; merged >= 1; merged--) {
-        g.groups = merged;
-        if (g.real_groups % merged == 0 && g.channels / merged % PH_LANES == 0 && g.outputs / merged % PH_LANES == 0) break;
-    }
-    return g;
-}
-
-static struct geometry geometry_of(const struct ph_kernel_query *query) {
-    const struct ph_value *values = query->graph->values;
-    const struct ph_node *node = query->node;
-    struct geometry g = geometry_make(node->attributes, values[node->inputs[0]].shape.dims, values[node->outputs[0]].shape.dims);
-    g.weights = values[node->inputs[1]].data;
-    if (node->input_count > 2 && node->inputs[2] != PH_ABSENT) g.bias = values[node->inputs[2]].data;
-    return g;
-}
-
-static struct geometry geometry_of_call(const struct ph_kernel_call *call) {
-    return geometry_make(call->node->attributes, call->plain.input_shapes[0]->dims, call->plain.output_shapes[0].dims);
-}
+#include "cpu/kernels/geometry.h"
 
 /* Two-dimensional, with constant weights. */
 bool PH_KERNEL(ph_convolution_takes)(const struct ph_kernel_query *query) {
@@ -61,12 +22,6 @@ bool PH_KERNEL(ph_convolution_takes)(const struct ph_kernel_query *query) {
 
 static bool is_depthwise(const struct geometry *g) {
     return g->real_groups == g->channels && g->outputs == g->channels && g->channels > 1;
-}
-
-static float weight_at(const struct geometry *g, int64_t output, int64_t channel, int64_t y, int64_t x) {
-    int64_t per_group_in = g->channels / g->real_groups, per_group_out = g->outputs / g->real_groups;
-    if (output >= g->outputs || channel >= g->channels || output / per_group_out != channel / per_group_in) return 0;
-    return g->weights[((output * per_group_in + channel % per_group_in) * g->kernel[0] + y) * g->kernel[1] + x];
 }
 
 /* Channels of the last block of a group. */
@@ -201,8 +156,7 @@ const struct ph_kernel PH_KERNEL(ph_convolution_forward) = {.name = "direct", .o
 /* ---- Forward from a plain input of few channels ---------------------------------------------------------------------- */
 
 static bool planar_accepts(const struct ph_kernel_query *query) {
-    return PH_KERNEL(ph_convolution_takes)(query) && geometry_of(query).real_groups == 1 &&
-           query->graph->values[query->node->inputs[0]].shape.dims[1] < PH_LANES / 2;
+    return PH_KERNEL(ph_convolution_takes)(query) && is_planar(query);
 }
 
 static int64_t padded(const struct geometry *g, int i) {
@@ -242,34 +196,7 @@ const struct ph_kernel PH_KERNEL(ph_convolution_forward_planar) = {.name = "dire
 
 /* ---- Backward, blocked ----------------------------------------------------------------------------------------------- */
 
-/* Taps of phase q along one axis: kernel elements and the steps in the gradient they reach. */
-static int phase_taps(const struct geometry *g, int axis, int64_t q, int64_t *kernel, int64_t *step) {
-    int count = 0;
-    for (int64_t k = 0; k < g->kernel[axis]; k++) {
-        int64_t at = q + g->pad[axis] - k * g->dilation[axis];
-        if (at % g->stride[axis]) continue;
-        kernel[count] = k;
-        step[count++] = at / g->stride[axis];
-    }
-    return count;
-}
-
-static int64_t phase_size(const struct geometry *g, int axis, int64_t q) {
-    int64_t size = axis ? g->width : g->height;
-    return size > q ? (size - q + g->stride[axis] - 1) / g->stride[axis] : 0;
-}
-
-static int backward_halo(const struct ph_kernel_query *query) {
-    struct geometry g = geometry_of(query);
-    int64_t halo = 0, out[2] = {g.out_height, g.out_width}, kernel[PH_MAX_TAPS], step[PH_MAX_TAPS];
-    for (int axis = 0; axis < 2; axis++)
-        for (int64_t q = 0; q < g.stride[axis]; q++) {
-            int count = phase_taps(&g, axis, q, kernel, step);
-            for (int t = 0; t < count; t++)
-                halo = PH_MAX(halo, PH_MAX(-step[t], phase_size(&g, axis, q) - 1 + step[t] - (out[axis] - 1)));
-        }
-    return (int)halo;
-}
+static int backward_halo(const struct ph_kernel_query *query) { return backward_halo_of(query); }
 
 struct phase_weights { const struct geometry *g; int64_t out_first, in_first; const int64_t *y, *x; int columns; };
 
@@ -339,127 +266,3 @@ const struct ph_kernel PH_KERNEL(ph_convolution_backward) = {.name = "direct", .
     .backward = true, .input = PH_LAYOUT_BLOCKED, .output = PH_LAYOUT_BLOCKED, .accepts = backward_accepts,
     .halo = backward_halo, .packed_bytes = backward_packed_bytes, .pack = backward_pack, .run = backward_run,
     .reads = PH_KERNEL(ph_convolution_reads)};
-
-/* ---- Backward to a plain input of few channels ------------------------------------------------------------------------ */
-
-/* Side of a cell: the stride, at least 2 so that more than a few lanes are used. */
-static int64_t cell_side(const struct geometry *g) { return PH_MAX((int64_t)2, g->stride[0]); }
-
-/* Least and greatest step in the gradient over the rows of a cell. */
-static void cell_steps(const struct geometry *g, int axis, int64_t *least, int64_t *greatest) {
-    int64_t kernel[PH_MAX_TAPS], step[PH_MAX_TAPS];
-    *least = INT32_MAX, *greatest = INT32_MIN;
-    for (int64_t q = 0; q < cell_side(g); q++) {
-        int count = phase_taps(g, axis, q, kernel, step);
-        for (int t = 0; t < count; t++) *least = PH_MIN(*least, step[t]), *greatest = PH_MAX(*greatest, step[t]);
-    }
-}
-
-static bool planar_backward_accepts(const struct ph_kernel_query *query) {
-    if (!planar_accepts(query)) return false;
-    struct geometry g = geometry_of(query);
-    if (g.stride[0] != g.stride[1] || g.kernel[0] + g.stride[0] > 31 || g.kernel[1] + g.stride[1] > 31) return false;
-    int64_t least, greatest;
-    for (int axis = 0; axis < 2; axis++) {
-        cell_steps(&g, axis, &least, &greatest);
-        if (least > greatest || greatest - least > 31) return false;
-    }
-    return true;
-}
-
-static int64_t cells(const struct geometry *g, int axis) {
-    return ((axis ? g->width : g->height) + cell_side(g) - 1) / cell_side(g);
-}
-
-static int planar_backward_halo(const struct ph_kernel_query *query) {
-    struct geometry g = geometry_of(query);
-    int64_t halo = 0, out[2] = {g.out_height, g.out_width}, least, greatest;
-    for (int axis = 0; axis < 2; axis++) {
-        cell_steps(&g, axis, &least, &greatest);
-        int64_t last = (cells(&g, axis) - 1) * (cell_side(&g) / g.stride[axis]) + greatest;
-        halo = PH_MAX(halo, PH_MAX(-least, last - (out[axis] - 1)));
-    }
-    return (int)halo;
-}
-
-static float cell_weight(const void *state, int64_t out, int64_t in, int tap) {
-    const struct geometry *g = state;
-    int64_t least[2], greatest[2], side = cell_side(g);
-    for (int axis = 0; axis < 2; axis++) cell_steps(g, axis, &least[axis], &greatest[axis]);
-    int64_t columns = greatest[1] - least[1] + 1, c = out % g->channels, q = out / g->channels;
-    if (q >= side * side) return 0;
-    int64_t step[2] = {least[0] + tap / columns, least[1] + tap % columns}, phase[2] = {q / side, q % side}, k[2];
-    for (int axis = 0; axis < 2; axis++) {
-        int64_t numerator = phase[axis] + g->pad[axis] - step[axis] * g->stride[axis];
-        if (numerator < 0 || numerator % g->dilation[axis]) return 0;
-        k[axis] = numerator / g->dilation[axis];
-        if (k[axis] >= g->kernel[axis]) return 0;
-    }
-    return weight_at(g, in, c, k[0], k[1]);
-}
-
-static int cell_taps(const struct geometry *g) {
-    int64_t least[2], greatest[2];
-    for (int axis = 0; axis < 2; axis++) cell_steps(g, axis, &least[axis], &greatest[axis]);
-    return (int)((greatest[0] - least[0] + 1) * (greatest[1] - least[1] + 1));
-}
-
-static int64_t cell_blocks(const struct geometry *g) { return blocks_of(cell_side(g) * cell_side(g) * g->channels); }
-
-static size_t planar_backward_packed_bytes(const struct ph_kernel_query *query) {
-    struct geometry g = geometry_of(query);
-    return PH_KERNEL(ph_direct_packed_floats)(g.outputs, cell_taps(&g), cell_blocks(&g), cells(&g, 1)) * sizeof(float);
-}
-
-static void planar_backward_pack(const struct ph_kernel_query *query, void *packed) {
-    struct geometry g = geometry_of(query);
-    PH_KERNEL(ph_direct_pack)(packed, g.outputs, cell_taps(&g), cell_blocks(&g), cells(&g, 1), cell_weight, &g);
-}
-
-static size_t planar_backward_scratch(const struct ph_kernel_query *query) {
-    struct geometry g = geometry_of(query);
-    return (size_t)(g.items * cell_blocks(&g) * cells(&g, 0) * cells(&g, 1) * PH_LANES);
-}
-
-struct deal { const struct geometry *g; const float *cells; float *out; bool accumulate; };
-
-/* One row of the plain gradient out of the cells. */
-static void deal_row(void *argument, int64_t index) {
-    const struct deal *deal = argument;
-    const struct geometry *g = deal->g;
-    int64_t side = cell_side(g), y = index % g->height, c = index / g->height % g->channels, n = index / g->height / g->channels;
-    int64_t rows = cells(g, 0), columns = cells(g, 1);
-    float *out = deal->out + index * g->width;
-    for (int64_t q = 0; q < side; q++) {
-        int64_t lane = ((y % side) * side + q) * g->channels + c;
-        const float *from = deal->cells + ((n * cell_blocks(g) + lane / PH_LANES) * rows + y / side) * columns * PH_LANES + lane % PH_LANES;
-        for (int64_t x = q, cell = 0; x < g->width; x += side, cell++)
-            out[x] = deal->accumulate ? out[x] + from[cell * PH_LANES] : from[cell * PH_LANES];
-    }
-}
-
-static void planar_backward_run(const struct ph_kernel_call *call) {
-    struct geometry g = geometry_of_call(call);
-    const struct ph_layout *in = &call->output_gradients[0].layout;
-    PH_KERNEL(ph_convolution_mask)(call);
-    int64_t least[2], greatest[2], taps[PH_MAX_TAPS], rows = cells(&g, 0), columns = cells(&g, 1);
-    for (int axis = 0; axis < 2; axis++) cell_steps(&g, axis, &least[axis], &greatest[axis]);
-    int64_t tap_columns = greatest[1] - least[1] + 1;
-    int count = cell_taps(&g);
-    for (int t = 0; t < count; t++)
-        taps[t] = (least[0] + t / tap_columns) * in->row + (least[1] + t % tap_columns) * PH_LANES;
-    int64_t step = cell_side(&g) / g.stride[0], plane = rows * columns * PH_LANES;
-    PH_KERNEL(ph_direct_run)(call->context, &(struct direct){.in = pixel_zero(&call->output_gradients[0]), .in_item = in->item,
-        .in_plane = in->plane, .in_row = step * in->row, .in_pixel = step * PH_LANES, .in_channel = 1,
-        .in_blocks = (int)blocks_of(g.outputs), .in_block_channels = PH_LANES, .last_block_channels = last_channels(g.outputs),
-        .taps = taps, .tap_count = count, .out = call->scratch, .out_item = cell_blocks(&g) * plane, .out_plane = plane,
-        .out_row = columns * PH_LANES, .out_pixel = PH_LANES, .out_blocks = (int)cell_blocks(&g), .height = (int)rows,
-        .width = (int)columns, .items = g.items, .weights = call->packed});
-    struct deal deal = {&g, call->scratch, call->input_gradients[0].data, call->accumulate[0]};
-    ph_parallel_for(call->context, g.items * g.channels * g.height, deal_row, &deal);
-}
-
-const struct ph_kernel PH_KERNEL(ph_convolution_backward_planar) = {.name = "direct-cells",
-    .operation = &ph_operation_convolution, .backward = true, .input = PH_LAYOUT_PLAIN, .output = PH_LAYOUT_BLOCKED,
-    .accepts = planar_backward_accepts, .halo = planar_backward_halo, .packed_bytes = planar_backward_packed_bytes,
-    .pack = planar_backward_pack, .scratch = planar_backward_scratch, .run = planar_backward_run, .reads = PH_KERNEL(ph_convolution_reads)};

@@ -25,4 +25,47 @@ PH_INLINE vector where(vector_int mask, vector a, vector b) { return (vector)((m
 PH_INLINE vector maximum(vector a, vector b) { return where(a > b, a, b); }
 PH_INLINE vector minimum(vector a, vector b) { return where(a < b, a, b); }
 
+/* fold(a, b, width): lanes of a in stretches of 2 width, each stretch's halves added up; then the same of b. */
+#if PH_LANES == 16
+#define PH_LANES_LOW_8 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23
+#define PH_LANES_HIGH_8 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31
+#define PH_LANES_LOW_4 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27
+#define PH_LANES_HIGH_4 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31
+#define PH_LANES_LOW_2 0, 1, 4, 5, 8, 9, 12, 13, 16, 17, 20, 21, 24, 25, 28, 29
+#define PH_LANES_HIGH_2 2, 3, 6, 7, 10, 11, 14, 15, 18, 19, 22, 23, 26, 27, 30, 31
+#define PH_LANES_LOW_1 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30
+#define PH_LANES_HIGH_1 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31
+#else
+#define PH_LANES_LOW_4 0, 1, 2, 3, 8, 9, 10, 11
+#define PH_LANES_HIGH_4 4, 5, 6, 7, 12, 13, 14, 15
+#define PH_LANES_LOW_2 0, 1, 4, 5, 8, 9, 12, 13
+#define PH_LANES_HIGH_2 2, 3, 6, 7, 10, 11, 14, 15
+#define PH_LANES_LOW_1 0, 2, 4, 6, 8, 10, 12, 14
+#define PH_LANES_HIGH_1 1, 3, 5, 7, 9, 11, 13, 15
+#endif
+PH_INLINE vector fold(vector a, vector b, const int width) {
+#if PH_LANES == 16
+    if (width == 8)
+        return __builtin_shufflevector(a, b, PH_LANES_LOW_8) + __builtin_shufflevector(a, b, PH_LANES_HIGH_8);
+#endif
+    if (width == 4)
+        return __builtin_shufflevector(a, b, PH_LANES_LOW_4) + __builtin_shufflevector(a, b, PH_LANES_HIGH_4);
+    if (width == 2)
+        return __builtin_shufflevector(a, b, PH_LANES_LOW_2) + __builtin_shufflevector(a, b, PH_LANES_HIGH_2);
+    return __builtin_shufflevector(a, b, PH_LANES_LOW_1) + __builtin_shufflevector(a, b, PH_LANES_HIGH_1);
+}
+
+/* Lane i of the result is the sum of the lanes of values[i], for `count` of them, a power of two up to PH_LANES; what is
+ * behind is of no use. Each is summed in the same order, whatever its place. Overwrites `values`. */
+PH_INLINE vector lane_sums(vector *values, const int count) {
+    int width = PH_LANES / 2;
+#pragma GCC unroll 4
+    for (int left = count; left > 1; left /= 2, width /= 2)
+#pragma GCC unroll 8
+        for (int i = 0; i < left / 2; i++) values[i] = fold(values[2 * i], values[2 * i + 1], width);
+#pragma GCC unroll 4
+    for (; width >= 1; width /= 2) values[0] = fold(values[0], values[0], width);
+    return values[0];
+}
+
 #endif
