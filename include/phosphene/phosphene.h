@@ -278,7 +278,8 @@ PH_API ph_status ph_recipe_set(ph_recipe *recipe, const char *name, const char *
 /* Present value as text, NULL for an unknown name. Valid until the recipe changes. */
 PH_API const char *ph_recipe_get(const ph_recipe *recipe, const char *name);
 /* Sets every option named in `text`, lines of `option=value`; keys starting with "#" are facts about the run
- * (#objective, #model, #model-sha256, #profile, #value, ...) and are skipped here. */
+ * (#objective, #model, #model-sha256, #profile, #value, ...) and are skipped here. Nothing is opened: the files of "init" and
+ * "mask" are read by ph_render. */
 PH_API ph_status ph_recipe_parse(ph_recipe *recipe, const char *text);
 /* The reverse: lines of every option that shapes the picture and is not at its default. Recipes with equal text make equal
  * pictures. Free with ph_string_destroy. */
@@ -329,6 +330,9 @@ PH_API bool ph_picture_error(const ph_picture *picture, int index, ph_term_error
 /* Replaces unit lists by single units: "L:*", "L:0-31", "L:1,5" become one objective for each. Free `objectives` (one
  * block) with ph_string_list_destroy. */
 PH_API ph_status ph_objective_expand(ph_model *model, const char *objective, char ***objectives, int *count);
+/* The files that an objective reads when it is rendered, as it names them; freed likewise. An objective and the options "init"
+ * and "mask" of a recipe that come with somebody else's picture can name any file: look at them first. */
+PH_API ph_status ph_objective_files(ph_context *context, const char *objective, char ***files, int *count);
 PH_API void ph_string_list_destroy(char ***list, int count);
 
 /* ---- Dreaming ----------------------------------------------------------------------------------------------------- */

@@ -44,7 +44,7 @@ struct cli_words { const char *words[CLI_MOST_WORDS]; int count; };
 struct cli_settings {
     const char *model, *representation, *labels, *input, *input_mean, *input_scale, *input_deviation, *channel_order;
     const char *output, *recipe, *expect, *fit, *layer, *gradient, *plan, *instruction_set, *backend;
-    bool any_profile, require, force, json, quiet, help, save, time;
+    bool any_profile, any_file, require, force, json, quiet, help, save, time;
     const char *start, *fix, *bounds, *whole, *constraint, *ball, *goal, *method, *solve_precision;
     const char *attack, *image, *toward, *radius;
     int attack_steps;
@@ -108,6 +108,8 @@ extern const struct cli_command cli_render, cli_classify, cli_inspect, cli_activ
 int cli_options_parse(struct cli *cli, int count, char **words);
 /* A number that the table holds as text; NULL leaves it as it is. */
 int cli_number_read(const struct cli *cli, const char *name, const char *text, double *number);
+/* Whether a recipe option is named on the command line. */
+bool cli_option_is_given(const struct cli *cli, const char *name);
 /* Sets the recipe options given on the command line again, over those of a recipe read from a picture. */
 ph_status cli_options_reapply(struct cli *cli);
 
@@ -135,6 +137,8 @@ struct cli_text {
 };
 void cli_text_append(struct cli_text *text, const char *format, ...) CLI_PRINTF(2, 3);
 void cli_text_finish(struct cli_text *text);
+/* The text as one word for a shell. A new string. */
+char *cli_shell_quoted(const char *text);
 
 /* The name nearest to `wanted`, NULL if none is near. name(i) is NULL behind the last one. */
 const char *cli_nearest(const char *wanted, const char *(*name)(void *user, int index), void *user);

@@ -142,15 +142,9 @@ static int objective_make(const struct inverting *v, const char *name, char **ob
     return code;
 }
 
-static bool is_given(const struct cli *cli, const char *name) {
-    for (int i = 0; i < cli->given_count; i++)
-        if (!strcmp(cli->given[2 * i], name)) return true;
-    return false;
-}
-
 /* The method: the preset 'inversion' unless another is named. */
 static int recipe_prepare(struct cli *cli) {
-    if (is_given(cli, "preset")) return CLI_DONE;
+    if (cli_option_is_given(cli, "preset")) return CLI_DONE;
     return ph_recipe_set(cli->recipe, "preset", "inversion") || cli_options_reapply(cli) ? cli_fail_library(cli) : CLI_DONE;
 }
 

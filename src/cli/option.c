@@ -18,6 +18,8 @@ static const struct cli_option options[] = {
      CLI_RENDER | CLI_INSPECT, AT(with), .repeats = true},
     {"any-profile", 0, NULL, NULL, "with --recipe: accept another instruction set; a like picture, not the same bytes",
      CLI_RENDER, AT(any_profile)},
+    {"any-file", 0, NULL, NULL, "with --recipe: read files that it names outside of this folder; if you trust its maker",
+     CLI_RENDER, AT(any_file)},
     {"top", 'k', "N", "5", "classes to print for each picture, 1 to 1000", CLI_CLASSIFY, AT(top), 1, 1000},
     {"expect", 0, "CLASS", NULL, "the class that the pictures show, by name or number (default: from the file names)",
      CLI_CLASSIFY, AT(expect)},
@@ -313,6 +315,12 @@ int cli_options_parse(struct cli *cli, int count, char **words) {
     if (command->most >= 0 && cli->argument_count > command->most)
         return cli_usage(cli, "'%s' is one argument too many", cli->arguments[command->most]);
     return CLI_DONE;
+}
+
+bool cli_option_is_given(const struct cli *cli, const char *name) {
+    for (int i = 0; i < cli->given_count; i++)
+        if (!strcmp(cli->given[2 * i], name)) return true;
+    return false;
 }
 
 ph_status cli_options_reapply(struct cli *cli) {

@@ -42,7 +42,7 @@ static bool network_fact(const char *text, int number, const char *what, char *v
     return ph_recipe_lookup(text, key, value, size);
 }
 
-static bool is_given(const struct cli_settings *settings, const char *name) {
+static bool is_network_given(const struct cli_settings *settings, const char *name) {
     size_t length = strlen(name);
     for (int i = 0; i < settings->with.count; i++) {
         const char *word = settings->with.words[i], *slash = strrchr(word, '/');
@@ -57,7 +57,7 @@ static int networks_choose(struct cli *cli, struct cli_recipe *recipe) {
     struct cli_words *with = &cli->settings.with;
     char name[LONGEST_VALUE], file[LONGEST_VALUE];
     for (int i = 1; network_fact(recipe->text, i, "", name, sizeof name); i++) {
-        if (is_given(&cli->settings, name) || !network_fact(recipe->text, i, "-model", file, sizeof file)) continue;
+        if (is_network_given(&cli->settings, name) || !network_fact(recipe->text, i, "-model", file, sizeof file)) continue;
         char *path = strcmp(file, "embedded") ? model_search(cli->settings.recipe, file) : cli_format("%s", file);
         if (!path)
             return cli_fail("%s: was made with the network %s (%s) too, which is neither beside it nor in this folder; "
@@ -68,6 +68,40 @@ static int networks_choose(struct cli *cli, struct cli_recipe *recipe) {
         free(path);
     }
     return CLI_DONE;
+}
+
+/* In this folder or below. */
+static bool is_near(const char *path) {
+    for (const char *at = path; at; at = strchr(at, '/') ? strchr(at, '/') + 1 : NULL)
+        if (!strcmp(at, "..") || !strncmp(at, "../", 3)) return false;
+    return *path != '/';
+}
+
+/* A picture from elsewhere must not have a file read that is none of its business. */
+static int file_check(const struct cli *cli, const char *path) {
+    if (!cli->settings.any_file && !is_near(path))
+        return cli_fail("%s: its recipe reads the file %s, which is not in this folder; --any-file allows that, if you trust "
+                        "who made the picture",
+                        cli->settings.recipe, path);
+    cli_note(cli, "%s: its recipe reads the file %s", cli->settings.recipe, path);
+    return CLI_DONE;
+}
+
+/* Those that the recipe names, not the command line. */
+static int files_check(const struct cli *cli, const struct cli_recipe *recipe) {
+    const ph_option_info *info;
+    char **files = NULL;
+    int count = 0, code = CLI_DONE;
+    for (int i = 0; (info = ph_recipe_option(i)) && !code; i++) {
+        const char *value = ph_recipe_get(cli->recipe, info->name);
+        bool file = info->argument && !strcmp(info->argument, "FILE") && strcmp(value, "none");
+        if (file && !cli_option_is_given(cli, info->name)) code = file_check(cli, value);
+    }
+    if (!code && !cli->argument_count && ph_objective_files(cli->context, recipe->objective, &files, &count))
+        code = cli_fail("%s: %s", cli->settings.recipe, ph_context_error(cli->context));
+    for (int i = 0; i < count && !code; i++) code = file_check(cli, files[i]);
+    ph_string_list_destroy(&files, count);
+    return code;
 }
 
 /* The bytes depend on the kernels; the profile "cpu/avx2" says which were used. */
@@ -89,9 +123,19 @@ static int profile_choose(struct cli *cli, const struct cli_recipe *recipe) {
                     cli->settings.recipe, profile, ph_context_error(cli->context));
 }
 
+/* How a dream is made again: a line to be typed, so that nothing in it may be more than a word or an option. */
+static int dream_explain(const struct cli *cli, const char *objective, const char *options) {
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.+- ";
+    char *word = cli_shell_quoted(objective);
+    int code = cli_fail("%s: is a dream, which is made again from the picture it began with: phosphene dream PICTURE %s %s",
+                        cli->settings.recipe, word, options[strspn(options, plain)] ? "OPTIONS" : options);
+    free(word);
+    return code;
+}
+
 int cli_recipe_read(struct cli *cli, struct cli_recipe *recipe) {
     ph_picture *picture = NULL;
-    char objective[LONGEST_VALUE];
+    char objective[LONGEST_VALUE], dream[LONGEST_VALUE];
     *recipe = (struct cli_recipe){0};
     if (ph_picture_load(cli->context, cli->settings.recipe, &picture)) return cli_fail_library(cli);
     recipe->text = cli_format("%s", ph_picture_recipe(picture));
@@ -99,13 +143,11 @@ int cli_recipe_read(struct cli *cli, struct cli_recipe *recipe) {
     if (!ph_recipe_lookup(recipe->text, "#objective", objective, sizeof objective))
         return cli_fail("%s: the picture carries no recipe", cli->settings.recipe);
     recipe->objective = cli_format("%s", objective);
-    char dream[LONGEST_VALUE];
-    if (ph_recipe_lookup(recipe->text, "#dream", dream, sizeof dream))
-        return cli_fail("%s: is a dream, which is made again from the picture it began with: phosphene dream PICTURE \"%s\" %s",
-                        cli->settings.recipe, objective, dream);
+    if (ph_recipe_lookup(recipe->text, "#dream", dream, sizeof dream)) return dream_explain(cli, objective, dream);
     if (ph_recipe_parse(cli->recipe, recipe->text) || cli_options_reapply(cli))
         return cli_fail("%s: %s", cli->settings.recipe, ph_context_error(cli->context));
-    int code = model_choose(cli, recipe);
+    int code = files_check(cli, recipe);
+    if (!code) code = model_choose(cli, recipe);
     if (!code) code = networks_choose(cli, recipe);
     return code ? code : profile_choose(cli, recipe);
 }

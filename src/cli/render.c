@@ -477,8 +477,9 @@ const struct cli_command cli_render = {
                "\"finished\": false for such a picture, and the next run makes it anew; a picture alone holds, as its "
                "recipe, the steps that were made, so that --recipe makes it again.\n\n"
                "Every picture carries its recipe. --recipe PICTURE.png makes it again, byte for byte, with the same "
-               "network: the one of that name beside the picture or in this folder, or --model. Options given "
-               "besides --recipe change that part of it.",
+               "network: the one of that name beside the picture or in this folder, or --model. Other files that the "
+               "recipe names, such as a start picture, are read in this folder and below it, and with --any-file "
+               "wherever they are. Options given besides --recipe change that part of it.",
     .examples = "phosphene render class:goldfish\n"
                 "phosphene render conv4a:11 -o spots.png --size 256 --steps 256 --snapshots 16,64\n"
                 "phosphene render 'conv4b:*' -o out/conv4b\n"

@@ -8,11 +8,15 @@
 #include <string.h>
 #include <time.h>
 
+/* What is quoted may come from a file: it must not steer the terminal. */
 static void print_message(const char *format, va_list arguments) {
+    char *text = NULL;
+    if (vasprintf(&text, format, arguments) < 0) text = NULL;
+    for (char *c = text; c && *c; c++)
+        if (((unsigned char)*c < ' ' && *c != '\n' && *c != '\t') || *c == 127) *c = '?';
     fflush(stdout);
-    fputs("phosphene: ", stderr);
-    vfprintf(stderr, format, arguments);
-    fputc('\n', stderr);
+    fprintf(stderr, "phosphene: %s\n", text ? text : "memory ran out");
+    free(text);
 }
 
 int cli_usage(const struct cli *cli, const char *format, ...) {
@@ -53,6 +57,15 @@ void *cli_allocate(size_t count, size_t size) {
     void *block = calloc(count ? count : 1, size);
     if (!block) exit(cli_fail("memory ran out"));
     return block;
+}
+
+/* In single quotes, as a shell reads it. A new string. */
+char *cli_shell_quoted(const char *text) {
+    struct cli_text quoted = {0};
+    cli_text_append(&quoted, "'");
+    for (; *text; text++) cli_text_append(&quoted, *text == '\'' ? "'\\''" : "%c", *text);
+    cli_text_append(&quoted, "'");
+    return quoted.data;
 }
 
 static char *format_new(const char *format, va_list arguments) {

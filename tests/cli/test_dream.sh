@@ -6,6 +6,8 @@ cp "$source/tests/vis/data/attribution.png" cat.png
 run 0 dream cat.png conv3a --steps 2
 is_png cat-dream.png
 says stdout "cat-dream.png  conv3a = "
+run 1 render --recipe cat-dream.png -o again.png
+says stderr "phosphene dream PICTURE 'conv3a' --octaves 0"
 run 1 dream cat.png conv3a --steps 2
 says stderr "exists already"
 run 0 dream cat.png conv3a --steps 2 -o one.png --threads 1 -q

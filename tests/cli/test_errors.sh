@@ -82,6 +82,8 @@ says stderr "nested"
 # Names that are quoted do not steer the terminal.
 run 1 render "$(printf 'conv2:5\033[2J')" $few
 grep -q "$(printf '\033')" stderr && fail "a message holds an escape character"
+run 2 "$(printf 'render\033[2J')"
+grep -q "$(printf '\033')" stderr && fail "a message about a command holds an escape character"
 run 2 render conv2:5 --steps 1e9
 says stderr "from 0 to 10000000"
 run 2 activations

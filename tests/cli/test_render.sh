@@ -34,6 +34,25 @@ run 0 render conv2:5 $few --instruction-set portable --input tf -o portable.png
 cmp -s before.png portable.png && fail "preprocessing has no effect"
 run 0 render --recipe portable.png -o portable-again.png
 same portable.png portable-again.png
+# Of the files that a recipe names, those in this folder or below are read, and said; others only when asked for.
+mkdir below
+cp before.png below/start.png
+run 0 render conv2:5 $few --init below/start.png -o started.png
+run 0 render --recipe started.png -o started-again.png
+same started.png started-again.png
+says stderr "reads the file below/start.png"
+run 0 render conv2:5 $few --init "$PWD/before.png" -o far.png
+run 0 render "match(conv2, '$PWD/before.png')" $few -o target.png
+run 0 render "2*match(conv2, below/../before.png)" $few -o upwards.png
+for picture in far target upwards; do
+    run 1 render --recipe $picture.png -o refused.png
+    says stderr "before.png, which is not in this folder; --any-file"
+    is_no_file refused.png
+    run 0 render --recipe $picture.png --any-file -o $picture-again.png
+    same $picture.png $picture-again.png
+done
+run 0 render --recipe far.png --init before.png -o far-here.png
+run 0 render --recipe target.png conv2:5 -o target-other.png
 # The network must be the same.
 run 1 render --recipe before.png -m "$source/tests/cli/common.sh" -o wrong.png
 says stderr "common.sh"

@@ -250,6 +250,28 @@ static void lists_expand(void **state) {
     }
 }
 
+static void files_are_listed(void **state) {
+    (void)state;
+    static const struct { const char *text, *files; } cases[] = {
+        {"conv1:3", ""},
+        {"direction(conv1, [1: 2])", ""},
+        {"match(conv1, a.npy) - 2*direction(conv2, 'b c.jpg'@*)", "a.npy|b c.jpg|"},
+        {"conv1:3 * (conv2:1 + in(x, cosine(conv1, /d/e.png@1,2)))", "/d/e.png|"},
+        {"match(conv1, t.npy, mask=../m.png) + match(conv1, t.npy)", "t.npy|../m.png|t.npy|"}};
+    for (int i = 0; i < PH_COUNT(cases); i++) {
+        char **files = NULL, text[100] = "";
+        int count = 0;
+        if (ph_objective_files(context, cases[i].text, &files, &count)) fail_msg("%s", ph_context_error(context));
+        for (int f = 0; f < count; f++) strcat(strcat(text, files[f]), "|");
+        assert_string_equal(text, cases[i].files);
+        ph_string_list_destroy(&files, count);
+    }
+    char **files = NULL;
+    int count = 0;
+    assert_int_equal(ph_objective_files(context, "match(", &files, &count), PH_ERROR_ARGUMENT);
+    assert_null(files);
+}
+
 static void impossible_lists_are_refused(void **state) {
     (void)state;
     static const struct { const char *text, *said; } cases[] = {
@@ -419,6 +441,7 @@ int main(void) {
         cmocka_unit_test(failing_memory_is_an_error),
         cmocka_unit_test(likeness_is_that_of_programs),
         cmocka_unit_test(lists_expand),
+        cmocka_unit_test(files_are_listed),
         cmocka_unit_test(impossible_lists_are_refused),
         cmocka_unit_test(terms_are_as_defined),
         cmocka_unit_test(layer_terms_are_as_defined),
