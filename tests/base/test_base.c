@@ -1,13 +1,17 @@
 /* Tests of src/base: text, numbers, random numbers, files, memory, parallel loops. */
 #include "base/base.h"
+#include <fcntl.h>
 #include <math.h>
+#include <signal.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -112,6 +116,29 @@ static void test_files(void **state) {
     assert_int_equal(rmdir(folder), 0); /* nothing was left behind */
 }
 
+/* Ended in the middle of a file, by the signal that a limit of its size brings. */
+static void test_partial_file(void **state) {
+    enum { SIZE = 1 << 16, LIMIT = 1 << 12 };
+    static const char data[SIZE] = {0};
+    char folder[] = "/tmp/phosphene-test-XXXXXX", path[64];
+    int result = 0;
+    assert_non_null(mkdtemp(folder));
+    int probe = open(folder, O_TMPFILE | O_WRONLY, 0600);
+    snprintf(path, sizeof path, "%s/file", folder);
+    pid_t child = fork();
+    if (!child) {
+        signal(SIGXFSZ, SIG_DFL);
+        setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+        setrlimit(RLIMIT_FSIZE, &(struct rlimit){LIMIT, LIMIT});
+        _exit(ph_file_write(*state, path, data, SIZE, false) != PH_OK);
+    }
+    assert_int_equal(waitpid(child, &result, 0), child);
+    assert_true(WIFSIGNALED(result) && WTERMSIG(result) == SIGXFSZ);
+    if (probe < 0) skip(); /* the file system has only files with names */
+    close(probe);
+    assert_int_equal(rmdir(folder), 0); /* nothing was left behind */
+}
+
 static void test_memory(void **state) {
     (void)state;
     assert_null(ph_alloc_array(SIZE_MAX / 2, 3));
@@ -194,6 +221,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_halves), cmocka_unit_test(test_philox), cmocka_unit_test(test_normal),
         cmocka_unit_test(test_suggestions), cmocka_unit_test(test_numbers), cmocka_unit_test_prestate(test_files, context),
+        cmocka_unit_test_prestate(test_partial_file, context),
         cmocka_unit_test(test_memory), cmocka_unit_test_prestate(test_parallel, context),
         cmocka_unit_test_prestate(test_context, context)};
     int failures = cmocka_run_group_tests(tests, NULL, NULL);
