@@ -28,6 +28,8 @@ struct inverting {
     int count;
     char **objectives;
     ph_picture **results;
+    int finished;                /* of them, from the first */
+    int step, steps;             /* of those in work */
     struct cli_progress progress;
 };
 
@@ -251,8 +253,26 @@ static int outputs_check(const struct inverting *v) {
 
 static bool on_progress(void *user, const ph_progress *now) {
     struct inverting *v = user;
+    v->step = now->step;
+    v->steps = now->steps;
     cli_progress_update(&v->progress, now, v->chosen[now->first], v->count);
     return !cli_interrupted();
+}
+
+static void on_finished(void *user, int item, const ph_picture *picture) {
+    struct inverting *v = user;
+    (void)picture;
+    if (!cli_interrupted()) v->finished = item + 1;
+}
+
+/* What is written of a run that was interrupted: pictures that are done, and those in work as they are. */
+static int interrupted_report(const struct inverting *v, int written) {
+    for (int i = v->finished; i < written; i++) {
+        char *path = output_path(v, v->chosen[i]);
+        cli_fail("interrupted after step %d of %d; %s is the picture so far", v->step, v->steps, path);
+        free(path);
+    }
+    return written > v->finished ? CLI_FAILED : cli_fail("interrupted");
 }
 
 static int picture_report(struct inverting *v, int index, cJSON *list, char **caption) {
@@ -312,7 +332,7 @@ static int layers_invert(struct inverting *v) {
     for (int i = 0; i < v->count && !code; i++) code = objective_make(v, v->chosen[i], &v->objectives[i]);
     if (!code) code = outputs_check(v);
     if (!code) {
-        ph_render_callbacks callbacks = {.progress = on_progress, .user = v};
+        ph_render_callbacks callbacks = {.progress = on_progress, .finished = on_finished, .user = v};
         cli_interrupt_watch(cli);
         cli_progress_start(&v->progress, cli);
         if (ph_render(v->model, cli->recipe, (const char *const *)v->objectives, v->count, &callbacks, v->results) &&
@@ -322,7 +342,7 @@ static int layers_invert(struct inverting *v) {
     }
     for (; done < v->count && !code && v->results[done]; done++) code = picture_report(v, done, list, &captions[done]);
     if (!code && done == v->count && v->count > 1) code = strip_save(v, captions);
-    if (!code && cli_interrupted()) code = cli_fail("interrupted");
+    if (!code && cli_interrupted()) code = interrupted_report(v, done);
     if (!code && list) code = cli_json_print(list);
     else cJSON_Delete(list);
     for (int i = 0; i < v->count; i++) free(captions[i]);

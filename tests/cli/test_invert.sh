@@ -75,6 +75,22 @@ says stderr "'all' takes every one"
 run 1 inspect --representation hog --save
 says stderr "built in"
 
+# Interrupted: what is written is said.
+rm stderr
+"$phosphene" invert cat.png conv3a conv4a --steps 2000000 -o cut >stdout 2>stderr &
+process=$!
+last="invert, interrupted"
+tries=0
+while [ ! -s stderr ] && [ $tries -lt 300 ]; do sleep 0.1; tries=$((tries + 1)); done
+sleep 0.5
+kill -TERM $process
+wait $process
+code=$?
+[ $code -eq 1 ] || fail "interrupted: exit code $code, not 1"
+says stderr "cut/conv3a.png is the picture so far"
+is_png cut/conv3a.png
+is_no_file cut/conv4a.png
+
 run 1 invert cat.png conv9 -o x.png
 says stderr "no layer 'conv9'"
 run 1 invert nothing.png conv2 -o x.png
