@@ -1,5 +1,5 @@
-// Softmax of a row by a workgroup, and its adjoint: y (dy - sum of y dy); its logarithm; and hardmax, 1 at the largest. Gradients are counted from that of the largest
-// element, so that nothing cancels where it is almost 1.
+// Softmax of a row by a workgroup, and its adjoint: y (dy - sum of y dy); its logarithm; and hardmax, 1 at the largest.
+// Gradients are counted from that of the largest element, so that nothing cancels where it is almost 1.
 #version 460
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"

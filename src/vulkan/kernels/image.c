@@ -12,9 +12,7 @@ static ph_status warp_put(const struct ph_kernel_call *call, struct ph_recorder 
     ph_words_int(&words, count);
     ph_words_place(&words, recorder, backward ? NULL : call->inputs[0].data);
     ph_words_place(&words, recorder, call->inputs[1].data);
-    ph_words_place(&words, recorder, backward ? call->output_gradients[0].data : call->outputs[0].data);
-    ph_words_place(&words, recorder, backward ? call->input_gradients[0].data : NULL);
-    ph_words_int(&words, backward && call->accumulate[0]);
+    ph_words_result(&words, recorder, call, backward);
     for (int i = 1; i < 4; i++) ph_words_int(&words, shape->dims[i]);
     ph_words_int(&words, a->height);
     ph_words_int(&words, a->width);

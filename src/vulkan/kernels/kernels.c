@@ -11,6 +11,13 @@ void ph_words_place(struct ph_words *words, const struct ph_recorder *recorder, 
     ph_words_int(words, ph_recorder_place(recorder, data));
 }
 
+void ph_words_result(struct ph_words *words, const struct ph_recorder *recorder, const struct ph_kernel_call *call,
+                     bool backward) {
+    ph_words_place(words, recorder, backward ? call->output_gradients[0].data : call->outputs[0].data);
+    ph_words_place(words, recorder, backward ? call->input_gradients[0].data : NULL);
+    ph_words_int(words, backward && call->accumulate[0]);
+}
+
 void ph_words_axes(struct ph_words *words, const int64_t *values, int rank, int slots, int64_t spare) {
     for (int i = 0; i < slots; i++) ph_words_int(words, i < slots - rank ? spare : values[i - (slots - rank)]);
 }

@@ -54,6 +54,10 @@ int ph_operation_index(const struct ph_operation *const *operations, const struc
 
 /* Appends the place of a tensor, or PH_NOWHERE. */
 void ph_words_place(struct ph_words *words, const struct ph_recorder *recorder, const float *data);
+/* Appends what most shaders end their places with: the result, or backward its gradient; the gradient of the first input,
+ * or PH_NOWHERE; and whether to add to that. */
+void ph_words_result(struct ph_words *words, const struct ph_recorder *recorder, const struct ph_kernel_call *call,
+                     bool backward);
 /* Appends `slots` words that are right-aligned in them, `spare` before. */
 void ph_words_axes(struct ph_words *words, const int64_t *values, int rank, int slots, int64_t spare);
 

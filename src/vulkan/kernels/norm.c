@@ -12,9 +12,7 @@ static ph_status batch_norm_put(const struct ph_kernel_call *call, struct ph_rec
     struct ph_words words = {0};
     ph_words_int(&words, count);
     for (int i = 0; i < 5; i++) ph_words_place(&words, recorder, call->inputs[i].data);
-    ph_words_place(&words, recorder, backward ? call->output_gradients[0].data : call->outputs[0].data);
-    ph_words_place(&words, recorder, backward ? call->input_gradients[0].data : NULL);
-    ph_words_int(&words, backward && call->accumulate[0]);
+    ph_words_result(&words, recorder, call, backward);
     ph_words_int(&words, channels);
     ph_words_int(&words, count / shape->dims[0] / channels);
     ph_words_float(&words, a->epsilon);
@@ -57,9 +55,7 @@ static ph_status row_norm_put(const struct ph_kernel_call *call, struct ph_recor
     ph_words_place(&words, recorder, call->inputs[0].data);
     ph_words_place(&words, recorder, call->inputs[1].data);
     ph_words_place(&words, recorder, call->node->input_count > 2 ? call->inputs[2].data : NULL);
-    ph_words_place(&words, recorder, backward ? call->output_gradients[0].data : call->outputs[0].data);
-    ph_words_place(&words, recorder, backward ? call->input_gradients[0].data : NULL);
-    ph_words_int(&words, backward && call->accumulate[0]);
+    ph_words_result(&words, recorder, call, backward);
     ph_words_float(&words, a->epsilon);
     return ph_dispatch_groups(recorder, PH_SHADER_row_norm, PH_CONSTANTS(backward), &words, rows, false);
 }

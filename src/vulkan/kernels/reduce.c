@@ -155,6 +155,7 @@ static ph_status softmax_record(const struct ph_kernel_call *call, struct ph_rec
 static ph_status softmax_backward_record(const struct ph_kernel_call *call, struct ph_recorder *recorder) {
     return softmax_put(call, recorder, true);
 }
+
 /* ---- The kernels ------------------------------------------------------------------------------------------------- */
 
 PH_VULKAN_KERNEL(reduce) = {.name = "reduce", .accepts = reduce_accepts, .record = reduce_record};

@@ -17,9 +17,7 @@ static ph_status pool_put(const struct ph_kernel_call *call, struct ph_recorder 
     struct ph_words words = {0};
     ph_words_int(&words, count);
     ph_words_place(&words, recorder, call->inputs[0].data);
-    ph_words_place(&words, recorder, backward ? call->output_gradients[0].data : call->outputs[0].data);
-    ph_words_place(&words, recorder, backward ? call->input_gradients[0].data : NULL);
-    ph_words_int(&words, backward && call->accumulate[0]);
+    ph_words_result(&words, recorder, call, backward);
     for (int i = 0; i < 2; i++) ph_words_int(&words, ph_plane_size(in, i));
     for (int i = 0; i < 2; i++) ph_words_int(&words, ph_plane_size(out, i));
     const int64_t *const windows[] = {a->kernel, a->stride, a->dilation, a->pad_begin, a->pad_end};
@@ -47,9 +45,7 @@ static ph_status response_norm_put(const struct ph_kernel_call *call, struct ph_
     struct ph_words words = {0};
     ph_words_int(&words, count);
     ph_words_place(&words, recorder, call->inputs[0].data);
-    ph_words_place(&words, recorder, backward ? call->output_gradients[0].data : call->outputs[0].data);
-    ph_words_place(&words, recorder, backward ? call->input_gradients[0].data : NULL);
-    ph_words_int(&words, backward && call->accumulate[0]);
+    ph_words_result(&words, recorder, call, backward);
     ph_words_int(&words, shape->dims[1]);
     ph_words_int(&words, groups ? count / groups : 1);
     ph_words_int(&words, (a->size - 1) / 2);
