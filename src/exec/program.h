@@ -23,7 +23,8 @@ ph_status ph_program_create(const struct ph_graph *graph, const struct ph_progra
                             struct ph_program **program);
 void ph_program_destroy(struct ph_program **program);
 
-/* Where a fed value is written before a run: row-major float. Contents survive runs. */
+/* Where a fed value is written before a run: row-major float, NULL where nothing wanted depends on it. Kernels may want it in
+ * another layout, and a device in its own memory: each run begins with such a copy. Contents survive runs. */
 float *ph_program_input(struct ph_program *program, int value);
 
 ph_status ph_program_forward(struct ph_program *program);

@@ -618,6 +618,8 @@ static int alike_run(const struct ph_render *render, int first, int total, int l
     const struct ph_objective *objectives = render->objectives;
     int run = 1;
     if (render->recipe->pictures > 1) return (int)render->recipe->pictures;
+    /* What neighbours have in common would depend on who they are, which no recipe says. */
+    if (ph_parameterisations[render->recipe->parameterisation]->common) return run;
     while (run < limit && first + run < total && ph_objective_alike(&objectives[first], &objectives[first + run]))
         run++;
     return run;

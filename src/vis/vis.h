@@ -147,7 +147,7 @@ void ph_transform_draw_noise(const ph_recipe *recipe, uint32_t step, int index, 
 struct ph_parameterisation {
     const char *name, *help;
     struct ph_shape (*shape)(int64_t items, const ph_recipe *recipe, const struct ph_view *view); /* of the parameters */
-    /* How many of an item's parameters, the first ones, all items of a batch have in common. NULL: none. */
+    /* How many of an item's parameters, the first ones, all pictures of an objective have in common. NULL: none. */
     int64_t (*common)(const ph_recipe *recipe, const struct ph_view *view);
     /* From parameters to planes [N,C,H,W], before colour. */
     ph_status (*build)(struct ph_graph *graph, const ph_recipe *recipe, const struct ph_view *view, int parameters,

@@ -211,12 +211,13 @@ static void neighbours_do_not_matter(void **state) {
     ph_picture_destroy(&class_alone);
 }
 
-/* One item's rest, best or attempt is not its neighbour's. */
-static void neighbours_do_not_matter_to_stopping(void **state) {
+/* One item's rest, best, attempt or coarse structure is not its neighbour's. */
+static void neighbours_do_not_matter_to_methods(void **state) {
     (void)state;
     static const char *const objectives[] = {"conv4b:1", "conv4b:9"};
     static const char *const recipes[] = {SHORT "stop-value=1", SHORT "plateau=3", SHORT "keep-best=3",
                                           SHORT "attempts=2", SHORT "views=3\nnoise=0.1",
+                                          SHORT "parameterisation=shared",
                                           "size=40\nsteps=12\npreset=toolbox-4\nsteps=12",
                                           "size=40\nsteps=12\nnormalise=mean\noptimiser=sgd"};
     for (int i = 0; i < PH_COUNT(recipes); i++) {
@@ -686,7 +687,7 @@ int main(void) {
         cmocka_unit_test(threads_and_repeats_give_the_same_bytes),
         cmocka_unit_test(neighbours_do_not_matter),
         cmocka_unit_test(every_method_gives_the_same_bytes),
-        cmocka_unit_test(neighbours_do_not_matter_to_stopping),
+        cmocka_unit_test(neighbours_do_not_matter_to_methods),
         cmocka_unit_test(a_reached_value_ends_the_way),
         cmocka_unit_test(the_best_is_kept),
         cmocka_unit_test(the_best_attempt_is_given),

@@ -1,9 +1,9 @@
 /* laplacian: fields of falling size, scaled up and added (lucid, optvis/param/spatial.py, laplacian_pyramid). Each pixel
  * of a coarse field moves a patch of the picture, so coarse structure is as easily had as fine.
  *
- * shared: the spectrum of each picture, and coarse fields that all pictures of a batch have in common (lucid,
- * optvis/param/lowres.py, lowres_tensor; Captum's SharedImage): pictures of related objectives then differ in what the
- * objectives differ in. Every picture holds its copy of the common fields; they start alike and move alike. */
+ * shared: the spectrum of each picture, and coarse fields that all pictures of an objective have in common (lucid,
+ * optvis/param/lowres.py, lowres_tensor; Captum's SharedImage): they then differ in what is asked of each. Every picture
+ * holds its copy of the common fields; they start alike and move alike. */
 #include "vis/vis.h"
 #include <math.h>
 #include <string.h>
@@ -125,7 +125,7 @@ static ph_status shared_invert(ph_context *context, const ph_recipe *recipe, con
 
 const struct ph_parameterisation ph_parameterisation_shared = {
     .name = "shared",
-    .help = "fourier, and coarse fields that the pictures of a batch have in common: what differs is the objectives' "
-            "(levels, decay, spread)",
+    .help = "fourier, and coarse fields that all 'pictures' of an objective have in common: what differs is what is asked of "
+            "each (levels, decay, spread)",
     .shape = shared_shape, .common = common_size, .build = shared_build, .invert = shared_invert,
 };
