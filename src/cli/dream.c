@@ -333,7 +333,7 @@ const struct cli_command cli_dream = {
         "Ctrl-C ends after the tile in work, writes the dream so far, and gives exit code 1. docs/dream.md shows more.",
     .examples = "phosphene dream photo.jpg\n"
                 "phosphene dream -m bvlc_googlenet.onnx photo.jpg inception_3b/output --octaves 5 -o fur.png\n"
-                "phosphene dream photo.jpg --guide flowers.jpg --keep-colours\n"
+                "phosphene dream photo.jpg --guide flowers.jpg --keep-colours -o guided.png\n"
                 "phosphene dream --frames 60 --zoom 1.04 --turn 1 --animation -o journey",
     .options = CLI_DREAM | CLI_ANIMATE | CLI_WRITE | CLI_NETWORK,
     .most = -1,

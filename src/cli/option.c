@@ -223,9 +223,15 @@ int cli_number_read(const struct cli *cli, const char *name, const char *text, d
 
 static int recipe_option_set(struct cli *cli, const ph_option_info *info, const char *value) {
     if (ph_recipe_set(cli->recipe, info->name, value)) return cli_usage(cli, "%s", ph_context_error(cli->context));
-    cli->given[2 * cli->given_count] = info->name;
-    cli->given[2 * cli->given_count++ + 1] = value;
-    return CLI_DONE;
+    /* Presets set all options of the method, and so come before the others, wherever they stand. */
+    bool preset = !strcmp(info->name, "preset");
+    int at = preset ? 0 : cli->given_count;
+    while (at < cli->given_count && !strcmp(cli->given[2 * at], "preset")) at++;
+    memmove(cli->given + 2 * at + 2, cli->given + 2 * at, 2 * (size_t)(cli->given_count - at) * sizeof *cli->given);
+    cli->given[2 * at] = info->name;
+    cli->given[2 * at + 1] = value;
+    cli->given_count++;
+    return preset && cli_options_reapply(cli) ? cli_fail_library(cli) : CLI_DONE;
 }
 
 static int option_unknown(struct cli *cli, const char *word, size_t length) {

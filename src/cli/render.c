@@ -459,8 +459,8 @@ const struct cli_command cli_render = {
     .arguments = "OBJECTIVE...",
     .help = "optimise a picture for each objective",
     .details = "Optimises the network's input until the objective is as large as it gets, and writes the picture as "
-               "PNG. docs/objectives.md has the grammar: 'class:goldfish' (a class, before the softmax), 'conv4a:11' "
-               "(the mean of a channel), 'conv4a:11@7,7' (one neuron; column, row), 'conv4a' (the energy of a "
+               "PNG. docs/objectives.md has the grammar: 'class:goldfish' (a class, before the softmax), 'conv4a:30' "
+               "(the mean of a channel), 'conv4a:30@7,7' (one neuron; column, row), 'conv4a' (the energy of a "
                "layer), sums, differences, and multiples of them. A leading '-' minimises; write it behind '--'. "
                "'conv4a:*' and 'conv4a:0-31' are one picture for each unit.\n\n"
                "--output is a file ending in .png for one picture, or a folder, or a template such as "
@@ -481,7 +481,7 @@ const struct cli_command cli_render = {
                "recipe names, such as a start picture, are read in this folder and below it, and with --any-file "
                "wherever they are. Options given besides --recipe change that part of it.",
     .examples = "phosphene render class:goldfish\n"
-                "phosphene render conv4a:11 -o spots.png --size 256 --steps 256 --snapshots 16,64\n"
+                "phosphene render conv4a:30 -o spots.png --size 256 --steps 256 --snapshots 16,64\n"
                 "phosphene render 'conv4b:*' -o out/conv4b\n"
                 "phosphene render class:monarch --animation -o monarch.png\n"
                 "phosphene render -m bvlc_googlenet.onnx inception_4a/output:11 -o dog.png\n"

@@ -272,7 +272,7 @@ static const char *border_choice(int index) { /* in the order of enum ph_warp_bo
 
 const struct ph_option ph_options[] = {
     {{"preset", "NAME", "lucid", "method",
-      "set all options of the method, those below 'picture', at once; later ones override"},
+      "set all options of the method, those below 'picture', at once; others given override it"},
      PH_RUN, &choice_kind, FIELD(preset), .choice = ph_preset_name},
 
     {{"size", "WxH", "auto", "picture", "pixels of the picture, one number for a square; auto: the network's own size"},

@@ -53,6 +53,10 @@ for picture in far target upwards; do
 done
 run 0 render --recipe far.png --init before.png -o far-here.png
 run 0 render --recipe target.png conv2:5 -o target-other.png
+# Options beside a preset hold, before it as behind it; of two presets the last.
+run 0 render conv2:5 --size 48 --preset raw --steps 3 -o behind.png
+run 0 render conv2:5 --preset maco --size 48 --steps 3 --preset raw -o beside.png
+same behind.png beside.png
 # The network must be the same.
 run 1 render --recipe before.png -m "$source/tests/cli/common.sh" -o wrong.png
 says stderr "common.sh"
