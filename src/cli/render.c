@@ -1,6 +1,7 @@
 /* phosphene render: a picture for each objective, with snapshots, contact sheet and manifest; again from a picture's
  * recipe; and going on where an earlier run was cut off. */
 #include "cli.h"
+#include <ctype.h>
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -276,13 +277,31 @@ static void best_so_far_save(struct rendering *rendering) {
     }
 }
 
-/* "class:7" says more with its name. A new string. */
-static char *caption_make(const struct rendering *rendering, const char *objective) {
+/* "class:7" says more with its name; of several pictures of an objective each has its number. A new string. */
+static char *caption_make(const struct rendering *rendering, const struct cli_picture *picture) {
+    const char *objective = picture->objective;
     int index, end = 0;
     const char *name = NULL;
+    if (picture->item) return cli_format("%s, %d", objective, picture->item);
     if (sscanf(objective, "class:%d%n", &index, &end) == 1 && !objective[end])
         name = ph_model_class_name(rendering->model, index);
     return name ? cli_format("%s %.*s", objective, (int)strcspn(name, ","), name) : cli_format("%s", objective);
+}
+
+/* Cuts off what all captions end in: of a long one its end is seen, which should be what tells it from the others. */
+static void captions_cut(char **captions, int count) {
+    const char *first = captions[0];
+    size_t common = strlen(first);
+    for (int i = 1; i < count; i++) {
+        size_t length = strlen(captions[i]), same = 0;
+        while (same < common && same < length && captions[i][length - same - 1] == first[strlen(first) - same - 1]) same++;
+        common = same;
+    }
+    /* Numbers and names are not cut in two. */
+    while (common && isalnum((unsigned char)first[strlen(first) - common])) common--;
+    for (int i = 0; i < count; i++)
+        if (strlen(captions[i]) <= common) return;
+    for (int i = 0; i < count; i++) captions[i][strlen(captions[i]) - common] = 0;
 }
 
 static void sheet_save(struct rendering *rendering) {
@@ -300,8 +319,9 @@ static void sheet_save(struct rendering *rendering) {
     ph_picture *sheet = NULL;
     for (int i = 0; i < manifest->count; i++) {
         pictures[i] = manifest->pictures[i].picture;
-        captions[i] = caption_make(rendering, manifest->pictures[i].objective);
+        captions[i] = caption_make(rendering, &manifest->pictures[i]);
     }
+    captions_cut(captions, manifest->count);
     if (ph_picture_sheet(rendering->cli->context, pictures, (const char *const *)captions, manifest->count, 0, GAP,
                          &sheet))
         rendering->code = cli_fail_library(rendering->cli);
