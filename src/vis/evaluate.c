@@ -1,37 +1,29 @@
-/* Running a network on a given input: a layer's values, the gradient of an objective, the classes it sees. */
-#include "vis/vis.h"
+/* Running a network on a given input: a layer's values, the classes it sees. */
+#include "vis/run.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* A network and the program that runs it on a tensor of some shape. */
-struct run {
-    ph_context *context;
-    struct ph_graph *graph;
-    struct ph_program *program;
-    int input;
-};
-
-static ph_status run_start(const ph_model *model, const struct ph_shape *shape, struct run *run) {
-    *run = (struct run){.context = model->context};
+ph_status ph_run_start(const ph_model *model, const struct ph_shape *shape, struct ph_run *run) {
+    *run = (struct ph_run){.context = model->context};
     PH_TRY(ph_graph_create(model->context, &run->graph));
     PH_TRY(ph_graph_add_input(run->graph, NULL, PH_FLOAT, *shape, &run->input));
     return ph_model_build(model, run->graph, run->input);
 }
 
-static void run_finish(struct run *run) {
+void ph_run_finish(struct ph_run *run) {
     ph_program_destroy(&run->program);
     ph_graph_destroy(&run->graph);
 }
 
-static ph_status run_forward(struct run *run, const struct ph_program_request *request, const float *data) {
+ph_status ph_run_forward(struct ph_run *run, const struct ph_program_request *request, const float *data) {
     PH_TRY(ph_program_create(run->graph, request, &run->program));
     float *input = ph_program_input(run->program, run->input);
     if (input) memcpy(input, data, (size_t)ph_shape_size(&run->graph->values[run->input].shape) * sizeof *data);
     return ph_program_forward(run->program);
 }
 
-static ph_status tensor_read(struct run *run, int value, ph_tensor **tensor) {
+static ph_status tensor_read(struct ph_run *run, int value, ph_tensor **tensor) {
     const struct ph_shape *shape = &run->graph->values[value].shape;
     PH_TRY(ph_tensor_create(run->context, shape->rank, shape->dims, tensor));
     ph_program_read(run->program, value, (*tensor)->data);
@@ -40,7 +32,7 @@ static ph_status tensor_read(struct run *run, int value, ph_tensor **tensor) {
 
 /* ---- Inputs ------------------------------------------------------------------------------------------------------ */
 
-static ph_status tensor_shape(const ph_model *model, const ph_tensor *input, struct ph_shape *shape) {
+ph_status ph_run_shape(const ph_model *model, const ph_tensor *input, struct ph_shape *shape) {
     if (!input || !input->data) return ph_fail(model->context, PH_ERROR_ARGUMENT, "no input tensor");
     shape->rank = input->rank;
     if (input->rank >= 0 && input->rank <= PH_MAX_RANK)
@@ -91,15 +83,15 @@ ph_status ph_picture_prepare(const ph_model *model, const ph_picture *picture, c
 
 /* ---- Activations ------------------------------------------------------------------------------------------------- */
 
-static ph_status activations_run(const ph_model *model, const ph_tensor *input, const char *layer, struct run *run,
+static ph_status activations_run(const ph_model *model, const ph_tensor *input, const char *layer, struct ph_run *run,
                                  ph_tensor **tensor) {
     struct ph_shape shape;
     int value;
-    PH_TRY(tensor_shape(model, input, &shape));
-    PH_TRY(run_start(model, &shape, run));
+    PH_TRY(ph_run_shape(model, input, &shape));
+    PH_TRY(ph_run_start(model, &shape, run));
     PH_TRY(ph_model_find_layer(model, run->graph, layer, &value));
     struct ph_program_request request = {.taps = &value, .tap_count = 1, .loss = PH_ABSENT};
-    PH_TRY(run_forward(run, &request, input->data));
+    PH_TRY(ph_run_forward(run, &request, input->data));
     return tensor_read(run, value, tensor);
 }
 
@@ -107,10 +99,10 @@ ph_status ph_activations_tensor(ph_model *model, const ph_tensor *input, const c
     if (!model) return PH_ERROR_ARGUMENT;
     if (!layer || !tensor)
         return ph_fail(model->context, PH_ERROR_ARGUMENT, "activations need a layer and room for a tensor");
-    struct run run = {0};
+    struct ph_run run = {0};
     *tensor = NULL;
     ph_status status = activations_run(model, input, layer, &run, tensor);
-    run_finish(&run);
+    ph_run_finish(&run);
     return status;
 }
 
@@ -120,58 +112,6 @@ ph_status ph_activations(ph_model *model, const ph_picture *picture, const char 
     ph_tensor *input = NULL;
     ph_status status = ph_picture_prepare(model, picture, fit, &input);
     if (!status) status = ph_activations_tensor(model, input, layer, tensor);
-    ph_tensor_destroy(&input);
-    return status;
-}
-
-/* ---- Gradient ---------------------------------------------------------------------------------------------------- */
-
-static ph_status gradient_run(const ph_model *model, const ph_tensor *input, const struct ph_objective *objective,
-                              struct run *run, float *value, ph_tensor **tensor) {
-    struct ph_shape shape;
-    int loss;
-    PH_TRY(ph_objective_check_single(model->context, objective));
-    PH_TRY(tensor_shape(model, input, &shape));
-    if (shape.dims[0] != 1)
-        return ph_fail(model->context, PH_ERROR_SHAPE, "the gradient is of one input at a time, not of %lld",
-                       (long long)shape.dims[0]);
-    PH_TRY(run_start(model, &shape, run));
-    struct ph_objective_scope scope = {
-        .model = model, .graph = run->graph, .picture = PH_ABSENT, .objectives = objective, .count = 1};
-    PH_TRY(ph_objective_build(&scope, &loss));
-    struct ph_program_request request = {.taps = &loss, .tap_count = 1, .loss = loss, .parameters = &run->input,
-        .parameter_count = 1};
-    PH_TRY(run_forward(run, &request, input->data));
-    PH_TRY(ph_program_backward(run->program));
-    float reached;
-    ph_program_read(run->program, loss, &reached);
-    if (value) *value = reached;
-    PH_TRY(ph_tensor_create(model->context, shape.rank, shape.dims, tensor));
-    memcpy((*tensor)->data, ph_program_gradient(run->program, run->input),
-           (size_t)ph_shape_size(&shape) * sizeof(float));
-    return PH_OK;
-}
-
-ph_status ph_gradient_tensor(ph_model *model, const ph_tensor *input, const char *objective, float *value,
-                             ph_tensor **tensor) {
-    if (!model) return PH_ERROR_ARGUMENT;
-    if (!tensor) return ph_fail(model->context, PH_ERROR_ARGUMENT, "a gradient needs room for a tensor");
-    struct run run = {0};
-    struct ph_objective parsed;
-    *tensor = NULL;
-    PH_TRY(ph_objective_parse(model->context, objective, &parsed));
-    ph_status status = gradient_run(model, input, &parsed, &run, value, tensor);
-    run_finish(&run);
-    ph_objective_finish(&parsed);
-    return status;
-}
-
-ph_status ph_gradient(ph_model *model, const ph_picture *picture, const char *fit, const char *objective, float *value,
-                      ph_tensor **tensor) {
-    if (!model) return PH_ERROR_ARGUMENT;
-    ph_tensor *input = NULL;
-    ph_status status = ph_picture_prepare(model, picture, fit, &input);
-    if (!status) status = ph_gradient_tensor(model, input, objective, value, tensor);
     ph_tensor_destroy(&input);
     return status;
 }
@@ -193,7 +133,7 @@ static void softmax(ph_class_score *scores, int count) {
 }
 
 /* All classes, unsorted: logits and, where the network has a softmax, its probabilities. */
-static ph_status scores_read(struct run *run, int logits, int probabilities, ph_class_score **scores, int *count) {
+static ph_status scores_read(struct ph_run *run, int logits, int probabilities, ph_class_score **scores, int *count) {
     ph_tensor *tensor;
     PH_TRY(tensor_read(run, logits, &tensor));
     *count = (int)ph_shape_size(&run->graph->values[logits].shape);
@@ -214,14 +154,14 @@ static ph_status scores_read(struct run *run, int logits, int probabilities, ph_
     return PH_OK;
 }
 
-static ph_status classify_run(const ph_model *model, const ph_tensor *input, struct run *run, ph_class_score **scores,
+static ph_status classify_run(const ph_model *model, const ph_tensor *input, struct ph_run *run, ph_class_score **scores,
                               int *count) {
     struct ph_shape shape;
     int taps[2] = {PH_ABSENT, PH_ABSENT};
     if (!model->logits)
         return ph_fail(model->context, PH_ERROR_UNSUPPORTED, "the network has no known layer of classes");
-    PH_TRY(tensor_shape(model, input, &shape));
-    PH_TRY(run_start(model, &shape, run));
+    PH_TRY(ph_run_shape(model, input, &shape));
+    PH_TRY(ph_run_start(model, &shape, run));
     PH_TRY(ph_model_find_layer(model, run->graph, model->logits, &taps[0]));
     if (model->probabilities) PH_TRY(ph_model_find_layer(model, run->graph, model->probabilities, &taps[1]));
     int64_t classes = ph_shape_size(&run->graph->values[taps[0]].shape);
@@ -229,7 +169,7 @@ static ph_status classify_run(const ph_model *model, const ph_tensor *input, str
         return ph_fail(model->context, PH_ERROR_SHAPE, "layers '%s' and '%s' are not of the same classes",
                        model->logits, model->probabilities ? model->probabilities : "");
     struct ph_program_request request = {.taps = taps, .tap_count = taps[1] == PH_ABSENT ? 1 : 2, .loss = PH_ABSENT};
-    PH_TRY(run_forward(run, &request, input->data));
+    PH_TRY(ph_run_forward(run, &request, input->data));
     return scores_read(run, taps[0], taps[1], scores, count);
 }
 
@@ -238,7 +178,7 @@ ph_status ph_classify(ph_model *model, const ph_picture *picture, const char *fi
     if (!model) return PH_ERROR_ARGUMENT;
     if (!scores || count < 1)
         return ph_fail(model->context, PH_ERROR_ARGUMENT, "classes need room for at least one score");
-    struct run run = {0};
+    struct ph_run run = {0};
     ph_tensor *input = NULL;
     ph_class_score *all = NULL;
     int total = 0;
@@ -251,6 +191,6 @@ ph_status ph_classify(ph_model *model, const ph_picture *picture, const char *fi
     }
     ph_free(all);
     ph_tensor_destroy(&input);
-    run_finish(&run);
+    ph_run_finish(&run);
     return status;
 }

@@ -71,8 +71,8 @@ static const struct preset presets[] = {
     /* The rate of its code, 0.004, is for a loss times sigma^2, the sum of a mean picture's squares: 68.92^2 for each value
      * from 0 to 255. For values from 0 to 1 that is 0.004 * 68.92^2 / 255^2 = 2.922e-4, times the number of values. */
     {"mahendran", "inversion by descent with momentum from noise, steps falling twice (Mahendran, Vedaldi 2014)",
-     PIXELS STILL "spread=0.27\noptimiser=sgd\nmomentum=0.9\nnormalise=share\nlearning-rate=0.0002922\nschedule=0.25:0.1,0.75:0.01\nsteps=400\n"
-     "redirect-steps=0\n"},
+     PIXELS STILL "spread=0.27\noptimiser=sgd\nmomentum=0.9\nnormalise=share\nlearning-rate=0.0002922\n"
+     "schedule=0.25:0.1,0.75:0.01\nsteps=400\nredirect-steps=0\n"},
     {"natural-pre-image", "the same with random shifts and colours kept in bounds (Mahendran, Vedaldi 2016)",
      PIXELS "jitter=4\n" SHIFTS "spread=0.05\noptimiser=sgd\nmomentum=0.9\nnormalise=share\nlearning-rate=0.0002922\n"
      "schedule=0.25:0.1,0.75:0.01\nsteps=400\nredirect-steps=0\n"},
