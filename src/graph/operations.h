@@ -47,6 +47,8 @@ struct ph_convolution_attributes {
     int64_t output_padding[PH_SPATIAL];                 /* convolution_transpose only (weights [C,M/groups,...]) */
     bool relu;                                          /* fused by a pass: max(0, result); 2-D convolution only */
     double ceiling;                                     /* of the fused relu: min(ceiling, result); 0: none */
+    int64_t whole_outputs;                              /* output channels before a pass left out what nobody reads; 0: all
+                                                         * are there. Kernels are chosen by it, not by what a batch reads */
 };
 
 /* ---- matrix.c: gemm y = alpha op(A) op(B) + beta C (C broadcast, optional); matmul is NumPy's ------------------------ */

@@ -1,5 +1,6 @@
-/* Cutting the graph to what is needed, folding batch-norm, fusing ReLU, nesting concatenations. */
+/* Cutting the graph to what is needed, down to channels, folding batch-norm, fusing ReLU, nesting concatenations. */
 #include "graph/passes.h"
+#include "graph/narrow.h"
 #include "graph/operations.h"
 #include <math.h>
 #include <string.h>
@@ -21,6 +22,7 @@ struct extraction {
     int *uses;        /* [old values] by live nodes */
     int *consumer;    /* [old values] last live node that uses it */
     struct pending *pending; /* [old values] */
+    struct ph_channels *channels; /* [old values] those that are left */
 };
 
 static void mark_live(struct extraction *e, const int *keep, int keep_count) {
@@ -76,20 +78,50 @@ static ph_status emit(struct extraction *e, const struct ph_node *node, const st
     return status;
 }
 
+/* Leaves out the output channels that nobody reads. */
+static ph_status narrow(struct extraction *e, struct pending *pending, const struct ph_channels *channels) {
+    const struct ph_value *values = e->old->values;
+    const int *inputs = pending->convolution->inputs;
+    struct ph_pool *pool = &e->graph->pool;
+    if (!pending->weights) {
+        pending->shape = values[inputs[1]].shape;
+        pending->weights = (float *)values[inputs[1]].data;
+        if (pending->convolution->input_count > 2 && inputs[2] != PH_ABSENT) pending->bias = (float *)values[inputs[2]].data;
+    }
+    pending->attributes.whole_outputs = pending->shape.dims[0];
+    pending->weights = ph_channels_rows(channels, pending->weights, ph_shape_size(&pending->shape) / pending->shape.dims[0], pool);
+    if (pending->bias && !(pending->bias = ph_channels_rows(channels, pending->bias, 1, pool))) pending->weights = NULL;
+    pending->shape.dims[0] = channels->count;
+    return pending->weights ? PH_OK : ph_fail_memory(e->graph->context);
+}
+
 /* Emits the pending convolution so that its result is the output of `node`, the last one merged into it. */
-static ph_status emit_convolution(struct extraction *e, const struct pending *pending, const struct ph_node *node) {
-    const struct ph_node *convolution = pending->convolution;
-    if (!pending->weights)
-        return emit(e, node, convolution->operation, &pending->attributes, convolution->inputs, convolution->input_count);
-    const struct ph_shape *shape = &pending->shape;
+static ph_status emit_convolution(struct extraction *e, const struct pending *whole, const struct ph_node *node) {
+    struct pending pending = *whole;
+    const struct ph_node *convolution = pending.convolution;
+    const struct ph_channels *channels = &e->channels[node->outputs[0]];
+    if (channels->list) PH_TRY(narrow(e, &pending, channels));
+    if (!pending.weights)
+        return emit(e, node, convolution->operation, &pending.attributes, convolution->inputs, convolution->input_count);
+    const struct ph_shape *shape = &pending.shape;
     int inputs[3], out;
     PH_TRY(import_value(e, convolution->inputs[0], &inputs[0]));
-    PH_TRY(ph_graph_add_constant(e->graph, "folded weights", PH_FLOAT, *shape, pending->weights, &inputs[1]));
-    PH_TRY(ph_graph_add_constant(e->graph, "folded bias", PH_FLOAT, PH_SHAPE(shape->dims[0]), pending->bias, &inputs[2]));
-    PH_TRY(ph_graph_add(e->graph, &ph_operation_convolution, e->old->values[node->outputs[0]].name, &pending->attributes, inputs,
-                        3, &out));
+    PH_TRY(ph_graph_add_constant(e->graph, "folded weights", PH_FLOAT, *shape, pending.weights, &inputs[1]));
+    if (pending.bias)
+        PH_TRY(ph_graph_add_constant(e->graph, "folded bias", PH_FLOAT, PH_SHAPE(shape->dims[0]), pending.bias, &inputs[2]));
+    PH_TRY(ph_graph_add(e->graph, &ph_operation_convolution, e->old->values[node->outputs[0]].name, &pending.attributes, inputs,
+                        pending.bias ? 3 : 2, &out));
     e->map[node->outputs[0]] = out;
     return PH_OK;
+}
+
+/* Channels are known by their places among those that are left. */
+static ph_status emit_pick(struct extraction *e, const struct ph_node *node) {
+    struct ph_pick_attributes attributes = *(const struct ph_pick_attributes *)node->attributes;
+    const struct ph_channels *channels = &e->channels[node->inputs[0]];
+    for (int64_t n = 0; channels->list && n < e->old->values[node->inputs[0]].shape.dims[0]; n++)
+        attributes.channels[n] = ph_channels_place(channels, attributes.channels[n]);
+    return emit(e, node, node->operation, &attributes, node->inputs, node->input_count);
 }
 
 static bool constant_input(const struct extraction *e, const struct ph_node *node, int index) {
@@ -172,6 +204,7 @@ static ph_status rewrite_node(struct extraction *e, const struct ph_node *node) 
     int first = node->input_count ? node->inputs[0] : PH_ABSENT;
     if (node->operation == &ph_operation_identity) return import_value(e, first, &e->map[node->outputs[0]]);
     if (node->operation == &ph_operation_concat) return emit_concat(e, node);
+    if (node->operation == &ph_operation_pick) return emit_pick(e, node);
 
     struct pending pending = {0};
     if (node->operation == &ph_operation_convolution && !constant_input(e, node, 0) && constant_input(e, node, 1) &&
@@ -211,10 +244,11 @@ ph_status ph_graph_extract(const struct ph_graph *old, const int *keep, int keep
     struct extraction e = {.old = old, .graph = *graph, .map = map,
         .live = ph_alloc_array(nodes, sizeof *e.live), .kept = ph_alloc_array(values, sizeof *e.kept),
         .uses = ph_alloc_array(values, sizeof *e.uses), .consumer = ph_alloc_array(values, sizeof *e.consumer),
-        .pending = ph_alloc_array(values, sizeof *e.pending)};
+        .pending = ph_alloc_array(values, sizeof *e.pending), .channels = ph_alloc_array(values, sizeof *e.channels)};
     ph_status status = PH_OK;
-    if (!e.live || !e.kept || !e.uses || !e.consumer || !e.pending) status = ph_fail_memory(old->context);
+    if (!e.live || !e.kept || !e.uses || !e.consumer || !e.pending || !e.channels) status = ph_fail_memory(old->context);
     if (!status) mark_live(&e, keep, keep_count);
+    if (!status && rewrite) status = ph_channels_find(old, e.live, e.kept, e.uses, &e.graph->pool, e.channels);
     for (int n = 0; n < old->node_count && !status; n++) {
         if (!e.live[n]) continue;
         const struct ph_node *node = &old->nodes[n];
@@ -230,6 +264,7 @@ ph_status ph_graph_extract(const struct ph_graph *old, const int *keep, int keep
     ph_free(e.uses);
     ph_free(e.consumer);
     ph_free(e.pending);
+    ph_free(e.channels);
     if (status) ph_graph_destroy(graph);
     return status;
 }

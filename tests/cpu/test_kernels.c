@@ -303,6 +303,59 @@ static void test_networks(void **state) {
     }
 }
 
+/* A convolution of which each item picks a channel, behind what treats every channel by itself. The same draw with
+ * all items picking what the first one does: the first one's bytes stay. */
+static void test_picked_channels(void **state) {
+    for (int i = 0; i < rounds(60); i++) {
+        struct ph_random_key start = key;
+        float *first[2] = {NULL};
+        size_t bytes = 0;
+        for (int alone = 0; alone < 2; alone++) {
+            struct network net;
+            key = start;
+            int channels = (const int[]){3, 4, 20, 32}[draw(0, 3)], outputs = draw(2, 70), kernel = (const int[]){1, 3, 5, 2}[draw(0, 3)];
+            int items = 2, stride = draw(1, 2);
+            if (i % 6 == 0) items = 24, channels = 20, outputs = 64, kernel = 3, stride = 1; /* what Winograd's rule takes */
+            network_start(&net, *state, PH_SHAPE(items, channels, draw(10, 30), draw(12, 30)));
+            net.last = convolution(&net, net.input, outputs, kernel, kernel, stride, 1, 1, draw(0, 1));
+            int made = net.last;
+            if (draw(0, 1)) net.last = batch_norm(&net, net.last);
+            if (draw(0, 1)) net.last = node(&net, &ph_operation_relu, NULL, &net.last, 1);
+            int follower = draw(0, 4);
+            if (follower == 0) net.last = pool(&net, net.last, &ph_operation_max_pool);
+            if (follower == 1) net.last = node(&net, &ph_operation_global_average_pool, NULL, &net.last, 1);
+            if (follower == 2) net.last = batch_norm(&net, net.last);
+            if (follower == 3) net.last = norm(&net, net.last);
+            struct ph_pick_attributes pick = {.channels = {draw(0, outputs - 1)}};
+            for (int n = 1; n < items; n++) {
+                int32_t channel = draw(0, outputs - 1);
+                pick.channels[n] = alone ? pick.channels[0] : channel;
+            }
+            int another = draw(0, 3), from = another == 1 ? made : net.last;
+            net.last = node(&net, &ph_operation_pick, &pick, &net.last, 1);
+            if (another < 2) {
+                pick.channels[0] = draw(0, outputs - 1);
+                int other = node(&net, &ph_operation_pick, &pick, &from, 1);
+                int means[2] = {node(&net, &ph_operation_global_average_pool, NULL, &net.last, 1),
+                    node(&net, &ph_operation_global_average_pool, NULL, &other, 1)};
+                net.last = node(&net, &ph_operation_add, NULL, means, 2);
+            }
+            struct ph_shape in = shape_of(&net, net.input);
+            bytes = (size_t)(ph_shape_size(&in) / items) * sizeof(float);
+            float *input = noise(ph_shape_size(&in));
+            if (!device_backend) {
+                struct result result = run(&net, "cpu", input, false);
+                first[alone] = result.gradient;
+                free(result.value);
+            }
+            check_with(&net, "picked channels", 2e-5, input);
+        }
+        if (!device_backend) assert_memory_equal(first[0], first[1], bytes);
+        free(first[0]);
+        free(first[1]);
+    }
+}
+
 /* A silent item beside a live one, and both silent: bias far below what the input can reach, or not. */
 static void test_redirected(void **state) {
     for (int i = 0; i < 24; i++) {
@@ -435,8 +488,9 @@ static bool device_open(ph_context *context) {
 
 int main(int argument_count, char **arguments) {
     enum { SKIPPED = 77 };
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_convolutions), cmocka_unit_test(test_channel_scale), cmocka_unit_test(test_depthwise), cmocka_unit_test(test_first_layers),
-        cmocka_unit_test(test_networks), cmocka_unit_test(test_redirected), cmocka_unit_test(test_operation_cases),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_convolutions), cmocka_unit_test(test_channel_scale),
+        cmocka_unit_test(test_depthwise), cmocka_unit_test(test_first_layers), cmocka_unit_test(test_networks),
+        cmocka_unit_test(test_picked_channels), cmocka_unit_test(test_redirected), cmocka_unit_test(test_operation_cases),
         cmocka_unit_test(test_matrix_products), cmocka_unit_test(test_products_of_any_shape), cmocka_unit_test(test_fourier)};
     ph_context *context = ph_context_create();
     device_backend = argument_count > 1 ? arguments[1] : NULL;

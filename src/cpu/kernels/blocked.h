@@ -34,6 +34,11 @@ PH_INLINE float *block_of_task(const struct ph_operand *operand, int64_t index) 
 enum { PH_MAX_TAPS = 1024 }; /* kernel elements */
 /* Two-dimensional, with constant weights and bias. */
 bool PH_KERNEL(ph_convolution_takes)(const struct ph_kernel_query *query);
+/* Output channels that a kernel is chosen by: those nobody reads included, so that the choice does not depend on the batch. */
+PH_INLINE int64_t whole_outputs(const struct ph_kernel_query *query) {
+    const struct ph_convolution_attributes *a = query->node->attributes;
+    return a->whole_outputs ? a->whole_outputs : query->graph->values[query->node->outputs[0]].shape.dims[1];
+}
 /* A fused ReLU: no smaller than 0, no larger than its ceiling; NaN passes. */
 struct rectifier { bool on; float ceiling; /* HUGE_VALF: none */ };
 PH_INLINE struct rectifier rectifier_of(const struct ph_convolution_attributes *a) {

@@ -7,10 +7,10 @@ static bool matrix_accepts(const struct ph_kernel_query *query) {
     const struct ph_convolution_attributes *a = query->node->attributes;
     const struct ph_value *values = query->graph->values;
     const struct ph_node *node = query->node;
-    const struct ph_shape *in = &values[node->inputs[0]].shape, *out = &values[node->outputs[0]].shape;
+    const struct ph_shape *in = &values[node->inputs[0]].shape;
     if (in->rank != 4 || !values[node->inputs[1]].data || query->wanted & ~1u || a->groups != 1 || a->relu) return false;
     if (node->input_count > 2 && node->inputs[2] != PH_ABSENT && !values[node->inputs[2]].data) return false;
-    if (in->dims[1] > MAX_CHANNELS || out->dims[1] > MAX_CHANNELS) return false;
+    if (in->dims[1] > MAX_CHANNELS || whole_outputs(query) > MAX_CHANNELS) return false;
     for (int i = 1; i < PH_SPATIAL; i++)
         if (a->kernel[i] != 1 || a->stride[i] != 1 || a->pad_begin[i] || a->pad_end[i]) return false;
     return true;

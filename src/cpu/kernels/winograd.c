@@ -77,8 +77,8 @@ static bool accepts(const struct ph_kernel_query *query) {
     for (int i = 1; i < PH_SPATIAL; i++)
         if (a->kernel[i] != kernel || a->stride[i] != 1 || a->dilation[i] != 1 || a->pad_begin[i] >= kernel) return false;
     struct shape s = shape_of_query(query);
-    return a->groups == 1 && s.in_channels >= PH_LANES && s.out_channels >= PH_LANES && s.out_height >= least &&
-           s.out_width >= least;
+    int64_t inputs = query->graph->values[query->node->inputs[0]].shape.dims[1];
+    return a->groups == 1 && PH_MIN(inputs, whole_outputs(query)) >= PH_LANES && s.out_height >= least && s.out_width >= least;
 }
 
 /* ---- Filters: bias, then [group][point][in channel][blocks of the group][lane] ------------------------------------- */
