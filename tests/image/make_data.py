@@ -9,7 +9,7 @@ import struct
 import zlib
 
 import numpy
-from PIL import Image
+from PIL import Image, ImageOps
 
 HERE = pathlib.Path(__file__).parent
 DATA = HERE / "data"
@@ -51,6 +51,19 @@ def png(name, pixels, colour, interlaced):
                               chunk(b"IEND", b""))
 
 
+def turned():
+    """smooth() as cameras store it that were held otherwise: EXIF orientations 2 to 8, in either byte order."""
+    turns = [Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.ROTATE_180, Image.Transpose.FLIP_TOP_BOTTOM,
+             Image.Transpose.TRANSPOSE, Image.Transpose.ROTATE_90, Image.Transpose.TRANSVERSE, Image.Transpose.ROTATE_270]
+    for orientation, turn in enumerate(turns, 2):
+        order, mark = (">", b"MM") if orientation % 2 else ("<", b"II")
+        exif = b"Exif\0\0" + mark + struct.pack(order + "HIHHHIHHI", 42, 8, 1, 0x112, 3, 1, orientation, 0, 0)
+        path = DATA / ("turned-%d.jpg" % orientation)
+        Image.fromarray(smooth()).transpose(turn).save(path, quality=98, subsampling=0, exif=exif)
+        upright = ImageOps.exif_transpose(Image.open(path))
+        assert upright.size == (WIDTH, HEIGHT) and abs(numpy.asarray(upright).astype(int) - smooth()).max() <= 4
+
+
 def pictures():
     DATA.mkdir(exist_ok=True)
     png("interlaced.png", noisy(3), 2, 1)
@@ -72,6 +85,7 @@ def pictures():
     grey.save(DATA / "grey.gif")
     Image.fromarray(smooth()).save(DATA / "smooth.jpg", quality=98, subsampling=0)
     Image.fromarray(smooth()).save(DATA / "progressive.jpg", quality=98, subsampling=0, progressive=True)
+    turned()
     Image.fromarray(smooth()).convert("CMYK").save(DATA / "cmyk.jpg", quality=98, subsampling=0)
 
 

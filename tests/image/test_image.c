@@ -165,7 +165,14 @@ static const struct {
              {"grey.gif", 4, value_grey, 0},
              {"cmyk.jpg", 3, value_smooth, 4.0f / 255},
              {"smooth.jpg", 3, value_smooth, 4.0f / 255},
-             {"progressive.jpg", 3, value_smooth, 4.0f / 255}};
+             {"progressive.jpg", 3, value_smooth, 4.0f / 255},
+             {"turned-2.jpg", 3, value_smooth, 4.0f / 255},
+             {"turned-3.jpg", 3, value_smooth, 4.0f / 255},
+             {"turned-4.jpg", 3, value_smooth, 4.0f / 255},
+             {"turned-5.jpg", 3, value_smooth, 4.0f / 255},
+             {"turned-6.jpg", 3, value_smooth, 4.0f / 255},
+             {"turned-7.jpg", 3, value_smooth, 4.0f / 255},
+             {"turned-8.jpg", 3, value_smooth, 4.0f / 255}};
 
 static const char *data_path(int file) {
     static char path[128];
