@@ -18,6 +18,7 @@ ph_status ph_file_open(ph_context *context, const char *path, struct ph_file *fi
     struct stat facts;
     ph_status status = PH_OK;
     if (fstat(descriptor, &facts)) status = ph_fail(context, PH_ERROR_FILE, "%s: %s", path, strerror(errno));
+    else if (S_ISDIR(facts.st_mode)) status = ph_fail(context, PH_ERROR_FILE, "%s: is a folder", path);
     else if (!S_ISREG(facts.st_mode)) status = ph_fail(context, PH_ERROR_FILE, "%s: not a regular file", path);
     else if (facts.st_size == 0) status = ph_fail(context, PH_ERROR_FORMAT, "%s: the file is empty", path);
     else {

@@ -165,6 +165,8 @@ bool cli_ends_with(const char *path, const char *ending);
 bool cli_is_png(const char *path);
 /* Whether it ends as pictures' names do. */
 bool cli_is_picture_name(const char *path);
+/* Whether --output is a picture's name, not a folder's, but of a format that is not written; prints so. */
+int cli_output_format_check(const struct cli *cli);
 /* Paths of the pictures in a folder, by name; a new list of new strings. */
 char **cli_pictures_in(const char *folder, int *count);
 /* "photo" of "pictures/photo.jpg". A new string. */

@@ -267,7 +267,7 @@ static int output_fits(const struct dreaming *d, const char *output) {
         return cli_usage(d->cli, "--output: %d frames cannot all be %s; name a folder", d->frames, output);
     if (d->frames == 1 && !cli_is_png(output))
         return cli_usage(d->cli, "--output: '%s' is no name for a picture, which is PNG", output);
-    return CLI_DONE;
+    return cli_output_format_check(d->cli);
 }
 
 static int pictures_run(struct dreaming *d, const char *source, char **paths) {

@@ -389,7 +389,7 @@ static int output_check(const struct cli *cli, int jobs) {
     const char *output = cli->settings.output;
     if (jobs > 1 && cli_is_png(output))
         return cli_usage(cli, "--output: %d explanations cannot all be %s; name a folder", jobs, output);
-    return CLI_DONE;
+    return cli_output_format_check(cli);
 }
 
 static int run(struct cli *cli) {

@@ -97,6 +97,14 @@ bool cli_is_picture_name(const char *path) {
     return false;
 }
 
+int cli_output_format_check(const struct cli *cli) {
+    static const char *const others[] = {".jpg", ".jpeg", ".bmp", ".gif", ".tga", ".webp", ".tif", ".tiff", ".ppm"};
+    for (int i = 0; i < CLI_COUNT(others); i++)
+        if (cli_ends_with(cli->settings.output, others[i]))
+            return cli_usage(cli, "--output: '%s' is no name for what is written, which is PNG", cli->settings.output);
+    return CLI_DONE;
+}
+
 static int is_wanted(const struct dirent *entry) { return cli_is_picture_name(entry->d_name); }
 
 char **cli_pictures_in(const char *folder, int *count) {

@@ -61,14 +61,24 @@ static void layers_all(struct inverting *v) {
     }
 }
 
+static const char *layer_name(void *user, int index) {
+    const struct inverting *v = user;
+    return index < v->layer_count ? v->layers[index].name : NULL;
+}
+
+static int layer_unknown(struct inverting *v, const char *name) {
+    const char *nearest = cli_nearest(name, layer_name, v);
+    return nearest ? cli_fail("the network has no layer '%s', did you mean '%s'?", name, nearest)
+                   : cli_fail("the network has no layer '%s'; phosphene inspect lists them", name);
+}
+
 static int layers_choose(struct inverting *v) {
     struct cli *cli = v->cli;
     if (ph_model_layers(v->model, v->height, v->width, &v->layers, &v->layer_count)) return cli_fail_library(cli);
     v->chosen = cli_allocate((size_t)v->layer_count + (size_t)cli->argument_count, sizeof *v->chosen);
     for (int i = 1; i < cli->argument_count; i++) {
         if (!strcmp(cli->arguments[i], "all")) layers_all(v);
-        else if (layer_find(v, cli->arguments[i]) < 0)
-            return cli_fail("the network has no layer '%s'; phosphene inspect lists them", cli->arguments[i]);
+        else if (layer_find(v, cli->arguments[i]) < 0) return layer_unknown(v, cli->arguments[i]);
         else layer_add(v, cli->arguments[i]);
     }
     if (cli->argument_count == 1 && cli->settings.representation)
@@ -240,7 +250,7 @@ static int outputs_check(const struct inverting *v) {
     const char *output = v->cli->settings.output;
     if (v->count > 1 && cli_is_png(output))
         return cli_usage(v->cli, "--output: %d pictures cannot all be %s; name a folder", v->count, output);
-    int code = CLI_DONE;
+    int code = cli_output_format_check(v->cli);
     for (int i = 0; i <= v->count && !code; i++) {
         char *path = i < v->count ? output_path(v, v->chosen[i]) : strip_path(v);
         if (i == v->count && v->count == 1) code = CLI_DONE;

@@ -49,22 +49,11 @@ static int objectives_expand(struct rendering *rendering, int count, const char 
     return CLI_DONE;
 }
 
-/* A name that is meant as a picture's, not as a folder's, but of a format that is not written. */
-static bool is_other_picture(const char *path) {
-    static const char *const suffixes[] = {".jpg", ".jpeg", ".bmp", ".gif", ".tga", ".webp", ".tif", ".tiff", ".ppm"};
-    for (int i = 0; i < CLI_COUNT(suffixes); i++)
-        if (cli_ends_with(path, suffixes[i])) return true;
-    return false;
-}
-
 /* The template of the pictures' names, a new string, or NULL when --output does not fit. */
 static char *template_choose(const struct rendering *rendering, int word_count, const char *const *words) {
     const char *output = rendering->cli->settings.output, *item = rendering->each > 1 ? "-{item}" : "";
     bool several = rendering->manifest.count > 1;
-    if (output && is_other_picture(output)) {
-        cli_usage(rendering->cli, "--output: '%s' is no name for what is written, which is PNG", output);
-        return NULL;
-    }
+    if (cli_output_format_check(rendering->cli)) return NULL;
     if (cli_is_png(output)) {
         if (!several || strchr(output, '{')) return cli_format("%s", output);
         cli_usage(rendering->cli,

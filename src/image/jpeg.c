@@ -1,6 +1,6 @@
 /* JPEG by libjpeg (libjpeg-turbo): baseline and progressive, grey, colour and CMYK, turned upright as its EXIF says. A file
- * that ends early is refused, other damage is passed over where the library can. stb_image would read JPEG too, but the version of Debian 12 trusts
- * the lengths in a file's Huffman tables. */
+ * that ends early is refused, other damage is passed over where the library can. stb_image would read JPEG too, but the
+ * version of Debian 12 trusts the lengths in a file's Huffman tables. */
 #include "image/formats.h"
 #include <setjmp.h>
 #include <stdio.h>
@@ -54,7 +54,8 @@ static uint32_t exif_number(const struct exif *exif, size_t at, size_t bytes) {
     return number;
 }
 
-/* The tag of the first directory (Exif 2.32, section 4.5 and table 4): a header of 8 bytes says where that is, entries have 12. */
+/* The tag of the first directory (Exif 2.32, section 4.5 and table 4): a header of 8 bytes says where that is, its entries
+ * have 12. */
 static unsigned exif_orientation(const uint8_t *data, size_t size) {
     static const char mark[] = "Exif\0";
     if (size < sizeof mark + 8 || memcmp(data, mark, sizeof mark)) return UPRIGHT;

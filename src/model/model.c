@@ -500,8 +500,11 @@ ph_status ph_model_find_layer(const struct ph_model *model, const struct ph_grap
         ph_text_append(&text, "layer '%s' cannot be computed at this size; the network's own input is %s", name,
                        ph_shape_text(&model->default_input, shape));
     } else {
+        int class;
+        bool is_class = !ph_model_find_class(model, name, &class);
         ph_text_append(&text, "no layer '%s'", name);
-        ph_suggest(&text, name, model->layer_name_count, layer_name, (void *)model);
+        if (is_class) ph_text_append(&text, ", did you mean class:%s?", name);
+        else ph_suggest(&text, name, model->layer_name_count, layer_name, (void *)model);
         if (model->unsupported) {
             ph_text_append(&text, " (%s)", model->unsupported);
             layers_left(&text, model);

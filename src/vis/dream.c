@@ -345,6 +345,10 @@ ph_status ph_dream(ph_model *model, const ph_picture *picture, const char *objec
     ph_dream_options defaults = ph_dream_defaults();
     if (!options) options = &defaults;
     PH_TRY(options_check(model->context, options));
+    enum { LEAST_PICTURE = 8 }; /* as of rendered ones */
+    if (picture->width < LEAST_PICTURE || picture->height < LEAST_PICTURE)
+        return ph_fail(model->context, PH_ERROR_SHAPE, "dream: the picture has %d x %d pixels; it needs %d a side", picture->width,
+                       picture->height, LEAST_PICTURE);
     int channels = model->preprocessing.channels;
     if (channels != 1 && channels != 3)
         return ph_fail(model->context, PH_ERROR_UNSUPPORTED, "dreams are for networks of 1 or 3 channels, not %d", channels);

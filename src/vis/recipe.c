@@ -24,6 +24,14 @@ const ph_option_info *ph_recipe_option(int index) {
     return index >= 0 && index < ph_option_count ? &ph_options[index].info : NULL;
 }
 
+static const char *choice_name(void *user, int index) { return ((const struct ph_option *)user)->choice(index); }
+
+static void choice_suggest(const struct ph_option *option, const char *value, struct ph_text *text) {
+    int count = 0;
+    while (option->choice(count)) count++;
+    ph_suggest(text, value, count, choice_name, (void *)option);
+}
+
 /* ---- Setting and getting ----------------------------------------------------------------------------------------- */
 
 static ph_status option_set(ph_recipe *recipe, int index, const char *value) {
@@ -39,9 +47,12 @@ static ph_status option_set(ph_recipe *recipe, int index, const char *value) {
         struct ph_schedule schedule;
     } parsed;
     if (!option->kind->read(option, value, &parsed)) {
+        struct ph_text near = {0};
         option->kind->describe(option, &text);
-        ph_status status = ph_fail(recipe->context, PH_ERROR_ARGUMENT, "option %s: '%s' is not valid; it takes %s",
-                                   option->info.name, value, text.data ? text.data : "another value");
+        if (option->choice) choice_suggest(option, value, &near);
+        ph_status status = ph_fail(recipe->context, PH_ERROR_ARGUMENT, "option %s: '%s' is not valid%s; it takes %s",
+                                   option->info.name, value, near.data ? near.data : "", text.data ? text.data : "another value");
+        ph_text_finish(&near);
         ph_text_finish(&text);
         return status;
     }

@@ -8,6 +8,9 @@ is_png cat-dream.png
 says stdout "cat-dream.png  conv3a = "
 run 1 render --recipe cat-dream.png -o again.png
 says stderr "phosphene dream PICTURE 'conv3a' --octaves 0"
+printf 'P6 3 1 255\n123456789' >tiny.ppm
+run 1 dream tiny.ppm conv3a --steps 2
+says stderr "the picture has 3 x 1 pixels; it needs 8 a side"
 run 1 dream cat.png conv3a --steps 2
 says stderr "exists already"
 run 0 dream cat.png conv3a --steps 2 -o one.png --threads 1 -q

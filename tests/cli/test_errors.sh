@@ -31,6 +31,8 @@ run 1 render conv4z:3 $few
 says stderr conv4a
 run 1 render class:goldfihs $few
 says stderr goldfish
+run 1 render goldfish $few
+says stderr "no layer 'goldfish', did you mean class:goldfish?"
 run 1 render conv2:99999 $few
 says stderr 99999
 run 1 render 'conv2:5 +' $few
@@ -67,6 +69,9 @@ if [ "$(id -u)" -ne 0 ]; then
     says stderr "nothing can be written in locked"
 fi
 run 1 activations picture.png --layer conv2 -o folder.png --force
+says stderr "folder.png: is a folder"
+
+run 1 classify folder.png
 says stderr "folder.png: is a folder"
 
 # A pipe is no file to map: nobody writes into it, and nobody waits.

@@ -92,7 +92,10 @@ is_png cut/conv3a.png
 is_no_file cut/conv4a.png
 
 run 1 invert cat.png conv9 -o x.png
-says stderr "no layer 'conv9'"
+says stderr "no layer 'conv9', did you mean 'conv"
+run 2 invert cat.png conv2 -o inverted.jpg
+says stderr PNG
+is_no_file inverted.jpg
 run 1 invert nothing.png conv2 -o x.png
 says stderr "nothing.png"
 run 1 invert cat.png conv2 --window 99x1 -o x.png

@@ -28,6 +28,11 @@ run 2 render class:goldfish --output ''
 says stderr "--output needs a value"
 run 2 render class:goldfish --output goldfish.jpg
 says stderr PNG
+run 2 explain x.png --output explained.jpg
+says stderr PNG
+is_no_file explained.jpg
+run 2 render class:goldfish --optimiser Adam
+says stderr "did you mean adam"
 run 2 render class:goldfish --force=yes
 says stderr "--force is a switch"
 run 2 render class:goldfish --steps none
