@@ -262,7 +262,7 @@ bool cli_manifest_continue(struct cli_manifest *manifest, const char *path);
 struct cli_progress {
     bool quiet, terminal, shown; /* shown: the terminal's last line holds the bar */
     int decile;                  /* of the whole, last one printed */
-    double drawn;                /* when the bar was drawn */
+    double started, drawn;       /* when it began, and when the bar was drawn */
 };
 void cli_progress_start(struct cli_progress *progress, const struct cli *cli);
 void cli_progress_update(struct cli_progress *progress, const ph_progress *now, const char *objective, int total);

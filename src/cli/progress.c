@@ -1,4 +1,4 @@
-/* How far a rendering is: a bar that redraws itself on a terminal, a line for every tenth elsewhere. On standard error,
+/* How far a rendering is: a bar that redraws itself on a terminal, elsewhere a line after a second and for every tenth. On standard error,
  * so that what is printed as a result can be piped. */
 #include "cli.h"
 #include <stdio.h>
@@ -7,9 +7,11 @@
 #include <unistd.h>
 
 #define REDRAW_SECONDS 0.1
+#define FIRST_SECONDS 1.0
 
 void cli_progress_start(struct cli_progress *progress, const struct cli *cli) {
-    *progress = (struct cli_progress){.quiet = cli->settings.quiet, .terminal = isatty(STDERR_FILENO)};
+    *progress = (struct cli_progress){.quiet = cli->settings.quiet, .terminal = isatty(STDERR_FILENO), .decile = -1,
+        .started = cli_seconds()};
 }
 
 void cli_progress_clear(struct cli_progress *progress) {
@@ -36,6 +38,7 @@ void cli_progress_show(struct cli_progress *progress, double done, const char *t
     double seconds = cli_seconds();
     int decile = (int)(10 * done + 1e-9);
     if (progress->terminal ? seconds - progress->drawn < REDRAW_SECONDS && done < 1 : decile <= progress->decile) return;
+    if (!progress->terminal && !decile && seconds - progress->started < FIRST_SECONDS) return;
     progress->drawn = seconds;
     progress->decile = decile;
     if (!progress->terminal) {
