@@ -126,7 +126,8 @@ PH_API void ph_tensors_destroy(ph_tensors **tensors);
 
 typedef struct ph_picture ph_picture;
 
-/* PNG, JPEG (turned upright as its EXIF orientation says), BMP, TGA, GIF (first frame), PNM. */
+/* PNG, JPEG (turned upright as its EXIF orientation says), BMP, TGA, GIF (first frame), PNM; WebP
+ * where phosphene was built with libwebp. */
 PH_API ph_status ph_picture_load(ph_context *context, const char *path, ph_picture **picture);
 
 /* 8 bits a channel, rounded half up; the channels of a network that sees neither grey nor RGB lie side by side, each grey;

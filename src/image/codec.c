@@ -6,6 +6,9 @@
 
 const struct ph_image_codec *const ph_image_codecs[] = {
     &ph_image_codec_png, &ph_image_codec_jpeg, &ph_image_codec_bmp, &ph_image_codec_gif, &ph_image_codec_pnm,
+#ifdef PH_HAVE_WEBP
+    &ph_image_codec_webp,
+#endif
     &ph_image_codec_tga, /* last: TGA has no mark to know it by */
     NULL};
 

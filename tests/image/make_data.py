@@ -86,6 +86,8 @@ def pictures():
     Image.fromarray(smooth()).save(DATA / "smooth.jpg", quality=98, subsampling=0)
     Image.fromarray(smooth()).save(DATA / "progressive.jpg", quality=98, subsampling=0, progressive=True)
     turned()
+    rgb.save(DATA / "rgb.webp", lossless=True)
+    Image.fromarray(noisy(4)).save(DATA / "alpha.webp", lossless=True, exact=True)
     Image.fromarray(smooth()).convert("CMYK").save(DATA / "cmyk.jpg", quality=98, subsampling=0)
 
 

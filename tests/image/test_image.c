@@ -163,6 +163,10 @@ static const struct {
              {"rgb.tga", 3, value_noisy, 0},
              {"packed.tga", 3, value_noisy, 0},
              {"grey.gif", 4, value_grey, 0},
+#ifdef PH_HAVE_WEBP
+             {"rgb.webp", 3, value_noisy, 0},
+             {"alpha.webp", 4, value_noisy, 0},
+#endif
              {"cmyk.jpg", 3, value_smooth, 4.0f / 255},
              {"smooth.jpg", 3, value_smooth, 4.0f / 255},
              {"progressive.jpg", 3, value_smooth, 4.0f / 255},
@@ -218,7 +222,7 @@ static void test_names(void **state) {
 /* ---- Damage ------------------------------------------------------------------------------------------------------ */
 
 /* What a file may lack at its end: PNM and TGA have no mark there, and a GIF's first frame ends before its trailer. */
-static bool needs_all(const char *name) { return strstr(name, ".png") || strstr(name, ".jpg"); }
+static bool needs_all(const char *name) { return strstr(name, ".png") || strstr(name, ".jpg") || strstr(name, ".webp"); }
 
 static void test_truncated(void **state) {
     ph_context *context = *state;
