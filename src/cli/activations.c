@@ -70,8 +70,8 @@ static int result_report(const struct cli *cli, const char *path, const ph_tenso
     if (cli->settings.quiet) return CLI_DONE;
     char shape[160];
     cli_shape_text(tensor->rank, tensor->dims, shape, sizeof shape);
-    printf("%s  %s  min %.6g, mean %.6g, max %.6g, norm %.6g\n", path, shape, least, mean, most, norm);
-    if (cli->settings.gradient) printf("%s = %.7g\n", cli->settings.gradient, (double)value);
+    cli_print("%s  %s  min %.6g, mean %.6g, max %.6g, norm %.6g\n", path, shape, least, mean, most, norm);
+    if (cli->settings.gradient) cli_print("%s = %.7g\n", cli->settings.gradient, (double)value);
     return CLI_DONE;
 }
 

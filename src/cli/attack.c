@@ -13,13 +13,13 @@ static const char *class_name(ph_model *model, int index) {
 }
 
 static void scores_print(ph_model *model, const char *when, const ph_class_score *scores, int count) {
-    printf("%s\n", when);
+    cli_print("%s\n", when);
     for (int i = 0; i < count; i++)
-        printf("  %.4f %5d  %s\n", (double)scores[i].probability, scores[i].index, class_name(model, scores[i].index));
+        cli_print("  %.4f %5d  %s\n", (double)scores[i].probability, scores[i].index, class_name(model, scores[i].index));
 }
 
 static void change_print(const char *what, const ph_change *change) {
-    printf("%s: norm 2 %.5g (%.5g of 255), largest %.5g (%.5g of 255), %lld values\n", what, change->norm,
+    cli_print("%s: norm 2 %.5g (%.5g of 255), largest %.5g (%.5g of 255), %lld values\n", what, change->norm,
            change->norm * WHITE, change->largest, change->largest * WHITE, (long long)change->changed);
 }
 
@@ -63,7 +63,7 @@ static int attack_print(const struct cli *cli, ph_model *model, const ph_attack 
     scores_print(model, "after, on 8 bits", attack->after, attack->score_count);
     change_print("change on 8 bits", &attack->rounded);
     change_print("before rounding", &attack->unrounded);
-    printf("%s  %s, %d steps, %lld evaluations\n", path, attack->method, attack->steps, (long long)attack->evaluations);
+    cli_print("%s  %s, %d steps, %lld evaluations\n", path, attack->method, attack->steps, (long long)attack->evaluations);
     return CLI_DONE;
 }
 

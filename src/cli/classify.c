@@ -151,25 +151,25 @@ static void tally_report(const struct cli *cli, const ph_model *model, const str
         if (preset) cJSON_AddNumberToObject(known, "better_first", better->first);
         return;
     }
-    printf("%d of %d right, %d in the first five (preprocessing: %s)\n", present->first, present->known, present->five,
+    cli_print("%d of %d right, %d in the first five (preprocessing: %s)\n", present->first, present->known, present->five,
            preprocessing.preset);
     if (!preset) return;
-    printf("the preprocessing is likely wrong: with --input %s %d are right, mean probability %.2f, not %.2f\n", preset,
+    cli_print("the preprocessing is likely wrong: with --input %s %d are right, mean probability %.2f, not %.2f\n", preset,
            better->first, better->probability / better->known, present->probability / present->known);
     if (cli->settings.model)
-        printf("'phosphene inspect -m %s --input %s --save' keeps it\n", cli->settings.model, preset);
+        cli_print("'phosphene inspect -m %s --input %s --save' keeps it\n", cli->settings.model, preset);
 }
 
 /* ---- The command ------------------------------------------------------------------------------------------------- */
 
 static void picture_print(const struct cli *cli, const ph_model *model, const char *path,
                           const struct classification *result) {
-    printf("%s", path);
-    if (result->place) printf("  (its class is in place %d)", result->place);
-    printf("\n");
+    cli_print("%s", path);
+    if (result->place) cli_print("  (its class is in place %d)", result->place);
+    cli_print("\n");
     for (int i = 0; i < result->found && i < cli->settings.top; i++) {
         const char *name = ph_model_class_name(model, result->scores[i].index);
-        printf("  %.4f  %4d  %s\n", (double)result->scores[i].probability, result->scores[i].index, name ? name : "");
+        cli_print("  %.4f  %4d  %s\n", (double)result->scores[i].probability, result->scores[i].index, name ? name : "");
     }
 }
 
@@ -195,6 +195,8 @@ static int run(struct cli *cli) {
     ph_model *model = NULL;
     int code = cli_model_open(cli, &model);
     if (code) return code;
+    if (!ph_model_class_name(model, 0))
+        cli_note(cli, "the classes have no names: --labels FILE, or a file of them beside the network, gives them");
     cJSON *json = cli->settings.json ? cJSON_CreateObject() : NULL, *list = cJSON_AddArrayToObject(json, "pictures");
     struct tally tally = {0}, better = {0};
     for (int i = 0; i < cli->argument_count && !code; i++) {

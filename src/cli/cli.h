@@ -127,6 +127,11 @@ int cli_fail_library(const struct cli *cli); /* the context's text */
 void cli_note(const struct cli *cli, const char *format, ...) CLI_PRINTF(2, 3);
 void cli_log(void *cli, const char *text); /* a ph_log_function */
 
+/* Results, on standard output, with what could steer a terminal replaced. Returns their length. */
+int cli_print(const char *format, ...) CLI_PRINTF(1, 2);
+/* Control characters but line ends and tabs become '?'. */
+void cli_controls_replace(char *text);
+
 /* A new string or block; the program ends with a message when memory runs out. */
 char *cli_format(const char *format, ...) CLI_PRINTF(1, 2);
 void *cli_allocate(size_t count, size_t size); /* zeroed */
@@ -267,8 +272,9 @@ struct cli_progress {
 void cli_progress_start(struct cli_progress *progress, const struct cli *cli);
 void cli_progress_update(struct cli_progress *progress, const ph_progress *now, const char *objective, int total);
 void cli_progress_clear(struct cli_progress *progress);
-/* `done` of the whole, 0 to 1, and what is in work: drawn, or printed, when it is time to. */
-void cli_progress_show(struct cli_progress *progress, double done, const char *text);
+/* `done` of the whole, 0 to 1, and what is in work: drawn, or printed, when it is time to. Of the text, control characters
+ * are replaced. */
+void cli_progress_show(struct cli_progress *progress, double done, char *text);
 /* "1:05 left"; negative seconds are not known. */
 void cli_time_left(double seconds, char *text, size_t size);
 double cli_seconds(void);

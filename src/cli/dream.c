@@ -185,7 +185,7 @@ static void frame_report(const struct dreaming *d, const char *path, const ph_pi
     char objective[4096];
     if (d->cli->settings.quiet || d->cli->settings.json) return;
     if (!ph_recipe_lookup(ph_picture_recipe(picture), "#objective", objective, sizeof objective)) *objective = 0;
-    printf("%s  %s = %.6g\n", path, objective, (double)ph_picture_value(picture));
+    cli_print("%s  %s = %.6g\n", path, objective, (double)ph_picture_value(picture));
     fflush(stdout);
 }
 
@@ -282,7 +282,7 @@ static int pictures_run(struct dreaming *d, const char *source, char **paths) {
     if (d->animation && (!code || cli_interrupted())) {
         char *path = animation_path(output);
         if (ph_animation_save(d->animation, path, d->cli->settings.force)) code = cli_fail_library(d->cli);
-        else if (!d->cli->settings.quiet) printf("%s\n", path);
+        else if (!d->cli->settings.quiet) cli_print("%s\n", path);
         free(path);
     }
     ph_picture_destroy(&picture);

@@ -239,24 +239,24 @@ static bool measure_shown(const struct cli *cli, int measure) {
 }
 
 static void table_print(const struct cli *cli, const struct row *rows, int count) {
-    printf("%-28s", "");
+    cli_print("%-28s", "");
     for (int i = 0; i < MEASURES; i++)
-        if (measure_shown(cli, i)) printf(" %8s", measures[i].title);
-    printf("\n");
+        if (measure_shown(cli, i)) cli_print(" %8s", measures[i].title);
+    cli_print("\n");
     for (int r = 0; r < count; r++) {
-        printf("%-28s", rows[r].method);
+        cli_print("%-28s", rows[r].method);
         for (int i = 0; i < MEASURES; i++) {
             if (!measure_shown(cli, i)) continue;
             double mean = measure_mean(&rows[r], i);
-            if (isnan(mean)) printf(" %8s", "-");
-            else printf(i == SECONDS ? " %8.2f" : " %8.3f", mean);
+            if (isnan(mean)) cli_print(" %8s", "-");
+            else cli_print(i == SECONDS ? " %8.2f" : " %8.3f", mean);
         }
-        printf("\n");
+        cli_print("\n");
     }
     for (int r = 0; r < count; r++) {
-        if (rows[r].stages) printf("\n%s: rank correlation and SSIM once the network forgot down to\n", rows[r].method);
+        if (rows[r].stages) cli_print("\n%s: rank correlation and SSIM once the network forgot down to\n", rows[r].method);
         for (int i = 0; i < rows[r].stages; i++)
-            printf("  %-28s %7.3f %7.3f\n", rows[r].stage_layers[i], rows[r].rank[i] / rows[r].stage_counts[i],
+            cli_print("  %-28s %7.3f %7.3f\n", rows[r].stage_layers[i], rows[r].rank[i] / rows[r].stage_counts[i],
                    rows[r].similarity[i] / rows[r].stage_counts[i]);
     }
 }

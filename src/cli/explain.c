@@ -184,20 +184,20 @@ static void explanation_print(const struct explaining *e, const char *path, cons
         free(objective);
         return;
     }
-    printf("%s  %s = %.6g  %s", path, objective, (double)explanation->value, explanation->method);
-    if (explanation->layer) printf(" of %s", explanation->layer);
-    if (explanation->steps) printf(", %d steps", explanation->steps);
-    printf(", %.2f s\n", explanation->seconds);
+    cli_print("%s  %s = %.6g  %s", path, objective, (double)explanation->value, explanation->method);
+    if (explanation->layer) cli_print(" of %s", explanation->layer);
+    if (explanation->steps) cli_print(", %d steps", explanation->steps);
+    cli_print(", %.2f s\n", explanation->seconds);
     if (!isnan(explanation->gap)) {
         double difference = isnan(explanation->baseline_value)
                                 ? (double)explanation->value
                                 : (double)explanation->value - (double)explanation->baseline_value;
-        printf("  sum %.6g", explanation->sum);
-        if (explanation->absorbed != 0) printf(", absorbed by biases and epsilon %.6g", explanation->absorbed);
-        printf(", of %.6g: completeness gap %.3g %%\n", difference, 100 * explanation->gap / fabs(difference));
+        cli_print("  sum %.6g", explanation->sum);
+        if (explanation->absorbed != 0) cli_print(", absorbed by biases and epsilon %.6g", explanation->absorbed);
+        cli_print(", of %.6g: completeness gap %.3g %%\n", difference, 100 * explanation->gap / fabs(difference));
     }
     for (int i = 0; explanation->units && i < explanation->unit_count && i < e->cli->settings.units; i++)
-        printf("  %s:%d  %.6g\n", explanation->layer, explanation->units[i].unit, explanation->units[i].share);
+        cli_print("  %s:%d  %.6g\n", explanation->layer, explanation->units[i].unit, explanation->units[i].share);
     fflush(stdout);
     free(objective);
 }

@@ -112,8 +112,9 @@ char **cli_pictures_in(const char *folder, int *count) {
     int found = scandir(folder, &entries, is_wanted, alphasort);
     *count = found < 0 ? 0 : found;
     char **paths = cli_allocate((size_t)*count + 1, sizeof *paths);
+    const char *slash = *folder && folder[strlen(folder) - 1] == '/' ? "" : "/";
     for (int i = 0; i < *count; i++) {
-        paths[i] = cli_format("%s/%s", folder, entries[i]->d_name);
+        paths[i] = cli_format("%s%s%s", folder, slash, entries[i]->d_name);
         free(entries[i]);
     }
     if (found >= 0) free(entries);

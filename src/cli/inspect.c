@@ -13,7 +13,7 @@ static int plan_print(struct cli *cli, ph_model *model) {
         ph_string_destroy(&text);
         return cli_json_print(json);
     }
-    fputs(text, stdout);
+    cli_print("%s", text);
     ph_string_destroy(&text);
     return CLI_DONE;
 }
@@ -34,46 +34,46 @@ enum { MOST_CLASSES = 100, FEW_CLASSES = 10 };
 static void classes_print(const ph_model *model) {
     enum { INDENT = 16, WIDTH = 100 };
     int classes = ph_model_class_count(model), shown = classes > MOST_CLASSES ? FEW_CLASSES : classes;
-    int column = printf("classes         %d", classes);
+    int column = cli_print("classes         %d", classes);
     if (!classes || !ph_model_class_name(model, 0)) shown = 0;
     for (int i = 0; i < shown; i++) {
         const char *name = ph_model_class_name(model, i);
         int length = name ? (int)strcspn(name, ",") : 1;
-        column += printf("%s", i ? "," : ":");
-        if (column + 1 + length > WIDTH) column = printf("\n%*s", INDENT - 1, "") - 1;
-        column += printf(" %.*s", length, name ? name : "?");
+        column += cli_print("%s", i ? "," : ":");
+        if (column + 1 + length > WIDTH) column = cli_print("\n%*s", INDENT - 1, "") - 1;
+        column += cli_print(" %.*s", length, name ? name : "?");
     }
-    printf("%s\n", shown == classes ? "" : shown ? ", ... (--json has all)" : ", names not known");
+    cli_print("%s\n", shown == classes ? "" : shown ? ", ... (--json has all)" : ", names not known");
 }
 
 static void summary_print(ph_model *model, const ph_model_info *info, double flops) {
     char shape[160], text[640];
     ph_preprocessing preprocessing = ph_model_preprocessing(model);
     cli_shape_text(info->rank, info->dims, shape, sizeof shape);
-    printf("network         %s (%s)\n", info->path, info->format);
-    printf("SHA-256         %s\n", info->sha256);
-    printf("input           %s %s, pictures %d x %d with %d channels%s\n", info->input_name, shape, info->width,
+    cli_print("network         %s (%s)\n", info->path, info->format);
+    cli_print("SHA-256         %s\n", info->sha256);
+    cli_print("input           %s %s, pictures %d x %d with %d channels%s\n", info->input_name, shape, info->width,
            info->height, info->channels, info->size_is_free ? ", other sizes too" : "");
     cli_preprocessing_text(&preprocessing, text, sizeof text);
-    printf("preprocessing   %s\n", text);
-    if (*preprocessing.guessed) printf("                guessed: %s\n", preprocessing.guessed);
-    printf("parameters      %.3f million\n", (double)info->parameters / 1e6);
-    printf("forward pass    %.3f GFLOP\n", flops / 1e9);
-    printf("logits          %s\n", info->logits ? info->logits : "none found");
-    printf("probabilities   %s\n", info->probabilities ? info->probabilities : "none found");
+    cli_print("preprocessing   %s\n", text);
+    if (*preprocessing.guessed) cli_print("                guessed: %s\n", preprocessing.guessed);
+    cli_print("parameters      %.3f million\n", (double)info->parameters / 1e6);
+    cli_print("forward pass    %.3f GFLOP\n", flops / 1e9);
+    cli_print("logits          %s\n", info->logits ? info->logits : "none found");
+    cli_print("probabilities   %s\n", info->probabilities ? info->probabilities : "none found");
     classes_print(model);
-    if (info->unsupported) printf("not supported   %s\n", info->unsupported);
+    if (info->unsupported) cli_print("not supported   %s\n", info->unsupported);
 }
 
 static void layers_print(const ph_layer_info *layers, int count) {
     int width = 5;
     for (int i = 0; i < count; i++)
         if ((int)strlen(layers[i].name) > width) width = (int)strlen(layers[i].name);
-    printf("\n%-*s  %-22s  %-20s  %12s  %10s\n", width, "layer", "operation", "shape", "parameters", "MFLOP");
+    cli_print("\n%-*s  %-22s  %-20s  %12s  %10s\n", width, "layer", "operation", "shape", "parameters", "MFLOP");
     for (int i = 0; i < count; i++) {
         char shape[160];
         cli_shape_text(layers[i].rank, layers[i].dims, shape, sizeof shape);
-        printf("%-*s  %-22s  %-20s  %12lld  %10.2f\n", width, layers[i].name, layers[i].operation, shape,
+        cli_print("%-*s  %-22s  %-20s  %12lld  %10.2f\n", width, layers[i].name, layers[i].operation, shape,
                (long long)layers[i].parameters, layers[i].flops / 1e6);
     }
 }

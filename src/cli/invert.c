@@ -295,11 +295,11 @@ static int picture_report(struct inverting *v, int index, cJSON *list, char **ca
     if (!code && ph_picture_save(picture, path, cli->settings.force)) code = cli_fail_library(cli);
     if (!code && natural) code = natural_ratio(v, v->chosen[index], &ratio);
     if (!code && !cli->settings.json && !cli->settings.quiet) {
-        printf("%s  %s", path, v->chosen[index]);
-        if (bounded) printf("  error %.3g %% of the target's norm", 100 * error);
-        else printf("  objective %.6g", (double)ph_picture_value(picture));
-        if (natural) printf(", %.3g %% of the mean distance between natural pictures", 100 * error * ratio);
-        printf("\n");
+        cli_print("%s  %s", path, v->chosen[index]);
+        if (bounded) cli_print("  error %.3g %% of the target's norm", 100 * error);
+        else cli_print("  objective %.6g", (double)ph_picture_value(picture));
+        if (natural) cli_print(", %.3g %% of the mean distance between natural pictures", 100 * error * ratio);
+        cli_print("\n");
         fflush(stdout);
     }
     *caption = bounded ? cli_format("%s %.2g%%", v->chosen[index], 100 * error) : cli_format("%s", v->chosen[index]);
@@ -326,7 +326,7 @@ static int strip_save(struct inverting *v, char **captions) {
                          GAP, &sheet) ||
         ph_picture_save(sheet, path, v->cli->settings.force))
         code = cli_fail_library(v->cli);
-    if (!code && !v->cli->settings.quiet && !v->cli->settings.json) printf("%s\n", path);
+    if (!code && !v->cli->settings.quiet && !v->cli->settings.json) cli_print("%s\n", path);
     ph_picture_destroy(&sheet);
     free(path);
     return code;

@@ -33,7 +33,7 @@ static int terminal_columns(void) {
     return !ioctl(STDERR_FILENO, TIOCGWINSZ, &window) && window.ws_col ? window.ws_col : 80;
 }
 
-void cli_progress_show(struct cli_progress *progress, double done, const char *text) {
+void cli_progress_show(struct cli_progress *progress, double done, char *text) {
     if (progress->quiet) return;
     double seconds = cli_seconds();
     int decile = (int)(10 * done + 1e-9);
@@ -41,6 +41,7 @@ void cli_progress_show(struct cli_progress *progress, double done, const char *t
     if (!progress->terminal && !decile && seconds - progress->started < FIRST_SECONDS) return;
     progress->drawn = seconds;
     progress->decile = decile;
+    cli_controls_replace(text);
     if (!progress->terminal) {
         fprintf(stderr, "phosphene: %3d %%: %s\n", (int)(100 * done), text);
         return;

@@ -229,7 +229,7 @@ static void on_snapshot(void *user, int item, int step, const ph_picture *snapsh
 static void errors_print(const ph_picture *picture) {
     ph_term_error error;
     for (int i = 0; ph_picture_error(picture, i, &error); i++)
-        printf("  error %.6g, %.6g before rounding to 8 bits: %s\n", error.error, error.unrounded, error.term);
+        cli_print("  error %.6g, %.6g before rounding to 8 bits: %s\n", error.error, error.unrounded, error.term);
 }
 
 static void on_finished(void *user, int item, const ph_picture *finished) {
@@ -245,7 +245,7 @@ static void on_finished(void *user, int item, const ph_picture *finished) {
     picture->value = ph_picture_value(finished);
     picture->seconds = cli_seconds() - rendering->batch_start;
     if (!rendering->cli->settings.quiet && !rendering->cli->settings.json) {
-        printf("%s  %s = %.6g\n", picture->path, picture->objective, (double)picture->value);
+        cli_print("%s  %s = %.6g\n", picture->path, picture->objective, (double)picture->value);
         errors_print(finished);
         fflush(stdout);
     }
@@ -351,7 +351,7 @@ static int report(struct rendering *rendering) {
     }
     if (!rendering->code && rendering->cli->settings.json) rendering->code = cli_json_print(cli_manifest_json(manifest));
     else if (!rendering->code && rendering->manifest_path && !rendering->cli->settings.quiet)
-        printf("%s\n%s\n", rendering->sheet_path, rendering->manifest_path);
+        cli_print("%s\n%s\n", rendering->sheet_path, rendering->manifest_path);
     return rendering->code || !rendering->cli->settings.require ? rendering->code : errors_check(rendering);
 }
 

@@ -369,22 +369,22 @@ static int result_print(const struct setup *s, const ph_solutions *found) {
     if (s->cli->settings.quiet) return CLI_DONE;
     for (int k = 0; k < found->count; k++) {
         const ph_solution *solution = &found->list[k];
-        printf("%s = %.9g  (%d of %d starts)\n", s->cli->arguments[0], solution->value, solution->reached,
+        cli_print("%s = %.9g  (%d of %d starts)\n", s->cli->arguments[0], solution->value, solution->reached,
                found->starts);
         for (int64_t i = 0; i < s->variables && i < SHOWN; i++) {
             char *name = variable_name(s, i);
-            printf("  %-20s %.9g\n", name, solution->variables[i]);
+            cli_print("  %-20s %.9g\n", name, solution->variables[i]);
             free(name);
         }
         if (s->variables > SHOWN)
-            printf("  ... and %lld more; --output keeps all\n", (long long)(s->variables - SHOWN));
+            cli_print("  ... and %lld more; --output keeps all\n", (long long)(s->variables - SHOWN));
     }
-    printf("%d starts, %d without a valid result, %lld evaluations, %s in %s; ", found->starts, found->failed,
+    cli_print("%d starts, %d without a valid result, %lld evaluations, %s in %s; ", found->starts, found->failed,
            (long long)found->evaluations, found->method, found->precision);
     if (found->count > 1)
-        printf("second best %.9g\n", found->list[1].value);
+        cli_print("second best %.9g\n", found->list[1].value);
     else
-        printf("no other solution %s\n", s->cli->settings.top_solutions > 1 ? "found" : "asked for (--top)");
+        cli_print("no other solution %s\n", s->cli->settings.top_solutions > 1 ? "found" : "asked for (--top)");
     return CLI_DONE;
 }
 

@@ -8,12 +8,34 @@
 #include <string.h>
 #include <time.h>
 
-/* What is quoted may come from a file: it must not steer the terminal. */
+static char *format_new(const char *format, va_list arguments) {
+    char *text;
+    if (vasprintf(&text, format, arguments) < 0) exit(cli_fail("memory ran out"));
+    return text;
+}
+
+/* Names and objectives may come from a file: they must not steer the terminal. */
+void cli_controls_replace(char *text) {
+    for (char *c = text; c && *c; c++)
+        if (((unsigned char)*c < ' ' && *c != '\n' && *c != '\t') || *c == 127) *c = '?';
+}
+
+int cli_print(const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    char *text = format_new(format, arguments);
+    va_end(arguments);
+    cli_controls_replace(text);
+    int length = (int)strlen(text);
+    fputs(text, stdout);
+    free(text);
+    return length;
+}
+
 static void print_message(const char *format, va_list arguments) {
     char *text = NULL;
     if (vasprintf(&text, format, arguments) < 0) text = NULL;
-    for (char *c = text; c && *c; c++)
-        if (((unsigned char)*c < ' ' && *c != '\n' && *c != '\t') || *c == 127) *c = '?';
+    cli_controls_replace(text);
     fflush(stdout);
     fprintf(stderr, "phosphene: %s\n", text ? text : "memory ran out");
     free(text);
@@ -66,12 +88,6 @@ char *cli_shell_quoted(const char *text) {
     for (; *text; text++) cli_text_append(&quoted, *text == '\'' ? "'\\''" : "%c", *text);
     cli_text_append(&quoted, "'");
     return quoted.data;
-}
-
-static char *format_new(const char *format, va_list arguments) {
-    char *text;
-    if (vasprintf(&text, format, arguments) < 0) exit(cli_fail("memory ran out"));
-    return text;
 }
 
 char *cli_format(const char *format, ...) {

@@ -89,10 +89,23 @@ run 1 render "$(printf 'conv2:5\033[2J')" $few
 grep -q "$(printf '\033')" stderr && fail "a message holds an escape character"
 run 2 "$(printf 'render\033[2J')"
 grep -q "$(printf '\033')" stderr && fail "a message about a command holds an escape character"
+for i in $(seq 100); do printf 'class \033[2J %d\n' $i; done >names.txt
+run 0 classify picture.png --labels names.txt
+says stdout "class ?[2J"
+grep -q "$(printf '\033')" stdout && fail "a class name brings an escape character"
 run 2 render conv2:5 --steps 1e9
 says stderr "from 0 to 10000000"
 run 2 activations
 says stderr "activations needs IMAGE"
+
+# A network without class names: where they could come from.
+cp "$source/weights/iris100.onnx" nameless.onnx
+run 0 classify picture.png -m nameless.onnx
+says stderr "the classes have no names: --labels FILE"
+mkdir folder
+cp nonsense.png folder
+run 1 explain folder/ --evaluate --method gradient
+says stderr "folder/nonsense.png"
 
 # Arrays that are no input of the network.
 printf '\223NUMPY\001\000\166\000%-117s\n%048d' "{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }" 0 >matrix.npy
