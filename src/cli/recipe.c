@@ -7,6 +7,15 @@
 
 enum { LONGEST_VALUE = 4096 };
 
+/* The objective of a recipe, which may be as long as its vectors are; NULL: there is none. A new string. */
+static char *objective_find(const char *text) {
+    size_t size = strlen(text) + 1;
+    char *objective = cli_allocate(size, 1);
+    if (ph_recipe_lookup(text, "#objective", objective, size)) return objective;
+    free(objective);
+    return NULL;
+}
+
 /* Path of the model of this base name beside the picture or in the current folder; NULL when in neither. New string. */
 static char *model_search(const char *picture_path, const char *name) {
     if (strchr(name, '/')) return NULL; /* never written so: a picture from elsewhere must not choose a file */
@@ -135,15 +144,14 @@ static int dream_explain(const struct cli *cli, const char *objective, const cha
 
 int cli_recipe_read(struct cli *cli, struct cli_recipe *recipe) {
     ph_picture *picture = NULL;
-    char objective[LONGEST_VALUE], dream[LONGEST_VALUE];
+    char dream[LONGEST_VALUE];
     *recipe = (struct cli_recipe){0};
     if (ph_picture_load(cli->context, cli->settings.recipe, &picture)) return cli_fail_library(cli);
     recipe->text = cli_format("%s", ph_picture_recipe(picture));
     ph_picture_destroy(&picture);
-    if (!ph_recipe_lookup(recipe->text, "#objective", objective, sizeof objective))
-        return cli_fail("%s: the picture carries no recipe", cli->settings.recipe);
-    recipe->objective = cli_format("%s", objective);
-    if (ph_recipe_lookup(recipe->text, "#dream", dream, sizeof dream)) return dream_explain(cli, objective, dream);
+    recipe->objective = objective_find(recipe->text);
+    if (!recipe->objective) return cli_fail("%s: the picture carries no recipe", cli->settings.recipe);
+    if (ph_recipe_lookup(recipe->text, "#dream", dream, sizeof dream)) return dream_explain(cli, recipe->objective, dream);
     if (ph_recipe_parse(cli->recipe, recipe->text) || cli_options_reapply(cli))
         return cli_fail("%s: %s", cli->settings.recipe, ph_context_error(cli->context));
     int code = files_check(cli, recipe);
@@ -274,9 +282,10 @@ static char *options_difference(const struct cli *cli, const char *text, int ite
 
 char *cli_recipe_difference(const struct cli *cli, ph_model *model, const char *text, const char *objective,
                             int item) {
-    char value[LONGEST_VALUE];
-    if (!ph_recipe_lookup(text, "#objective", value, sizeof value)) return cli_format("carries no recipe");
-    if (strcmp(value, objective)) return cli_format("shows %s", value);
+    char value[LONGEST_VALUE], *shown = objective_find(text);
+    char *difference = !shown ? cli_format("carries no recipe") : strcmp(shown, objective) ? cli_format("shows %s", shown) : NULL;
+    free(shown);
+    if (difference) return difference;
     if (!ph_recipe_lookup(text, "#model-sha256", value, sizeof value) || strcmp(value, ph_model_describe(model).sha256))
         return cli_format("is of another network");
     if (!networks_fit(model, text)) return cli_format("was joined by other networks");

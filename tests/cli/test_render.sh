@@ -57,6 +57,11 @@ run 0 render --recipe target.png conv2:5 -o target-other.png
 run 0 render conv2:5 --size 48 --preset raw --steps 3 -o behind.png
 run 0 render conv2:5 --preset maco --size 48 --steps 3 --preset raw -o beside.png
 same behind.png beside.png
+# An objective with a vector of many numbers is long.
+vector=$(awk 'BEGIN { for (i = 0; i < 160; i++) printf "%s%d: 0.12345678901234567890123", i ? ", " : "", i }')
+run 0 render "direction(conv4b, [$vector])" --size 48 --steps 2 -o long.png
+run 0 render --recipe long.png -o long-again.png
+same long.png long-again.png
 # The network must be the same.
 run 1 render --recipe before.png -m "$source/tests/cli/common.sh" -o wrong.png
 says stderr "common.sh"
