@@ -21,6 +21,17 @@ PH_INLINE int64_t start_of(const struct ph_pool_attributes *a, int axis, int64_t
 
 static int64_t tasks_of(const struct ph_operand *operand) { return operand->shape->dims[0] * blocks_of(operand->shape->dims[1]); }
 
+/* Of kernel elements [y0, y1) by [x0, x1); `in` is where element (0, 0) is. */
+PH_INLINE vector largest(const float *in, int64_t row, int64_t pixel, const int64_t y0, const int64_t y1, const int64_t x0,
+                         const int64_t x1) {
+    vector best = splat(-HUGE_VALF);
+#pragma GCC unroll 3
+    for (int64_t ky = y0; ky < y1; ky++)
+#pragma GCC unroll 3
+        for (int64_t kx = x0; kx < x1; kx++) best = maximum(load(in + ky * row + kx * pixel), best);
+    return best;
+}
+
 static void max_pool_forward_block(void *argument, int64_t index) {
     const struct pool *pool = argument;
     const struct ph_pool_attributes *a = pool->a;
@@ -28,25 +39,42 @@ static void max_pool_forward_block(void *argument, int64_t index) {
     const float *from = block_of_task(in, index);
     float *to = block_of_task(out, index);
     int64_t height = in->shape->dims[2], width = in->shape->dims[3];
+    int64_t row = a->dilation[1] * in->layout.row, pixel = a->dilation[2] * PH_LANES;
     for (int64_t y = 0; y < out->shape->dims[2]; y++) {
         int64_t y0, y1;
         window(a, 1, y, height, &y0, &y1);
         for (int64_t x = 0; x < out->shape->dims[3]; x++) {
             int64_t x0, x1;
             window(a, 2, x, width, &x0, &x1);
-            vector best = splat(-HUGE_VALF);
-            for (int64_t ky = y0; ky < y1; ky++) {
-                const float *row = from + (start_of(a, 1, y) + ky * a->dilation[1]) * in->layout.row + start_of(a, 2, x) * PH_LANES;
-                for (int64_t kx = x0; kx < x1; kx++) best = maximum(load(row + kx * a->dilation[2] * PH_LANES), best);
-            }
-            store(to + y * out->layout.row + x * PH_LANES, best);
+            const float *at = from + start_of(a, 1, y) * in->layout.row + start_of(a, 2, x) * PH_LANES;
+            bool full = y1 - y0 == 3 && x1 - x0 == 3; /* three by three: the pooling of most networks */
+            store(to + y * out->layout.row + x * PH_LANES,
+                  full ? largest(at + y0 * row + x0 * pixel, row, pixel, 0, 3, 0, 3) : largest(at, row, pixel, y0, y1, x0, x1));
         }
     }
 }
 
-static void clear_block(const struct ph_operand *operand, float *block) {
-    for (int64_t y = 0; y < operand->shape->dims[2]; y++)
-        memset(block + y * operand->layout.row, 0, (size_t)operand->shape->dims[3] * PH_LANES * sizeof *block);
+/* Clears rows [first, end) of a block of channels; returns the first row behind what is clear. */
+static int64_t clear_rows(const struct ph_operand *operand, float *block, int64_t first, int64_t end) {
+    for (; first < end; first++)
+        memset(block + first * operand->layout.row, 0, (size_t)operand->shape->dims[3] * PH_LANES * sizeof *block);
+    return first;
+}
+
+/* The share of one window goes to its first element, in row order, that equals the maximum. Kernel elements [y0, y1) by
+ * [x0, x1) are inside; `in` and `result` are where element (0, 0) is, and steps are between elements. */
+PH_INLINE void max_pool_deal(const float *in, int64_t in_row, float *result, int64_t result_row, int64_t pixel, vector maximal,
+                             vector share, const int64_t y0, const int64_t y1, const int64_t x0, const int64_t x1) {
+    vector_int left = ~(vector_int){0};
+#pragma GCC unroll 3
+    for (int64_t ky = y0; ky < y1; ky++)
+#pragma GCC unroll 3
+        for (int64_t kx = x0; kx < x1; kx++) {
+            vector_int here = (load(in + ky * in_row + kx * pixel) == maximal) & left;
+            float *target = result + ky * result_row + kx * pixel;
+            store(target, load(target) + where(here, share, (vector){0}));
+            left &= ~here;
+        }
 }
 
 static void max_pool_backward_block(void *argument, int64_t index) {
@@ -57,29 +85,29 @@ static void max_pool_backward_block(void *argument, int64_t index) {
     const struct ph_operand *gradient = &call->output_gradients[0], *result = &call->input_gradients[0];
     const float *from = block_of_task(in, index), *best = block_of_task(out, index), *g = block_of_task(gradient, index);
     float *to = block_of_task(result, index);
-    int64_t height = in->shape->dims[2], width = in->shape->dims[3];
-    if (!call->accumulate[0]) clear_block(result, to);
+    int64_t height = in->shape->dims[2], width = in->shape->dims[3], cleared = call->accumulate[0] ? height : 0;
+    int64_t in_row = a->dilation[1] * in->layout.row, result_row = a->dilation[1] * result->layout.row;
+    int64_t pixel = a->dilation[2] * PH_LANES;
     for (int64_t y = 0; y < out->shape->dims[2]; y++) {
-        int64_t y0, y1;
+        int64_t y0, y1, top = start_of(a, 1, y);
         window(a, 1, y, height, &y0, &y1);
+        /* Rows are cleared just before they are needed, while they are in the nearest cache. */
+        cleared = clear_rows(result, to, cleared, top + (y1 - 1) * a->dilation[1] + 1);
         for (int64_t x = 0; x < out->shape->dims[3]; x++) {
-            int64_t x0, x1;
+            int64_t x0, x1, left = start_of(a, 2, x);
             window(a, 2, x, width, &x0, &x1);
             vector maximal = load(best + y * out->layout.row + x * PH_LANES);
             vector share = load(g + y * gradient->layout.row + x * PH_LANES);
-            vector_int left = ~(vector_int){0};
-            for (int64_t ky = y0; ky < y1; ky++) {
-                int64_t iy = start_of(a, 1, y) + ky * a->dilation[1];
-                for (int64_t kx = x0; kx < x1; kx++) {
-                    int64_t ix = start_of(a, 2, x) + kx * a->dilation[2];
-                    vector_int here = (load(from + iy * in->layout.row + ix * PH_LANES) == maximal) & left;
-                    float *target = to + iy * result->layout.row + ix * PH_LANES;
-                    store(target, load(target) + where(here, share, (vector){0}));
-                    left &= ~here;
-                }
-            }
+            const float *in_window = from + top * in->layout.row + left * PH_LANES;
+            float *result_window = to + top * result->layout.row + left * PH_LANES;
+            if (y1 - y0 == 3 && x1 - x0 == 3)
+                max_pool_deal(in_window + y0 * in_row + x0 * pixel, in_row, result_window + y0 * result_row + x0 * pixel, result_row,
+                              pixel, maximal, share, 0, 3, 0, 3);
+            else
+                max_pool_deal(in_window, in_row, result_window, result_row, pixel, maximal, share, y0, y1, x0, x1);
         }
     }
+    clear_rows(result, to, cleared, height);
 }
 
 /* Elements a window's sum is divided by. */
@@ -126,10 +154,11 @@ static void average_pool_backward_block(void *argument, int64_t index) {
     const struct ph_operand *gradient = &pool->call->output_gradients[0], *result = &pool->call->input_gradients[0];
     const float *g = block_of_task(gradient, index);
     float *to = block_of_task(result, index);
-    if (!pool->call->accumulate[0]) clear_block(result, to);
+    int64_t cleared = pool->call->accumulate[0] ? result->shape->dims[2] : 0;
     for (int64_t y = 0; y < gradient->shape->dims[2]; y++) {
         int64_t y0, y1;
         window(a, 1, y, result->shape->dims[2], &y0, &y1);
+        cleared = clear_rows(result, to, cleared, start_of(a, 1, y) + (y1 - 1) * a->dilation[1] + 1);
         for (int64_t x = 0; x < gradient->shape->dims[3]; x++) {
             int64_t x0, x1;
             window(a, 2, x, result->shape->dims[3], &x0, &x1);
@@ -142,6 +171,7 @@ static void average_pool_backward_block(void *argument, int64_t index) {
                 }
         }
     }
+    clear_rows(result, to, cleared, result->shape->dims[2]);
 }
 
 static void global_average_forward_block(void *argument, int64_t index) {
