@@ -50,6 +50,7 @@ struct ph_kernel {
     const char *name;                     /* "direct", printed with the plan */
     const struct ph_operation *operation; /* NULL: any */
     bool backward;
+    bool by_item;                         /* items of the batch may be run one after the other, each as a batch of one */
     enum ph_layout_kind input, output;    /* layouts of inputs and outputs, and of their gradients alike; not of constants */
     bool (*accepts)(const struct ph_kernel_query *query);     /* NULL: always */
     /* Zeros wanted around the operand it reads (forward: input 0; backward: gradient of output 0). NULL: none. */

@@ -10,6 +10,7 @@
 
 struct planner {
     const struct ph_graph *graph;
+    struct ph_graph item;                  /* the same with the shapes of a batch of one, to ask kernels about */
     struct ph_plan *plan;
     ph_context *context;
     const struct ph_kernel *const *kernels;
@@ -73,6 +74,13 @@ static void storage_touch(struct planner *p, int storage, int step) {
     struct ph_storage *root = &p->plan->storages[ph_storage_root(p->plan, storage, NULL)];
     root->first = PH_MIN(root->first, step);
     root->last = PH_MAX(root->last, step);
+}
+
+/* Fed from outside: shares its memory with nothing and lives through every step. */
+static void storage_keep(struct planner *p, int storage) {
+    p->plan->storages[storage].exclusive = true;
+    storage_touch(p, storage, 0);
+    storage_touch(p, storage, INT32_MAX);
 }
 
 static enum ph_layout_kind kind_of(const struct planner *p, int storage) { return p->plan->storages[storage].layout.kind; }
@@ -343,7 +351,12 @@ static ph_status value_in(struct planner *p, int value, enum ph_layout_kind kind
 static ph_status pack(struct planner *p, const struct ph_kernel *kernel, const struct ph_node *node, bool backward,
                       void **packed) {
     struct ph_kernel_query query = query_make(p, node, backward);
-    if (kernel->scratch) p->plan->scratch_floats = PH_MAX(p->plan->scratch_floats, kernel->scratch(&query));
+    if (kernel->scratch) {
+        struct ph_kernel_query item = query;
+        item.graph = &p->item;
+        p->plan->scratch_floats = PH_MAX(p->plan->scratch_floats, kernel->scratch(&query));
+        if (kernel->by_item) p->plan->scratch_floats = PH_MAX(p->plan->scratch_floats, kernel->scratch(&item));
+    }
     if (!kernel->packed_bytes) return PH_OK;
     size_t bytes = kernel->packed_bytes(&query);
     if (!bytes) return PH_OK;
@@ -695,7 +708,7 @@ ph_status ph_plan_bind(const struct ph_graph *graph, struct ph_plan *plan, float
         if (!call->plain.inputs || !call->plain.outputs || !call->plain.output_gradients || !call->plain.input_gradients)
             return ph_fail_memory(graph->context);
     }
-    return PH_OK;
+    return ph_items_bind(graph, plan);
 }
 
 /* ---- The whole --------------------------------------------------------------------------------------------------- */
@@ -713,9 +726,8 @@ static ph_status plan_steps(struct planner *p, const int *taps, int tap_count, c
     PH_TRY(choose_kernels(p));
     for (int v = 0; v < graph->value_count; v++) {
         if (graph->values[v].node != PH_ABSENT || graph->values[v].data) continue;
-        PH_TRY(home_make(p, v)); /* fed from outside */
-        plan->storages[plan->home[v]].exclusive = true;
-        storage_touch(p, plan->home[v], 0);
+        PH_TRY(home_make(p, v));
+        storage_keep(p, plan->home[v]);
     }
     for (int n = 0; n < graph->node_count; n++) PH_TRY(plan_forward(p, n));
     for (int i = 0; i < tap_count; i++)
@@ -725,15 +737,27 @@ static ph_status plan_steps(struct planner *p, const int *taps, int tap_count, c
         bool before;
         PH_TRY(gradient_make(p, p->loss));
         PH_TRY(written_mark(p, p->loss, &before));
-        plan->storages[plan->gradient[p->loss]].exclusive = true; /* holds ones, written once */
-        storage_touch(p, plan->gradient[p->loss], plan->step_count);
+        storage_keep(p, plan->gradient[p->loss]); /* holds ones, written once */
         for (int n = graph->node_count - 1; n >= 0; n--) PH_TRY(plan_backward(p, n));
     }
     /* Taps and gradients of parameters are read after the run. */
     for (int i = 0; i < tap_count; i++) storage_touch(p, plan->tap[taps[i]], plan->step_count);
     for (int i = 0; i < parameter_count; i++)
         if (plan->gradient[parameters[i]] != PH_ABSENT) storage_touch(p, plan->gradient[parameters[i]], plan->step_count);
+    ph_items_find(graph, plan);
     return place(p);
+}
+
+/* A view of the graph in which every tensor has one item. */
+static ph_status item_make(struct planner *p) {
+    p->item = *p->graph;
+    p->item.values = ph_alloc_array((size_t)p->graph->value_count + 1, sizeof *p->item.values);
+    if (!p->item.values) return ph_fail_memory(p->context);
+    for (int v = 0; v < p->graph->value_count; v++) {
+        p->item.values[v] = p->graph->values[v];
+        if (!p->item.values[v].data && p->item.values[v].shape.rank > 1) p->item.values[v].shape.dims[0] = 1;
+    }
+    return PH_OK;
 }
 
 ph_status ph_plan_create(const struct ph_graph *graph, const struct ph_backend *backend, const int *taps, int tap_count,
@@ -755,7 +779,9 @@ ph_status ph_plan_create(const struct ph_graph *graph, const struct ph_backend *
     if (!p.needs || !p.forward || !p.backward || !p.forward_halo || !p.backward_halo || !p.last_use || !p.slice_of || !p.other ||
         !p.plain_constant || !plan->home || !plan->gradient || !plan->tap)
         status = ph_fail_memory(graph->context);
+    if (!status) status = item_make(&p);
     if (!status) status = plan_steps(&p, taps, tap_count, parameters, parameter_count);
+    ph_free(p.item.values);
     ph_free(p.needs);
     ph_free(p.forward);
     ph_free(p.backward);

@@ -30,6 +30,9 @@ struct ph_step {
     void *packed;
     struct ph_operand from_operand, to_operand;
     struct ph_kernel_call call; /* ready to run once memory is placed */
+    struct ph_kernel_call *item_calls; /* [items] the same for one item each, in a stretch that is run item by item */
+    int64_t items;              /* at the first step of such a stretch: of the batch; else 0 */
+    int items_end;              /* the step behind the stretch */
     double milliseconds;        /* filled in by profiling */
 };
 
@@ -57,6 +60,12 @@ void ph_plan_finish(struct ph_plan *plan);
 enum { PH_GUARD = 64 }; /* floats on either side */
 void ph_plan_guard(bool on);
 bool ph_program_is_intact(const struct ph_program *program);
+
+/* items.c: marks stretches of steps that are run item by item, before memory is placed; makes their calls afterwards. */
+void ph_items_find(const struct ph_graph *graph, struct ph_plan *plan);
+ph_status ph_items_bind(const struct ph_graph *graph, struct ph_plan *plan);
+/* Test hook: while on, stretches begin at tensors of any size. */
+void ph_items_force(bool on);
 
 int ph_storage_root(const struct ph_plan *plan, int storage, size_t *offset);
 

@@ -208,23 +208,38 @@ static void step_run(const struct ph_program *program, const struct ph_step *ste
     }
 }
 
-struct span { const struct ph_program *program; int first, last; };
+/* `times` [step]: seconds are added up there; NULL: nobody wants them. */
+struct span { const struct ph_program *program; int first, last; double *times; };
+
+static void timed_run(const struct span *span, int i, const struct ph_kernel_call *call) {
+    const struct ph_step *step = &span->program->plan.steps[i];
+    double start = span->times ? ph_seconds() : 0;
+    if (call) step->kernel->run(call);
+    else step_run(span->program, step);
+    if (span->times) span->times[i] += ph_seconds() - start;
+}
 
 static void span_run(void *argument) {
     const struct span *span = argument;
-    for (int i = span->first; i < span->last; i++) step_run(span->program, &span->program->plan.steps[i]);
+    const struct ph_step *steps = span->program->plan.steps;
+    for (int i = span->first, end; i < span->last; i = end) {
+        end = steps[i].items ? steps[i].items_end : i + 1;
+        if (!steps[i].items) timed_run(span, i, NULL);
+        for (int64_t n = 0; n < steps[i].items; n++)
+            for (int s = i; s < end; s++) timed_run(span, s, &steps[s].item_calls[n]);
+    }
 }
 
 ph_status ph_program_forward(struct ph_program *program) {
     if (program->engine) return program->engine->run(program->state, false, program->arena);
-    struct span span = {program, 0, program->plan.forward_count};
+    struct span span = {program, 0, program->plan.forward_count, NULL};
     ph_parallel_region(program->context, span_run, &span);
     return PH_OK;
 }
 
 ph_status ph_program_backward(struct ph_program *program) {
     if (program->engine) return program->engine->run(program->state, true, program->arena);
-    struct span span = {program, program->plan.forward_count, program->plan.step_count};
+    struct span span = {program, program->plan.forward_count, program->plan.step_count, NULL};
     ph_parallel_region(program->context, span_run, &span);
     return PH_OK;
 }
@@ -306,17 +321,14 @@ static int compare_double(const void *a, const void *b) {
 }
 
 enum { RUNS = 9 };
+/* Runs all steps RUNS times and once before; times [RUNS][step]. */
 struct profile { const struct ph_program *program; double *times; };
 
 static void profile_run(void *argument) {
     const struct profile *profile = argument;
-    const struct ph_plan *plan = &profile->program->plan;
+    int steps = profile->program->plan.step_count;
     for (int run = -1; run < RUNS; run++)
-        for (int i = 0; i < plan->step_count; i++) {
-            double start = ph_seconds();
-            step_run(profile->program, &plan->steps[i]);
-            if (run >= 0) profile->times[i * RUNS + run] = ph_seconds() - start;
-        }
+        span_run(&(struct span){profile->program, 0, steps, run < 0 ? NULL : profile->times + (int64_t)run * steps});
 }
 
 static ph_status profile_engine(const struct ph_program *program, double *times) {
@@ -326,7 +338,7 @@ static ph_status profile_engine(const struct ph_program *program, double *times)
     if (!status) status = program->engine->run(program->state, false, program->arena); /* brings what is fed */
     for (int run = -1; run < RUNS && !status; run++) {
         status = program->engine->time(program->state, milliseconds);
-        for (size_t i = 0; i < steps && run >= 0; i++) times[i * RUNS + (size_t)run] = 1e-3 * milliseconds[i];
+        for (size_t i = 0; i < steps && run >= 0; i++) times[(size_t)run * steps + i] = 1e-3 * milliseconds[i];
     }
     ph_free(milliseconds);
     return status;
@@ -342,8 +354,10 @@ static ph_status profile_steps(struct ph_program *program) {
     if (program->engine) status = profile_engine(program, times);
     else ph_parallel_region(program->context, profile_run, &profile);
     for (int i = 0; i < plan->step_count; i++) {
-        qsort(&times[i * RUNS], RUNS, sizeof *times, compare_double);
-        plan->steps[i].milliseconds = 1e3 * times[i * RUNS + RUNS / 2];
+        double of_step[RUNS];
+        for (int run = 0; run < RUNS; run++) of_step[run] = times[run * plan->step_count + i];
+        qsort(of_step, RUNS, sizeof *of_step, compare_double);
+        plan->steps[i].milliseconds = 1e3 * of_step[RUNS / 2];
     }
     ph_free(times);
     return status;

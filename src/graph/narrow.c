@@ -103,8 +103,8 @@ static ph_status lists_make(const struct readers *r, struct ph_pool *pool, struc
 ph_status ph_channels_find(const struct ph_graph *graph, const bool *live, const bool *kept, const int *uses,
                            struct ph_pool *pool, struct ph_channels *channels) {
     size_t values = (size_t)graph->value_count + 1;
-    struct readers r = {.graph = graph, .live = live, .kept = kept, .uses = uses, .read = ph_alloc_array(values, sizeof *r.read),
-        .whole = ph_alloc_array(values, sizeof *r.whole)};
+    struct readers r = {.graph = graph, .live = live, .kept = kept, .uses = uses,
+        .read = ph_alloc_array(values, sizeof *r.read), .whole = ph_alloc_array(values, sizeof *r.whole)};
     memset(channels, 0, values * sizeof *channels);
     ph_status status = r.read && r.whole ? PH_OK : ph_fail_memory(graph->context);
     for (int v = 0; v < graph->value_count && !status; v++) r.whole[v] = kept[v];

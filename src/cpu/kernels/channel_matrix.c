@@ -85,6 +85,6 @@ static void matrix_backward(const struct ph_kernel_call *call) {
 static unsigned reads_nothing(const struct ph_kernel_query *query) { return (void)query, 0; }
 
 const struct ph_kernel PH_KERNEL(ph_channel_matrix_forward) = {.name = "channel-matrix", .operation = &ph_operation_convolution,
-    .accepts = matrix_accepts, .run = matrix_forward};
+    .by_item = true, .accepts = matrix_accepts, .run = matrix_forward};
 const struct ph_kernel PH_KERNEL(ph_channel_matrix_backward) = {.name = "channel-matrix", .operation = &ph_operation_convolution,
-    .backward = true, .accepts = matrix_accepts, .run = matrix_backward, .reads = reads_nothing};
+    .by_item = true, .backward = true, .accepts = matrix_accepts, .run = matrix_backward, .reads = reads_nothing};

@@ -150,7 +150,7 @@ static void forward_run(const struct ph_kernel_call *call) {
 }
 
 const struct ph_kernel PH_KERNEL(ph_convolution_forward) = {.name = "direct", .operation = &ph_operation_convolution,
-    .input = PH_LAYOUT_BLOCKED, .output = PH_LAYOUT_BLOCKED, .accepts = forward_accepts, .halo = forward_halo,
+    .by_item = true, .input = PH_LAYOUT_BLOCKED, .output = PH_LAYOUT_BLOCKED, .accepts = forward_accepts, .halo = forward_halo,
     .packed_bytes = forward_packed_bytes, .pack = forward_pack, .run = forward_run};
 
 /* ---- Forward from a plain input of few channels ---------------------------------------------------------------------- */
@@ -191,8 +191,8 @@ static void planar_run(const struct ph_kernel_call *call) {
 }
 
 const struct ph_kernel PH_KERNEL(ph_convolution_forward_planar) = {.name = "direct-planar",
-    .operation = &ph_operation_convolution, .input = PH_LAYOUT_PLAIN, .output = PH_LAYOUT_BLOCKED, .accepts = planar_accepts,
-    .packed_bytes = forward_packed_bytes, .pack = forward_pack, .scratch = planar_scratch, .run = planar_run};
+    .operation = &ph_operation_convolution, .by_item = true, .input = PH_LAYOUT_PLAIN, .output = PH_LAYOUT_BLOCKED,
+    .accepts = planar_accepts, .packed_bytes = forward_packed_bytes, .pack = forward_pack, .scratch = planar_scratch, .run = planar_run};
 
 /* ---- Backward, blocked ----------------------------------------------------------------------------------------------- */
 
@@ -263,6 +263,6 @@ static void backward_run(const struct ph_kernel_call *call) {
 }
 
 const struct ph_kernel PH_KERNEL(ph_convolution_backward) = {.name = "direct", .operation = &ph_operation_convolution,
-    .backward = true, .input = PH_LAYOUT_BLOCKED, .output = PH_LAYOUT_BLOCKED, .accepts = backward_accepts,
+    .by_item = true, .backward = true, .input = PH_LAYOUT_BLOCKED, .output = PH_LAYOUT_BLOCKED, .accepts = backward_accepts,
     .halo = backward_halo, .packed_bytes = backward_packed_bytes, .pack = backward_pack, .run = backward_run,
     .reads = PH_KERNEL(ph_convolution_reads)};

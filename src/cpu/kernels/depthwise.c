@@ -135,7 +135,7 @@ static void forward_run(const struct ph_kernel_call *call) {
 }
 
 const struct ph_kernel PH_KERNEL(ph_depthwise_forward) = {.name = "depthwise", .operation = &ph_operation_convolution,
-    .input = PH_LAYOUT_BLOCKED, .output = PH_LAYOUT_BLOCKED, .accepts = accepts, .halo = forward_halo,
+    .by_item = true, .input = PH_LAYOUT_BLOCKED, .output = PH_LAYOUT_BLOCKED, .accepts = accepts, .halo = forward_halo,
     .packed_bytes = packed_bytes, .pack = pack, .run = forward_run};
 
 /* ---- Backward ---------------------------------------------------------------------------------------------------- */
@@ -190,5 +190,5 @@ static void backward_run(const struct ph_kernel_call *call) {
 }
 
 const struct ph_kernel PH_KERNEL(ph_depthwise_backward) = {.name = "depthwise", .operation = &ph_operation_convolution,
-    .backward = true, .input = PH_LAYOUT_BLOCKED, .output = PH_LAYOUT_BLOCKED, .accepts = accepts, .halo = backward_halo,
+    .by_item = true, .backward = true, .input = PH_LAYOUT_BLOCKED, .output = PH_LAYOUT_BLOCKED, .accepts = accepts, .halo = backward_halo,
     .packed_bytes = packed_bytes, .pack = pack, .run = backward_run, .reads = PH_KERNEL(ph_convolution_reads)};

@@ -109,10 +109,11 @@ static void run_blocked(const struct ph_kernel_call *call) {
     ph_parallel_for(call->context, dims[0] * blocks_of(dims[1]), run_task, &stretch);
 }
 
-const struct ph_kernel PH_KERNEL(ph_elementwise_forward_blocked) = {.name = "blocked", .input = PH_LAYOUT_BLOCKED,
-    .output = PH_LAYOUT_BLOCKED, .accepts = accepts_blocked, .run = run_blocked};
-const struct ph_kernel PH_KERNEL(ph_elementwise_backward_blocked) = {.name = "blocked", .backward = true,
+const struct ph_kernel PH_KERNEL(ph_elementwise_forward_blocked) = {.name = "blocked", .by_item = true,
     .input = PH_LAYOUT_BLOCKED, .output = PH_LAYOUT_BLOCKED, .accepts = accepts_blocked, .run = run_blocked};
-const struct ph_kernel PH_KERNEL(ph_elementwise_forward) = {.name = "stretches", .accepts = accepts_plain, .run = run_plain};
-const struct ph_kernel PH_KERNEL(ph_elementwise_backward) = {.name = "stretches", .backward = true, .accepts = accepts_plain,
-    .run = run_plain};
+const struct ph_kernel PH_KERNEL(ph_elementwise_backward_blocked) = {.name = "blocked", .by_item = true, .backward = true,
+    .input = PH_LAYOUT_BLOCKED, .output = PH_LAYOUT_BLOCKED, .accepts = accepts_blocked, .run = run_blocked};
+const struct ph_kernel PH_KERNEL(ph_elementwise_forward) = {.name = "stretches", .by_item = true,
+    .accepts = accepts_plain, .run = run_plain};
+const struct ph_kernel PH_KERNEL(ph_elementwise_backward) = {.name = "stretches", .backward = true, .by_item = true,
+    .accepts = accepts_plain, .run = run_plain};

@@ -210,8 +210,8 @@ static unsigned reads_nothing(const struct ph_kernel_query *query) { return (voi
         ph_parallel_for(call->context, tasks_of(&call->operand[0]), block##_block, &pool);                               \
     }                                                                                                                    \
     const struct ph_kernel PH_KERNEL(ph_##kernel) = {.name = "blocked", .operation = &ph_operation_##op,                 \
-        .backward = direction, .input = PH_LAYOUT_BLOCKED, .output = PH_LAYOUT_BLOCKED, .accepts = first_is_blockable,   \
-        .run = kernel##_run, .reads = kernel_reads};
+        .backward = direction, .by_item = true, .input = PH_LAYOUT_BLOCKED, .output = PH_LAYOUT_BLOCKED,               \
+        .accepts = first_is_blockable, .run = kernel##_run, .reads = kernel_reads};
 
 POOL_KERNEL(max_pool_forward, max_pool_forward, max_pool, false, outputs, NULL)
 POOL_KERNEL(max_pool_backward, max_pool_backward, max_pool, true, input_gradients, reads_both)

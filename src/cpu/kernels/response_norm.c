@@ -118,7 +118,7 @@ static void backward_run(const struct ph_kernel_call *call) {
 }
 
 const struct ph_kernel PH_KERNEL(ph_response_norm_forward) = {.name = "blocked", .operation = &ph_operation_local_response_norm,
-    .input = PH_LAYOUT_BLOCKED, .output = PH_LAYOUT_BLOCKED, .accepts = accepts, .run = forward_run};
+    .by_item = true, .input = PH_LAYOUT_BLOCKED, .output = PH_LAYOUT_BLOCKED, .accepts = accepts, .run = forward_run};
 const struct ph_kernel PH_KERNEL(ph_response_norm_backward) = {.name = "blocked", .operation = &ph_operation_local_response_norm,
-    .backward = true, .input = PH_LAYOUT_BLOCKED, .output = PH_LAYOUT_BLOCKED, .accepts = accepts, .run = backward_run,
+    .by_item = true, .backward = true, .input = PH_LAYOUT_BLOCKED, .output = PH_LAYOUT_BLOCKED, .accepts = accepts, .run = backward_run,
     .reads = reads};

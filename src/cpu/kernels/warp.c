@@ -318,7 +318,7 @@ static void backward_run(const struct ph_kernel_call *call) {
     ph_parallel_for(call->context, w.items * bands_of(&w), backward_band, &w);
 }
 
-const struct ph_kernel PH_KERNEL(ph_warp_forward) = {.name = "rows", .operation = &ph_operation_affine_warp, .accepts = accepts,
-    .run = forward_run};
+const struct ph_kernel PH_KERNEL(ph_warp_forward) = {.name = "rows", .operation = &ph_operation_affine_warp,
+    .by_item = true, .accepts = accepts, .run = forward_run};
 const struct ph_kernel PH_KERNEL(ph_warp_backward) = {.name = "bands", .operation = &ph_operation_affine_warp,
-    .backward = true, .accepts = accepts, .run = backward_run};
+    .by_item = true, .backward = true, .accepts = accepts, .run = backward_run};

@@ -355,8 +355,8 @@ static void run(const struct ph_kernel_call *call) {
 }
 
 const struct ph_kernel PH_KERNEL(ph_winograd_forward) = {.name = "winograd", .operation = &ph_operation_convolution,
-    .input = PH_LAYOUT_BLOCKED, .output = PH_LAYOUT_BLOCKED, .accepts = accepts, .packed_bytes = packed_bytes, .pack = pack,
+    .by_item = true, .input = PH_LAYOUT_BLOCKED, .output = PH_LAYOUT_BLOCKED, .accepts = accepts, .packed_bytes = packed_bytes, .pack = pack,
     .scratch = scratch, .run = run};
 const struct ph_kernel PH_KERNEL(ph_winograd_backward) = {.name = "winograd", .operation = &ph_operation_convolution,
-    .backward = true, .input = PH_LAYOUT_BLOCKED, .output = PH_LAYOUT_BLOCKED, .accepts = accepts,
+    .by_item = true, .backward = true, .input = PH_LAYOUT_BLOCKED, .output = PH_LAYOUT_BLOCKED, .accepts = accepts,
     .packed_bytes = packed_bytes, .pack = pack, .scratch = scratch, .run = run, .reads = PH_KERNEL(ph_convolution_reads)};
