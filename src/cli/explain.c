@@ -440,7 +440,8 @@ const struct cli_command cli_explain = {
         "how far each can be trusted.\n\n"
         "With --evaluate nothing is drawn: the methods are measured on the pictures, or on the pictures in "
         "folders, and a table tells how well each says what the network goes by. --output then names an SVG "
-        "file for the curves.",
+        "file for the curves.\n\n"
+        "Ctrl-C ends after the step in work; what is finished stays, and of --evaluate what is measured is printed.",
     .examples = "phosphene explain chelsea.png\n"
                 "phosphene explain chelsea.png class:tabby --method integrated-gradients --tolerance 0.01\n"
                 "phosphene explain chelsea.png class:tabby --against class:lion --method lrp-epsilon-gamma-box\n"
