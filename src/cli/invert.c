@@ -254,7 +254,8 @@ static int outputs_check(const struct inverting *v) {
     for (int i = 0; i <= v->count && !code; i++) {
         char *path = i < v->count ? output_path(v, v->chosen[i]) : strip_path(v);
         if (i == v->count && v->count == 1) code = CLI_DONE;
-        else if (!v->cli->settings.force && cli_file_exists(path)) code = cli_fail("%s: exists already; --force overwrites it", path);
+        else if (!v->cli->settings.force && cli_file_exists(path))
+            code = cli_fail("%s: exists already; --force overwrites it", path);
         else code = cli_output_check(path);
         free(path);
     }
@@ -414,7 +415,8 @@ const struct cli_command cli_invert = {
         "as the paper does, too: over the mean squared distance between the values of that folder's pictures.\n\n"
         "--preset chooses the method: inversion (the default), mahendran (the paper's descent with momentum), "
         "inversion-lbfgs, natural-pre-image (random shifts, colours kept in bounds). --attempts makes several and gives "
-        "the best. Ctrl-C ends after the step in work and says which picture it left as it was then. With --representation it inverts a hand-made descriptor. docs/inversion.md shows more.",
+        "the best. Ctrl-C ends after the step in work and says which picture it left as it was then. With "
+        "--representation it inverts a hand-made descriptor. docs/inversion.md shows more.",
     .examples = "phosphene invert chelsea.png conv4b\n"
                 "phosphene invert chelsea.png -m bvlc_googlenet.onnx all -o chelsea\n"
                 "phosphene invert chelsea.png conv4a --preset mahendran --window 3x3 --variation 5\n"
