@@ -15,9 +15,9 @@ void main() {
     uint index = flat_index();
     if (index >= call.count) return;
     uint channel = index / call.size % call.channels;
-    float factor = memory[call.scale + channel] / sqrt(memory[call.variance + channel] + call.epsilon);
+    float factor = fetch(call.scale + channel) / sqrt(fetch(call.variance + channel) + call.epsilon);
     if (BACKWARD == 0)
-        memory[call.y + index] = (memory[call.x + index] - memory[call.mean + channel]) * factor + memory[call.bias + channel];
+        put(call.y + index, (fetch(call.x + index) - fetch(call.mean + channel)) * factor + fetch(call.bias + channel));
     else
-        store(call.dx + index, memory[call.y + index] * factor, call.add != 0);
+        store(call.dx + index, fetch(call.y + index) * factor, call.add != 0);
 }

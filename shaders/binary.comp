@@ -86,7 +86,7 @@ void main() {
         y += uint(at * call.y_stride[i]);
     }
     if (OPERAND < 0) {
-        memory[call.y + y] = value(memory[call.a + a], memory[call.b + b]);
+        put(call.y + y, value(fetch(call.a + a), fetch(call.b + b)));
         return;
     }
     float sum = 0;
@@ -94,9 +94,9 @@ void main() {
         for (uint j = 0; j < call.inner_dims[1]; j++) {
             uint other = i * uint(call.inner_other[0]) + j * uint(call.inner_other[1]);
             uint at_a = a + (OPERAND == 0 ? 0 : other), at_b = b + (OPERAND == 0 ? other : 0);
-            float left = FUNCTION < 2 || call.a == NOWHERE ? 0 : memory[call.a + at_a];
-            float right = FUNCTION < 2 || call.b == NOWHERE ? 0 : memory[call.b + at_b];
-            sum += memory[call.y + y + i * uint(call.inner_y[0]) + j * uint(call.inner_y[1])] * slope(left, right);
+            float left = FUNCTION < 2 || call.a == NOWHERE ? 0 : fetch(call.a + at_a);
+            float right = FUNCTION < 2 || call.b == NOWHERE ? 0 : fetch(call.b + at_b);
+            sum += fetch(call.y + y + i * uint(call.inner_y[0]) + j * uint(call.inner_y[1])) * slope(left, right);
         }
     store(call.out_ + (OPERAND == 0 ? a : b), sum, call.add != 0);
 }

@@ -1,8 +1,36 @@
 // What every shader stands on: one memory of floats, in which tensors, gradients and constants lie at offsets that the
-// push constants give, and walks over tensors by sizes and strides.
+// push constants give, and walks over tensors by sizes and strides. Compiled with HALVES, tensors may be of 16 bits: their
+// offsets count those, and carry a mark. What is computed is of 32 bits in either case.
 #extension GL_EXT_control_flow_attributes : require
 
 layout(std430, set = 0, binding = 0) buffer Memory { float memory[]; };
+
+#ifdef HALVES
+#extension GL_EXT_shader_16bit_storage : require
+
+layout(std430, set = 0, binding = 0) buffer Halves { float16_t halves[]; }; // the same memory
+
+const uint HALF = 0x80000000u;  // PH_HALF in device.h
+const float HALF_MOST = 65504;
+
+float fetch(uint at) {
+    if ((at & HALF) != 0) return float(halves[at & ~HALF]);
+    return memory[at];
+}
+
+// The largest of 16 bits stands for what is larger; an infinity stays one.
+void put(uint at, float value) {
+    if ((at & HALF) == 0) {
+        memory[at] = value;
+        return;
+    }
+    if (abs(value) > HALF_MOST && !isinf(value)) value = value > 0 ? HALF_MOST : -HALF_MOST;
+    halves[at & ~HALF] = float16_t(value);
+}
+#else
+float fetch(uint at) { return memory[at]; }
+void put(uint at, float value) { memory[at] = value; }
+#endif
 
 const uint NOWHERE = 0xffffffffu;
 #define INFINITE uintBitsToFloat(0x7f800000u)
@@ -13,4 +41,4 @@ uint flat_index() { return gl_GlobalInvocationID.x + gl_GlobalInvocationID.y * g
 uint flat_group() { return gl_WorkGroupID.x + gl_WorkGroupID.y * gl_NumWorkGroups.x; }
 
 // Writes a result, or adds it to what is there.
-void store(uint at, float value, bool add) { memory[at] = add ? memory[at] + value : value; }
+void store(uint at, float value, bool add) { put(at, add ? fetch(at) + value : value); }

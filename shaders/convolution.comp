@@ -32,9 +32,9 @@ ivec2 pixel_of(int column) {
 
 float weight(int group, int row, int k) {
     if (row >= call.rows || k >= call.inner * TAPS) return 0;
-    if (BACKWARD == 0) return memory[call.weights + (group * call.rows + row) * call.inner * TAPS + k];
+    if (BACKWARD == 0) return fetch(call.weights + (group * call.rows + row) * call.inner * TAPS + k);
     int m = k / TAPS;
-    return memory[call.weights + ((group * call.inner + m) * call.rows + row) * TAPS + k % TAPS];
+    return fetch(call.weights + ((group * call.inner + m) * call.rows + row) * TAPS + k % TAPS);
 }
 
 float element(uint plane, int k, ivec2 pixel) {
@@ -58,10 +58,10 @@ float element(uint plane, int k, ivec2 pixel) {
     if (y < 0 || x < 0 || y >= call.source_y || x >= call.source_x) return 0;
     uint at = plane + (k / TAPS * call.source_y + y) * call.source_x + x;
     if (BACKWARD != 0 && RELU != 0) {
-        float result = memory[call.gate + at];
+        float result = fetch(call.gate + at);
         if (!(result > 0) || (call.ceiling > 0 && result >= call.ceiling)) return 0;
     }
-    return memory[call.source + at];
+    return fetch(call.source + at);
 }
 
 void main() {
@@ -99,10 +99,10 @@ void main() {
             int channel = group * call.rows + row;
             uint at = (item * call.groups * call.rows + channel) * call.target_y * call.target_x + column;
             if (call.parts > 1) {
-                memory[call.aside + part * call.size + at] = sums[i][j];
+                put(call.aside + part * call.size + at, sums[i][j]);
                 continue;
             }
-            float value = sums[i][j] + (call.bias == NOWHERE ? 0 : memory[call.bias + channel]);
+            float value = sums[i][j] + (call.bias == NOWHERE ? 0 : fetch(call.bias + channel));
             if (BACKWARD == 0 && RELU != 0) {
                 value = value <= 0 ? 0 : value;
                 if (call.ceiling > 0 && value > call.ceiling) value = call.ceiling;

@@ -21,6 +21,6 @@ void main() {
         from += uint(at * call.from_stride[i]);
         to += uint(at * call.to_stride[i]);
     }
-    float value = call.from == NOWHERE ? call.constant : call.scale * memory[from] + call.constant;
+    float value = call.from == NOWHERE ? call.constant : call.scale * fetch(from) + call.constant;
     store(to, value, call.add != 0);
 }

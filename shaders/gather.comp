@@ -18,12 +18,12 @@ void main() {
     if (index >= call.count) return;
     if (BACKWARD == 0) {
         int source = number[call.table + index];
-        memory[call.to + index] = source < 0 ? call.constant : memory[call.from + source];
+        put(call.to + index, source < 0 ? call.constant : fetch(call.from + source));
         return;
     }
     float sum = 0;
     uint lists = call.table + call.count + 1;
     for (int i = number[call.table + index]; i < number[call.table + index + 1]; i++)
-        sum += memory[call.from + number[lists + i]];
+        sum += fetch(call.from + number[lists + i]);
     store(call.to + index, sum, call.add != 0);
 }

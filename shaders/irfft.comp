@@ -28,10 +28,10 @@ void main() {
     uint angle = 0; // o * i modulo the length
     for (uint i = 0; i < call.read; i++) {
         uint at = source + i * call.read_stride;
-        vec2 value = REAL_IN != 0 ? vec2(memory[call.source + at], 0)
-                                  : vec2(memory[call.source + 2 * at], memory[call.source + 2 * at + 1]);
+        vec2 value = REAL_IN != 0 ? vec2(fetch(call.source + at), 0)
+                                  : vec2(fetch(call.source + 2 * at), fetch(call.source + 2 * at + 1));
         if (WEIGHTED == 1) value *= multiplicity(i);
-        vec2 turn = vec2(memory[call.turns + 2 * angle], call.sign_ * memory[call.turns + 2 * angle + 1]);
+        vec2 turn = vec2(fetch(call.turns + 2 * angle), call.sign_ * fetch(call.turns + 2 * angle + 1));
         sum += vec2(value.x * turn.x - value.y * turn.y, value.x * turn.y + value.y * turn.x);
         angle += o;
         if (angle >= call.turn_length) angle -= call.turn_length;

@@ -15,8 +15,8 @@ void main() {
     uint index = flat_index();
     if (index >= call.count) return;
     float value = 0;
-    for (uint part = 0; part < call.parts; part++) value += memory[call.aside + part * call.count + index];
-    if (call.bias != NOWHERE) value += memory[call.bias + index / call.pixels % call.channels];
+    for (uint part = 0; part < call.parts; part++) value += fetch(call.aside + part * call.count + index);
+    if (call.bias != NOWHERE) value += fetch(call.bias + index / call.pixels % call.channels);
     if (RELU != 0) {
         value = value <= 0 ? 0 : value;
         if (call.ceiling > 0 && value > call.ceiling) value = call.ceiling;

@@ -39,7 +39,7 @@ int box_maximum(Box box, uint plane) {
     for (int i = 0; i < box.rows; i++)
         for (int j = 0; j < box.columns; j++) {
             int at = (box.y + i * call.dilation_y) * call.in_x + box.x + j * call.dilation_x;
-            float value = memory[plane + at];
+            float value = fetch(plane + at);
             if (best < 0 || value > largest) {
                 best = at;
                 largest = value;
@@ -55,14 +55,14 @@ void forward(uint index) {
     float value = 0;
     if (MAXIMUM != 0) {
         int best = box_maximum(box, plane);
-        value = best < 0 ? -INFINITE : memory[plane + best];
+        value = best < 0 ? -INFINITE : fetch(plane + best);
     } else if (box.divisor != 0) {
         for (int i = 0; i < box.rows; i++)
             for (int j = 0; j < box.columns; j++)
-                value += memory[plane + (box.y + i * call.dilation_y) * call.in_x + box.x + j * call.dilation_x];
+                value += fetch(plane + (box.y + i * call.dilation_y) * call.in_x + box.x + j * call.dilation_x);
         value /= box.divisor;
     }
-    memory[call.y + index] = value;
+    put(call.y + index, value);
 }
 
 void backward(uint index) {
@@ -79,7 +79,7 @@ void backward(uint index) {
             if (column < 0 || column % call.stride_x != 0 || column / call.stride_x >= call.out_x) continue;
             column /= call.stride_x;
             Box box = box_of(row, column);
-            float gradient = memory[gradients + row * call.out_x + column];
+            float gradient = fetch(gradients + row * call.out_x + column);
             if (MAXIMUM == 0) sum += gradient / box.divisor;
             else if (box_maximum(box, plane) == element) sum += gradient;
         }

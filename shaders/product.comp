@@ -27,9 +27,9 @@ void main() {
     float sum = 0;
     for (uint i = 0; i < call.added; i++) {
         for (int k = 0; k < call.inner; k += 16) {
-            left[y][x] = row < call.rows && k + x < call.inner ? memory[first_a + row * call.a_row + (k + x) * call.a_column] : 0;
+            left[y][x] = row < call.rows && k + x < call.inner ? fetch(first_a + row * call.a_row + (k + x) * call.a_column) : 0;
             right[y][x] = column < call.columns && k + y < call.inner
-                ? memory[first_b + (k + y) * call.b_row + column * call.b_column] : 0;
+                ? fetch(first_b + (k + y) * call.b_row + column * call.b_column) : 0;
             barrier();
             for (int d = 0; d < 16; d++) sum += left[y][d] * right[d][x];
             barrier();
@@ -40,6 +40,6 @@ void main() {
     if (row >= call.rows || column >= call.columns) return;
     float value = call.scale * sum;
     if (call.addend != NOWHERE)
-        value += call.addend_scale * memory[call.addend + row * call.addend_row + column * call.addend_column];
+        value += call.addend_scale * fetch(call.addend + row * call.addend_row + column * call.addend_column);
     store(target + row * call.target_row + column * call.target_column, value, call.add != 0);
 }

@@ -18,8 +18,8 @@ void main() {
     uint begin = item * call.size;
     living[lane] = 0;
     for (uint i = lane; i < call.size; i += 128) {
-        float x = memory[call.x + begin + i];
-        if (x > call.low && x < call.high && memory[call.dy + begin + i] != 0) living[lane] = 1;
+        float x = fetch(call.x + begin + i);
+        if (x > call.low && x < call.high && fetch(call.dy + begin + i) != 0) living[lane] = 1;
     }
     for (uint width = 64; width > 0; width /= 2) {
         barrier();
@@ -28,7 +28,7 @@ void main() {
     barrier();
     bool alive = living[0] != 0;
     for (uint i = lane; i < call.size; i += 128) {
-        float x = memory[call.x + begin + i], dy = memory[call.dy + begin + i];
+        float x = fetch(call.x + begin + i), dy = fetch(call.dy + begin + i);
         bool wakes = (x < call.low && dy < 0) || (x > call.high && dy > 0);
         bool passes = alive ? x > call.low && x < call.high : wakes;
         store(call.dx + begin + i, passes ? dy : 0, call.add != 0);

@@ -57,7 +57,7 @@ uint extreme(uint x, float sign) {
     uint lane = gl_LocalInvocationID.x, place = NOWHERE;
     float best = 0;
     for (uint k = lane; k < call.inner_count; k += 128) {
-        float value = sign * memory[x + element(k)];
+        float value = sign * fetch(x + element(k));
         if (leads(value, k, best, place)) {
             best = value;
             place = k;
@@ -83,7 +83,7 @@ float extreme_sign() { return FUNCTION == MINIMUM || FUNCTION == PLACE_MINIMUM ?
 float gathered(uint x, float largest) {
     float sum = FUNCTION == PRODUCT ? 1 : 0;
     for (uint k = gl_LocalInvocationID.x; k < call.inner_count; k += 128) {
-        float value = memory[x + element(k)];
+        float value = fetch(x + element(k));
         switch (FUNCTION) {
         case L1: sum += abs(value); break;
         case L2: case SQUARES: sum += value * value; break;
@@ -100,7 +100,7 @@ void forward(uint x, uint y) {
     if (FUNCTION >= MAXIMUM || FUNCTION == LOG_SUM_EXP) {
         uint place = extreme(x, extreme_sign());
         if (FUNCTION >= PLACE_MAXIMUM) result = place == NOWHERE ? -1 : float(place);
-        else result = place == NOWHERE ? -extreme_sign() * INFINITE : memory[x + element(place)];
+        else result = place == NOWHERE ? -extreme_sign() * INFINITE : fetch(x + element(place));
         largest = result;
     }
     if (FUNCTION < MAXIMUM) result = gathered(x, largest);
@@ -120,11 +120,11 @@ float others(float value, float product, float zeros) {
 
 void backward(uint x, uint y, uint index_y) {
     uint lane = gl_LocalInvocationID.x, place = NOWHERE;
-    float result = call.y == NOWHERE ? 0 : memory[y], gradient = memory[call.dy + index_y], product = 1, zeros = 0;
+    float result = call.y == NOWHERE ? 0 : fetch(y), gradient = fetch(call.dy + index_y), product = 1, zeros = 0;
     if (FUNCTION >= MAXIMUM) place = extreme(call.x + x, extreme_sign());
     if (FUNCTION == PRODUCT) {
         for (uint k = lane; k < call.inner_count; k += 128) {
-            float value = memory[call.x + x + element(k)];
+            float value = fetch(call.x + x + element(k));
             if (value == 0) zeros += 1;
             else product *= value;
         }
@@ -133,7 +133,7 @@ void backward(uint x, uint y, uint index_y) {
     }
     for (uint k = lane; k < call.inner_count; k += 128) {
         uint at = x + element(k);
-        float value = call.x == NOWHERE ? 0 : memory[call.x + at], share = 0;
+        float value = call.x == NOWHERE ? 0 : fetch(call.x + at), share = 0;
         switch (FUNCTION) {
         case L1: share = sign(value); break;
         case L2: share = result > 0 ? value / result : 0; break; // the norm of zeros has no gradient

@@ -20,6 +20,6 @@ void main() {
     uint lists = call.table + call.written + 1;
     float sum = 0;
     for (int i = number[call.table + at]; i < number[call.table + at + 1]; i++)
-        sum += memory[lists + call.entries + i] * memory[source + number[lists + i] * call.stride];
+        sum += fetch(lists + call.entries + i) * fetch(source + number[lists + i] * call.stride);
     store(call.to + index, sum, call.add != 0);
 }

@@ -15,7 +15,7 @@ layout(push_constant) uniform Call {
 float strength(uint base, int channel) {
     float sum = 0;
     for (int c = max(channel - call.before, 0); c <= min(channel + call.after, call.channels - 1); c++) {
-        float value = memory[base + c * call.pixels];
+        float value = fetch(base + c * call.pixels);
         sum += value * value;
     }
     return call.bias + call.scale * sum;
@@ -26,14 +26,14 @@ void main() {
     if (index >= call.count) return;
     int channel = int(index) / call.pixels % call.channels;
     uint first = index - channel * call.pixels, base = call.x + first;
-    float x = memory[call.x + index], s = strength(base, channel);
+    float x = fetch(call.x + index), s = strength(base, channel);
     if (BACKWARD == 0) {
-        memory[call.y + index] = x * pow(s, -call.beta);
+        put(call.y + index, x * pow(s, -call.beta));
         return;
     }
     float sum = 0;
     for (int c = max(channel - call.after, 0); c <= min(channel + call.before, call.channels - 1); c++)
-        sum += memory[call.y + first + c * call.pixels] * memory[base + c * call.pixels] *
+        sum += fetch(call.y + first + c * call.pixels) * fetch(base + c * call.pixels) *
                pow(strength(base, c), -call.beta - 1);
-    store(call.dx + index, memory[call.y + index] * pow(s, -call.beta) - 2 * call.beta * call.scale * x * sum, call.add != 0);
+    store(call.dx + index, fetch(call.y + index) * pow(s, -call.beta) - 2 * call.beta * call.scale * x * sum, call.add != 0);
 }

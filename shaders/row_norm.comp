@@ -31,31 +31,31 @@ void main() {
     if (row >= call.rows) return; // the whole group
     uint first = row * call.size, parameter = row % call.period * (call.size / call.run);
     float sum = 0, squares = 0;
-    for (uint i = lane; i < call.size; i += 128) sum += memory[call.x + first + i];
+    for (uint i = lane; i < call.size; i += 128) sum += fetch(call.x + first + i);
     float mean = average(sum);
     for (uint i = lane; i < call.size; i += 128) {
-        float away = memory[call.x + first + i] - mean;
+        float away = fetch(call.x + first + i) - mean;
         squares += away * away;
     }
     float inverse = 1 / sqrt(average(squares) + call.epsilon);
     if (BACKWARD == 0) {
         for (uint i = lane; i < call.size; i += 128) {
             uint p = parameter + i / call.run;
-            memory[call.y + first + i] = (memory[call.x + first + i] - mean) * inverse * memory[call.scale + p] +
-                                         (call.bias == NOWHERE ? 0 : memory[call.bias + p]);
+            put(call.y + first + i, (fetch(call.x + first + i) - mean) * inverse * fetch(call.scale + p) +
+                                         (call.bias == NOWHERE ? 0 : fetch(call.bias + p)));
         }
         return;
     }
     float d_sum = 0, dh_sum = 0;
     for (uint i = lane; i < call.size; i += 128) {
-        float d = memory[call.y + first + i] * memory[call.scale + parameter + i / call.run];
+        float d = fetch(call.y + first + i) * fetch(call.scale + parameter + i / call.run);
         d_sum += d;
-        dh_sum += d * (memory[call.x + first + i] - mean) * inverse;
+        dh_sum += d * (fetch(call.x + first + i) - mean) * inverse;
     }
     float d_mean = average(d_sum), dh_mean = average(dh_sum);
     for (uint i = lane; i < call.size; i += 128) {
-        float d = memory[call.y + first + i] * memory[call.scale + parameter + i / call.run];
-        float h = (memory[call.x + first + i] - mean) * inverse;
+        float d = fetch(call.y + first + i) * fetch(call.scale + parameter + i / call.run);
+        float h = (fetch(call.x + first + i) - mean) * inverse;
         store(call.dx + first + i, (d - d_mean - h * dh_mean) * inverse, call.add != 0);
     }
 }

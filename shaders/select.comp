@@ -21,6 +21,6 @@ void main() {
         taken += uint(at * call.taken_stride[i]);
         other += uint(at * call.other_stride[i]);
     }
-    bool takes = memory[condition] != 0, none = (takes ? call.taken : call.other) == NOWHERE;
-    memory[call.target + index] = none ? 0 : memory[takes ? taken : other];
+    bool takes = fetch(condition) != 0, none = (takes ? call.taken : call.other) == NOWHERE;
+    put(call.target + index, none ? 0 : fetch(takes ? taken : other));
 }

@@ -29,7 +29,7 @@ float total(float value, bool largest) {
 
 float largest_of(uint row) {
     float largest = -INFINITE;
-    for (uint i = gl_LocalInvocationID.x; i < call.count; i += 128) largest = max(largest, memory[row + i * call.stride]);
+    for (uint i = gl_LocalInvocationID.x; i < call.count; i += 128) largest = max(largest, fetch(row + i * call.stride));
     return total(largest, true);
 }
 
@@ -37,7 +37,7 @@ float largest_of(uint row) {
 uint place_of(uint row, float largest) {
     float place = -16777216;
     for (uint i = gl_LocalInvocationID.x; i < call.count; i += 128)
-        if (memory[row + i * call.stride] == largest) place = max(place, -float(i));
+        if (fetch(row + i * call.stride) == largest) place = max(place, -float(i));
     uint first = uint(-total(place, true));
     return first < call.count ? first : 0;
 }
@@ -48,13 +48,13 @@ void forward(uint first) {
     if (FORM == 2) {
         place = place_of(call.x + first, largest);
     } else {
-        for (uint i = lane; i < call.count; i += 128) sum += exp(memory[call.x + first + i * call.stride] - largest);
+        for (uint i = lane; i < call.count; i += 128) sum += exp(fetch(call.x + first + i * call.stride) - largest);
         sum = total(sum, false);
     }
     for (uint i = lane; i < call.count; i += 128) {
         uint at = first + i * call.stride;
-        float above = memory[call.x + at] - largest;
-        memory[call.y + at] = FORM == 0 ? exp(above) / sum : FORM == 1 ? above - log(sum) : i == place ? 1 : 0;
+        float above = fetch(call.x + at) - largest;
+        put(call.y + at, FORM == 0 ? exp(above) / sum : FORM == 1 ? above - log(sum) : i == place ? 1 : 0);
     }
 }
 
@@ -62,16 +62,16 @@ void backward(uint first) {
     uint lane = gl_LocalInvocationID.x;
     float ground = 0, mean = 0;
     if (FORM == 0)
-        ground = memory[call.x + first + place_of(call.y + first, largest_of(call.y + first)) * call.stride];
+        ground = fetch(call.x + first + place_of(call.y + first, largest_of(call.y + first)) * call.stride);
     for (uint i = lane; i < call.count; i += 128) {
         uint at = first + i * call.stride;
-        float gradient = memory[call.x + at];
-        mean += FORM == 0 ? memory[call.y + at] * (gradient - ground) : gradient;
+        float gradient = fetch(call.x + at);
+        mean += FORM == 0 ? fetch(call.y + at) * (gradient - ground) : gradient;
     }
     mean = total(mean, false);
     for (uint i = lane; i < call.count; i += 128) {
         uint at = first + i * call.stride;
-        float y = memory[call.y + at], gradient = memory[call.x + at];
+        float y = fetch(call.y + at), gradient = fetch(call.x + at);
         store(call.dx + at, FORM == 0 ? y * (gradient - ground - mean) : gradient - exp(y) * mean, call.add != 0);
     }
 }

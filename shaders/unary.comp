@@ -142,10 +142,10 @@ void main() {
     uint i = flat_index();
     if (i >= call.count) return;
     if (BACKWARD == 0) {
-        memory[call.y + i] = value(memory[call.x + i]);
+        put(call.y + i, value(fetch(call.x + i)));
         return;
     }
-    float x = call.x == NOWHERE ? 0 : memory[call.x + i], y = call.y == NOWHERE ? 0 : memory[call.y + i];
-    float dy = memory[call.dy + i];
+    float x = call.x == NOWHERE ? 0 : fetch(call.x + i), y = call.y == NOWHERE ? 0 : fetch(call.y + i);
+    float dy = fetch(call.dy + i);
     store(call.dx + i, dy * slope(x, y, dy), call.add != 0);
 }

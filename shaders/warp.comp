@@ -18,8 +18,8 @@ layout(push_constant) uniform Call {
 const float FAR = 16777216;
 
 vec2 locate(uint matrix, int row, int column) {
-    precise float x = memory[matrix] * column + memory[matrix + 1] * row + memory[matrix + 2];
-    precise float y = memory[matrix + 3] * column + memory[matrix + 4] * row + memory[matrix + 5];
+    precise float x = fetch(matrix) * column + fetch(matrix + 1) * row + fetch(matrix + 2);
+    precise float y = fetch(matrix + 3) * column + fetch(matrix + 4) * row + fetch(matrix + 5);
     return vec2(isnan(x) ? -FAR : clamp(x, -FAR, FAR), isnan(y) ? -FAR : clamp(y, -FAR, FAR));
 }
 
@@ -42,9 +42,9 @@ void forward(uint index) {
         int row = border_index(int(corner.y) + i / 2, call.height), column = border_index(int(corner.x) + i % 2, call.width);
         float weight = (i / 2 == 1 ? share.y : 1 - share.y) * (i % 2 == 1 ? share.x : 1 - share.x);
         bool outside = row < 0 || column < 0;
-        sum += weight * (outside ? call.fill : memory[call.x + (plane * call.height + row) * call.width + column]);
+        sum += weight * (outside ? call.fill : fetch(call.x + (plane * call.height + row) * call.width + column));
     }
-    memory[call.y + index] = sum;
+    put(call.y + index, sum);
 }
 
 // What an output pixel gives to an element; several of its corners may be this one.
@@ -54,14 +54,14 @@ float share(uint matrix, uint gradients, int row, int column, int y, int x) {
     for (int i = 0; i < 4; i++)
         if (border_index(int(corner.y) + i / 2, call.height) == y && border_index(int(corner.x) + i % 2, call.width) == x)
             weight += (i / 2 == 1 ? part.y : 1 - part.y) * (i % 2 == 1 ? part.x : 1 - part.x);
-    return weight == 0 ? 0 : weight * memory[gradients + row * call.out_width + column];
+    return weight == 0 ? 0 : weight * fetch(gradients + row * call.out_width + column);
 }
 
 // What the output pixels give that sampled at place (y, x) of the plane beyond the borders, in the order of their rows.
 float gathered(uint matrix, uint gradients, int y, int x) {
-    float a = memory[matrix], b = memory[matrix + 1], c = memory[matrix + 3], d = memory[matrix + 4];
+    float a = fetch(matrix), b = fetch(matrix + 1), c = fetch(matrix + 3), d = fetch(matrix + 4);
     float determinant = a * d - b * c, sum = 0;
-    vec2 centre = vec2(x - memory[matrix + 2], y - memory[matrix + 5]);
+    vec2 centre = vec2(x - fetch(matrix + 2), y - fetch(matrix + 5));
     float column = (d * centre.x - b * centre.y) / determinant, row = (a * centre.y - c * centre.x) / determinant;
     float wide = (abs(d) + abs(b)) / abs(determinant) + 1, high = (abs(a) + abs(c)) / abs(determinant) + 1;
     int top = max(0, int(clamp(floor(row - high), -1, FAR)));
@@ -74,7 +74,7 @@ float gathered(uint matrix, uint gradients, int y, int x) {
             int down = y - int(corner.y), across = x - int(corner.x);
             if (down < 0 || down > 1 || across < 0 || across > 1) continue;
             float weight = (down == 1 ? part.y : 1 - part.y) * (across == 1 ? part.x : 1 - part.x);
-            if (weight != 0) sum += weight * memory[gradients + i * call.out_width + j];
+            if (weight != 0) sum += weight * fetch(gradients + i * call.out_width + j);
         }
     return sum;
 }
@@ -89,7 +89,7 @@ void backward(uint index) {
     int y = element / call.width, x = element % call.width;
     uint matrix = call.matrices + plane / call.channels * 6;
     uint gradients = call.y + plane * call.out_height * call.out_width;
-    float determinant = memory[matrix] * memory[matrix + 4] - memory[matrix + 1] * memory[matrix + 3], sum = 0;
+    float determinant = fetch(matrix) * fetch(matrix + 4) - fetch(matrix + 1) * fetch(matrix + 3), sum = 0;
     // What the output's corners see bounds the images.
     vec2 low = vec2(FAR), high = vec2(-FAR);
     for (int i = 0; i < 4; i++) {

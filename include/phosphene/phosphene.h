@@ -89,6 +89,11 @@ PH_API ph_status ph_context_set_instruction_set(ph_context *context, const char 
  * from 0; other backends have one. A device is opened when it is first needed, and what it lacks is an error then. */
 PH_API ph_status ph_context_set_backend(ph_context *context, const char *name, int device);
 
+/* What numbers a program keeps: "fp32" (default), or "fp16": a network's weights and what its layers hand to each other are
+ * kept in 16 bits, sums, gradients, objectives and the optimiser's state in 32. A backend or device without it is an error
+ * when a program is made, and with the backend "auto" the CPU goes on in fp32. */
+PH_API ph_status ph_context_set_precision(ph_context *context, const char *name);
+
 /* Notices a person may want to see: guesses made, fallbacks taken. `text` has no line end. NULL discards them. */
 typedef void ph_log_function(void *user, const char *text);
 PH_API void ph_context_set_log(ph_context *context, ph_log_function *log, void *user);

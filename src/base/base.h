@@ -15,6 +15,10 @@
 
 enum ph_instruction_set { PH_PORTABLE, PH_AVX2, PH_AVX512 };
 
+/* What numbers are kept in: 32 bits; or activations and weights in 16, sums and gradients in 32. */
+enum ph_precision { PH_FP32, PH_FP16, PH_PRECISIONS };
+extern const char *const ph_precision_names[PH_PRECISIONS]; /* "fp32", "fp16" */
+
 struct ph_context {
     char error[4096];
     ph_log_function *log;
@@ -23,6 +27,7 @@ struct ph_context {
     enum ph_instruction_set instruction_set; /* resolved: the highest one to use */
     char backend[16];                        /* of programs that name none */
     bool backend_optional;                   /* another may do what this one cannot */
+    enum ph_precision precision;             /* of programs */
     int device_index;
     void *device;                            /* the backend's own, opened on first use */
     void (*device_close)(void *device);

@@ -71,6 +71,23 @@ ph_status ph_context_set_instruction_set(ph_context *context, const char *name) 
     return ph_fail(context, PH_ERROR_ARGUMENT, "instruction set: '%s' is not auto, portable, avx2 or avx512", name);
 }
 
+const char *const ph_precision_names[PH_PRECISIONS] = {"fp32", "fp16"};
+
+ph_status ph_context_set_precision(ph_context *context, const char *name) {
+    struct ph_text names = {0};
+    for (int i = 0; i < PH_PRECISIONS; i++) {
+        if (!strcmp(name ? name : ph_precision_names[0], ph_precision_names[i])) {
+            context->precision = (enum ph_precision)i;
+            ph_text_finish(&names);
+            return PH_OK;
+        }
+        ph_text_append(&names, "%s%s", i ? ", " : "", ph_precision_names[i]);
+    }
+    ph_status status = ph_fail(context, PH_ERROR_NOT_FOUND, "precision '%s': there is %s", name, names.data ? names.data : "");
+    ph_text_finish(&names);
+    return status;
+}
+
 void ph_context_set_log(ph_context *context, ph_log_function *log, void *user) {
     context->log = log;
     context->log_user = user;

@@ -43,7 +43,7 @@ struct cli_words { const char *words[CLI_MOST_WORDS]; int count; };
 /* Values of the options in option.c's table, at their defaults where not given. */
 struct cli_settings {
     const char *model, *representation, *labels, *input, *input_mean, *input_scale, *input_deviation, *channel_order;
-    const char *output, *recipe, *expect, *fit, *layer, *gradient, *plan, *instruction_set, *backend;
+    const char *output, *recipe, *expect, *fit, *layer, *gradient, *plan, *instruction_set, *backend, *precision;
     bool any_profile, any_file, require, force, json, quiet, help, save, time;
     const char *start, *fix, *bounds, *whole, *constraint, *ball, *goal, *method, *solve_precision;
     const char *attack, *image, *toward, *radius;

@@ -152,6 +152,8 @@ static const struct cli_option options[] = {
      AT(instruction_set)},
     {"backend", 0, "cpu|vulkan|auto", "cpu", "what computes: the processor, a GPU, or a GPU where there is a faster one",
      CLI_COMMON, AT(backend)},
+    {"precision", 0, "fp32|fp16", "fp32", "what a network's weights and layers are kept in; fp16 with --backend vulkan",
+     CLI_RENDER | CLI_CLASSIFY | CLI_INSPECT | CLI_ACTIVATIONS | CLI_EXPLAIN | CLI_DREAM | CLI_INVERT, AT(precision)},
     {"device", 0, "N", "0", "which device of the backend, as 'phosphene list devices' counts them", CLI_COMMON, AT(device),
      0, 15},
     {"json", 0, NULL, NULL, "print the result as JSON", CLI_COMMON, AT(json)},

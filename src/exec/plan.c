@@ -17,6 +17,7 @@ struct planner {
     const char *backend;
     int block;
     int loss;
+    bool halves;                           /* tensors may be of 16 bits */
     bool *needs;                           /* [values] a gradient is wanted: leads from a parameter to the loss */
     const struct ph_kernel **forward, **backward; /* [nodes]; NULL: nothing to run */
     int *forward_halo, *backward_halo;     /* [values] zeros wanted around value and gradient */
@@ -26,6 +27,7 @@ struct planner {
     bool *written;                         /* [storages at the time of backward] gradient has been written */
     int written_capacity;
     int *plain_constant;                   /* [values] storage of a constant as floats */
+    unsigned char *reach;                  /* [values] while halves are looked for: how it stands to products with weights */
 };
 
 /* ---- Storages ---------------------------------------------------------------------------------------------------- */
@@ -596,9 +598,15 @@ static ph_status plan_backward(struct planner *p, int n) {
 
 /* ---- Placing memory ---------------------------------------------------------------------------------------------- */
 
-static bool guarded;
+static bool guarded, halved;
 
 void ph_plan_guard(bool on) { guarded = on; }
+void ph_plan_halve(bool on) { halved = on; }
+
+size_t ph_storage_floats(const struct ph_storage *storage) {
+    size_t size = ph_layout_size(&storage->layout, &storage->shape);
+    return storage->half ? (size + 1) / 2 : size;
+}
 
 /* First fit by decreasing size among the storages whose spans of steps overlap. */
 static ph_status place(struct planner *p) {
@@ -614,24 +622,24 @@ static ph_status place(struct planner *p) {
         struct ph_storage *storage = &plan->storages[i];
         if (storage->parent != PH_ABSENT || storage->external || storage->last < 0) continue;
         if (storage->exclusive || guarded) storage->first = 0, storage->last = INT32_MAX;
-        size_t size = ph_layout_size(&storage->layout, &storage->shape);
+        size_t size = ph_storage_floats(storage);
         int at = count++;
         for (; at > 0; at--) {
             const struct ph_storage *before = &plan->storages[order[at - 1]];
-            if (ph_layout_size(&before->layout, &before->shape) >= size) break;
+            if (ph_storage_floats(before) >= size) break;
             order[at] = order[at - 1];
         }
         order[at] = i;
     }
     for (int k = 0; k < count; k++) {
         struct ph_storage *storage = &plan->storages[order[k]];
-        size_t size = ((ph_layout_size(&storage->layout, &storage->shape) + 15) & ~(size_t)15) + (guarded ? PH_GUARD : 0);
+        size_t size = ((ph_storage_floats(storage) + 15) & ~(size_t)15) + (guarded ? PH_GUARD : 0);
         size_t offset = guarded ? PH_GUARD : 0;
         /* `placed` is sorted by offset: walk the gaps. */
         for (int j = 0; j < placed_count; j++) {
             const struct ph_storage *other = &plan->storages[placed[j]];
             if (other->last < storage->first || storage->last < other->first) continue;
-            size_t other_size = ((ph_layout_size(&other->layout, &other->shape) + 15) & ~(size_t)15) + (guarded ? PH_GUARD : 0);
+            size_t other_size = ((ph_storage_floats(other) + 15) & ~(size_t)15) + (guarded ? PH_GUARD : 0);
             if (other->offset >= offset + size) break;
             offset = PH_MAX(offset, other->offset + other_size);
         }
@@ -711,6 +719,69 @@ ph_status ph_plan_bind(const struct ph_graph *graph, struct ph_plan *plan, float
     return ph_items_bind(graph, plan);
 }
 
+/* ---- Tensors of 16 bits ------------------------------------------------------------------------------------------ */
+
+enum { LEAST_WEIGHTS = 256 }; /* fewer are no layer's: a colour transform's, a blur's */
+
+/* A product with weights, and which of its operands those are; PH_ABSENT: it is none. */
+static int weights_of(const struct ph_graph *graph, const struct ph_node *node) {
+    static const struct ph_operation *const products[] = {&ph_operation_convolution, &ph_operation_convolution_transpose,
+        &ph_operation_gemm, &ph_operation_matmul};
+    for (int i = 0; i < PH_COUNT(products); i++)
+        for (int k = 0; k < 2 && node->operation == products[i]; k++)
+            if (graph->values[node->inputs[k]].data && ph_shape_size(&graph->values[node->inputs[k]].shape) >= LEAST_WEIGHTS)
+                return k;
+    return PH_ABSENT;
+}
+
+/* What a network hands from layer to layer: it lies behind one product with weights, and before another or made by it. The
+ * picture's own side, objectives, gradients and what is read stay as they are: sums of squares and differences of pixels
+ * need more than 11 bits. */
+static void halves_find(const struct planner *p, bool *half) {
+    const struct ph_graph *graph = p->graph;
+    enum { BEHIND = 1, BEFORE = 2, MADE = 4 };
+    for (int n = 0; n < graph->node_count; n++) {
+        const struct ph_node *node = &graph->nodes[n];
+        int weights = weights_of(graph, node);
+        for (int i = 0; i < node->output_count; i++) p->reach[node->outputs[i]] = weights == PH_ABSENT ? 0 : BEHIND | MADE;
+        for (int k = 0; k < node->input_count; k++)
+            for (int i = 0; i < node->output_count && node->inputs[k] != PH_ABSENT; i++)
+                p->reach[node->outputs[i]] |= p->reach[node->inputs[k]] & BEHIND;
+        if (weights != PH_ABSENT) half[node->inputs[weights]] = true;
+    }
+    for (int n = graph->node_count - 1; n >= 0; n--) {
+        const struct ph_node *node = &graph->nodes[n];
+        unsigned reach = weights_of(graph, node) == PH_ABSENT ? 0 : BEFORE;
+        for (int i = 0; i < node->output_count; i++) reach |= p->reach[node->outputs[i]] & BEFORE;
+        for (int k = 0; k < node->input_count; k++)
+            if (node->inputs[k] != PH_ABSENT) p->reach[node->inputs[k]] |= reach;
+    }
+    for (int v = 0; v < graph->value_count; v++) {
+        const struct ph_value *value = &graph->values[v];
+        if (value->node != PH_ABSENT) half[v] = p->reach[v] & BEHIND && p->reach[v] & (BEFORE | MADE);
+        half[v] = (half[v] || (halved && (value->node != PH_ABSENT || value->data))) && value->type == PH_FLOAT && v != p->loss &&
+                  p->plan->tap[v] == PH_ABSENT;
+    }
+}
+
+/* A storage is of 16 bits if every value in it is. */
+static ph_status halves_mark(struct planner *p) {
+    struct ph_plan *plan = p->plan;
+    bool *half = ph_alloc_array((size_t)p->graph->value_count + 1, sizeof *half);
+    p->reach = ph_alloc_array((size_t)p->graph->value_count + 1, sizeof *p->reach);
+    ph_status status = half && p->reach ? PH_OK : ph_fail_memory(p->context);
+    if (!status) halves_find(p, half);
+    for (int turn = 0; turn < 2 && !status; turn++)
+        for (int v = 0; v < p->graph->value_count; v++) {
+            int storage = plan->home[v] == PH_ABSENT ? p->plain_constant[v] : plan->home[v];
+            if (storage != PH_ABSENT && half[v] == (turn == 0))
+                plan->storages[ph_storage_root(plan, storage, NULL)].half = turn == 0;
+        }
+    ph_free(half);
+    ph_free(p->reach);
+    return status;
+}
+
 /* ---- The whole --------------------------------------------------------------------------------------------------- */
 
 static int *absent_list(size_t count) {
@@ -745,6 +816,7 @@ static ph_status plan_steps(struct planner *p, const int *taps, int tap_count, c
     for (int i = 0; i < parameter_count; i++)
         if (plan->gradient[parameters[i]] != PH_ABSENT) storage_touch(p, plan->gradient[parameters[i]], plan->step_count);
     ph_items_find(graph, plan);
+    if (p->halves) PH_TRY(halves_mark(p));
     return place(p);
 }
 
@@ -765,7 +837,7 @@ ph_status ph_plan_create(const struct ph_graph *graph, const struct ph_backend *
     *plan = (struct ph_plan){0};
     size_t values = (size_t)graph->value_count + 1, nodes = (size_t)graph->node_count + 1;
     struct planner p = {.graph = graph, .plan = plan, .context = graph->context, .backend = backend->name,
-        .loss = loss,
+        .loss = loss, .halves = graph->context->precision == PH_FP16 && backend->precisions >> PH_FP16 & 1,
         .needs = ph_alloc_array(values, sizeof *p.needs), .forward = ph_alloc_array(nodes, sizeof *p.forward),
         .backward = ph_alloc_array(nodes, sizeof *p.backward),
         .forward_halo = ph_alloc_array(values, sizeof *p.forward_halo),

@@ -15,6 +15,7 @@ struct ph_storage {
     int first, last;       /* steps that touch it, parts included; kept at the root */
     bool exclusive;        /* shares its memory with nothing, zeroed once: halos, spare lanes, values fed from outside */
     size_t offset;         /* floats into the arena, roots only */
+    bool half;             /* elements of 16 bits; kept at the root, and only where the backend's engine says so */
 };
 
 enum ph_step_kind { PH_STEP_KERNEL, PH_STEP_CONVERT, PH_STEP_ADD, PH_STEP_ZERO };
@@ -59,6 +60,8 @@ void ph_plan_finish(struct ph_plan *plan);
  * still there in a program that has run. */
 enum { PH_GUARD = 64 }; /* floats on either side */
 void ph_plan_guard(bool on);
+/* Test hook: while on, with PH_FP16 every tensor is of 16 bits that can be, wherever in the graph it stands. */
+void ph_plan_halve(bool on);
 bool ph_program_is_intact(const struct ph_program *program);
 
 /* items.c: marks stretches of steps that are run item by item, before memory is placed; makes their calls afterwards. */
@@ -67,6 +70,8 @@ ph_status ph_items_bind(const struct ph_graph *graph, struct ph_plan *plan);
 /* Test hook: while on, stretches begin at tensors of any size. */
 void ph_items_force(bool on);
 
+/* Floats of memory that a storage takes. */
+size_t ph_storage_floats(const struct ph_storage *storage);
 int ph_storage_root(const struct ph_plan *plan, int storage, size_t *offset);
 
 #endif

@@ -73,6 +73,8 @@ void ph_backend_profile(const ph_context *context, char *text, size_t size) {
         if (!strcmp(ph_backends[i]->name, context->backend)) {
             if (ph_backends[i]->profile) ph_backends[i]->profile(context, text, size);
             else snprintf(text, size, "%s", context->backend);
+            size_t used = strlen(text);
+            if (context->precision) snprintf(text + used, size - used, "/%s", ph_precision_names[context->precision]);
         }
 }
 
@@ -163,6 +165,13 @@ static ph_status program_make(const struct ph_graph *graph, const struct ph_prog
     return status;
 }
 
+/* Of the backend that the context chose; one that is named for a single program computes as it can. */
+static ph_status precision_check(ph_context *context, const struct ph_backend *backend) {
+    if (!context->precision || backend->precisions >> context->precision & 1) return PH_OK;
+    return ph_fail(context, PH_ERROR_UNSUPPORTED, "precision %s: backend %s has only fp32",
+                   ph_precision_names[context->precision], backend->name);
+}
+
 ph_status ph_program_create(const struct ph_graph *graph, const struct ph_program_request *request,
                             struct ph_program **program) {
     ph_context *context = graph->context;
@@ -174,10 +183,12 @@ ph_status ph_program_create(const struct ph_graph *graph, const struct ph_progra
     } else {
         PH_TRY(ph_backend_resolve(context, &backend));
     }
-    ph_status status = program_make(graph, request, backend, program);
+    ph_status status = request->backend ? PH_OK : precision_check(context, backend);
+    if (!status) status = program_make(graph, request, backend, program);
     bool other = !request->backend && context->backend_optional && backend != ph_backends[0];
     if (!other || (status != PH_ERROR_UNSUPPORTED && status != PH_ERROR_MEMORY)) return status;
-    ph_log(context, "%s: the CPU goes on", ph_context_error(context));
+    ph_log(context, "%s: the CPU goes on%s", ph_context_error(context), context->precision ? " in fp32" : "");
+    context->precision = PH_FP32;
     snprintf(context->backend, sizeof context->backend, "%s", ph_backends[0]->name);
     return program_make(graph, request, ph_backends[0], program);
 }
@@ -293,7 +304,7 @@ bool ph_program_is_intact(const struct ph_program *program) {
         const struct ph_storage *storage = &program->plan.storages[i];
         if (storage->parent != PH_ABSENT || storage->external || storage->last < 0) continue;
         const float *before = program->arena + storage->offset - PH_GUARD;
-        const float *behind = program->arena + storage->offset + ph_layout_size(&storage->layout, &storage->shape);
+        const float *behind = program->arena + storage->offset + ph_storage_floats(storage);
         for (int j = 0; j < PH_GUARD; j++)
             if (before[j] != 0 || behind[j] != 0) return false;
     }
@@ -396,7 +407,7 @@ ph_status ph_program_print(struct ph_program *program, bool time, struct ph_text
                        step->kind == PH_STEP_KERNEL ? node->operation->name : kinds[step->kind],
                        step->kind == PH_STEP_KERNEL ? step->kernel->name : "-",
                        program->graph->values[node->outputs[0]].name, shape, flops / 1e9,
-                       record ? (double)ph_layout_size(&record->layout, &record->shape) * sizeof(float) / 1024 : 0.0, offset);
+                       record ? (double)ph_storage_floats(record) * sizeof(float) / 1024 : 0.0, offset);
         if (time) ph_text_append(text, " %8.3f %8.1f", step->milliseconds, flops / 1e6 / PH_MAX(step->milliseconds, 1e-6));
         ph_text_append(text, "\n");
     }

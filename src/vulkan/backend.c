@@ -26,6 +26,6 @@ static void vulkan_profile(const ph_context *context, char *text, size_t size) {
 
 extern const struct ph_backend ph_backend_vulkan;
 const struct ph_backend ph_backend_vulkan = {
-    .name = "vulkan", .help = "compute shaders on a GPU", .kernels = vulkan_kernels, .rewrites = true,
+    .name = "vulkan", .help = "compute shaders on a GPU", .kernels = vulkan_kernels, .precisions = 1u << PH_FP16, .rewrites = true,
     .engine = &ph_vulkan_engine, .device = ph_vulkan_describe, .open = vulkan_open,
     .preferred = vulkan_preferred, .profile = vulkan_profile};

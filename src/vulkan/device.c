@@ -7,8 +7,9 @@
 
 #include "shaders.h" /* made by the build of shaders/ */
 
-static const struct { const uint32_t *code; size_t bytes; } shaders[] = {
-#define SHADER_ENTRY(name) {ph_shader_##name, sizeof ph_shader_##name},
+static const struct { const uint32_t *code; size_t bytes; } shaders[][2] = { /* [shader][halves] */
+#define SHADER_ENTRY(name) {{ph_shader_##name, sizeof ph_shader_##name}, \
+                            {ph_shader_##name##_halves, sizeof ph_shader_##name##_halves}},
     PH_VULKAN_SHADERS(SHADER_ENTRY)
 #undef SHADER_ENTRY
 };
@@ -144,7 +145,13 @@ static ph_status device_open(ph_context *context, struct ph_vulkan *vulkan) {
     const float priority = 1;
     const VkDeviceQueueCreateInfo queue = {.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
         .queueFamilyIndex = vulkan->family, .queueCount = 1, .pQueuePriorities = &priority};
-    const VkDeviceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO, .queueCreateInfoCount = 1,
+    VkPhysicalDevice16BitStorageFeatures halves = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_16BIT_STORAGE_FEATURES};
+    VkPhysicalDeviceFeatures2 features = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2, .pNext = &halves};
+    vulkan->GetPhysicalDeviceFeatures2(vulkan->physical, &features);
+    vulkan->halves = halves.storageBuffer16BitAccess;
+    halves = (VkPhysicalDevice16BitStorageFeatures){.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_16BIT_STORAGE_FEATURES,
+        .storageBuffer16BitAccess = halves.storageBuffer16BitAccess};
+    const VkDeviceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO, .pNext = &halves, .queueCreateInfoCount = 1,
         .pQueueCreateInfos = &queue};
     PH_TRY(ph_vulkan_check(context, vulkan, vulkan->CreateDevice(vulkan->physical, &info, NULL, &vulkan->device),
                            "the device"));
@@ -244,21 +251,22 @@ bool ph_vulkan_describe(int index, char *name, size_t name_size, char *help, siz
     return found;
 }
 
-ph_status ph_vulkan_pipeline_get(ph_context *context, struct ph_vulkan *vulkan, enum ph_shader shader,
+ph_status ph_vulkan_pipeline_get(ph_context *context, struct ph_vulkan *vulkan, enum ph_shader shader, bool halves,
                                  const int32_t constants[PH_SHADER_CONSTANTS], VkPipeline *pipeline) {
     for (int i = 0; i < vulkan->pipeline_count; i++) {
         const struct ph_vulkan_pipeline *known = &vulkan->pipelines[i];
-        if (known->shader == shader && !memcmp(known->constants, constants, sizeof known->constants)) {
+        if (known->shader == shader && known->halves == halves &&
+            !memcmp(known->constants, constants, sizeof known->constants)) {
             *pipeline = known->pipeline;
             return PH_OK;
         }
     }
     if (!ph_grow(&vulkan->pipelines, vulkan->pipeline_count, &vulkan->pipeline_capacity, sizeof *vulkan->pipelines))
         return ph_fail_memory(context);
-    struct ph_vulkan_pipeline made = {.shader = shader};
+    struct ph_vulkan_pipeline made = {.shader = shader, .halves = halves};
     memcpy(made.constants, constants, sizeof made.constants);
     const VkShaderModuleCreateInfo code = {.sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO,
-        .codeSize = shaders[shader].bytes, .pCode = shaders[shader].code};
+        .codeSize = shaders[shader][halves].bytes, .pCode = shaders[shader][halves].code};
     VkShaderModule module;
     VkResult result = vulkan->CreateShaderModule(vulkan->device, &code, NULL, &module);
     if (!result) {

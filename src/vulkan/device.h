@@ -39,8 +39,8 @@ enum ph_shader {
 
 enum { PH_SHADER_CONSTANTS = 4, PH_SHADER_WORDS = 32 }; /* 128 bytes of push constants are on every device */
 
-/* A shader with its specialisation constants. */
-struct ph_vulkan_pipeline { enum ph_shader shader; int32_t constants[PH_SHADER_CONSTANTS]; VkPipeline pipeline; };
+/* A shader with its specialisation constants; `halves`: for tensors of 16 bits too. */
+struct ph_vulkan_pipeline { enum ph_shader shader; bool halves; int32_t constants[PH_SHADER_CONSTANTS]; VkPipeline pipeline; };
 
 struct ph_vulkan {
     void *library;
@@ -50,6 +50,7 @@ struct ph_vulkan {
     VkPhysicalDeviceProperties properties;
     VkPhysicalDeviceMemoryProperties memory;
     uint32_t family, timestamp_bits;
+    bool halves;            /* the device reads and writes 16 bits */
     VkDevice device;
     VkQueue queue;
     VkDescriptorSetLayout set_layout;
@@ -74,19 +75,21 @@ ph_status ph_vulkan_open(ph_context *context, struct ph_vulkan **vulkan);
 bool ph_vulkan_describe(int index, char *name, size_t name_size, char *help, size_t help_size);
 /* Fails with the meaning of `result`, or with a message of the validation layer; PH_OK when there is neither. */
 ph_status ph_vulkan_check(ph_context *context, struct ph_vulkan *vulkan, VkResult result, const char *what);
-ph_status ph_vulkan_pipeline_get(ph_context *context, struct ph_vulkan *vulkan, enum ph_shader shader,
+ph_status ph_vulkan_pipeline_get(ph_context *context, struct ph_vulkan *vulkan, enum ph_shader shader, bool halves,
                                  const int32_t constants[PH_SHADER_CONSTANTS], VkPipeline *pipeline);
 
 /* ---- engine.c ---------------------------------------------------------------------------------------------------- */
 
 #define PH_NOWHERE 0xffffffffu
+#define PH_HALF 0x80000000u /* marks a place that counts elements of 16 bits */
 
 /* Push constants of a dispatch, in the order of the shader's block. */
 struct ph_words { uint32_t word[PH_SHADER_WORDS]; int count; };
 void ph_words_int(struct ph_words *words, int64_t value);
 void ph_words_float(struct ph_words *words, double value);
 
-/* Offset in the device's memory, in floats, of what a call's pointer stands for; PH_NOWHERE for NULL. */
+/* Where in the device's memory what a call's pointer stands for lies: in floats, or PH_HALF and in elements of 16 bits;
+ * PH_NOWHERE for NULL. Of the step that is being recorded. */
 uint32_t ph_recorder_place(const struct ph_recorder *recorder, const float *data);
 /* Puts a table of `count` floats or 32-bit numbers beside the constants; it is copied. */
 ph_status ph_recorder_table(struct ph_recorder *recorder, const void *values, size_t count, uint32_t *place);

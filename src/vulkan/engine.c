@@ -1,6 +1,7 @@
 /* A program on a Vulkan device: one buffer that holds the arena and the constants, and command buffers that are recorded
  * once and replayed: forward and backward. Each begins with what the host feeds and ends with what it reads. */
 #include "vulkan/engine.h"
+#include <math.h>
 #include <string.h>
 
 /* ---- The list ---------------------------------------------------------------------------------------------------- */
@@ -12,42 +13,93 @@ void ph_words_float(struct ph_words *words, double value) {
     memcpy(&words->word[words->count++], &single, sizeof single);
 }
 
+/* One storage of a step after the other, and whether it is written; false behind the last. */
+static bool step_storage(const struct ph_step *step, int index, int *storage, bool *writes) {
+    if (step->kind != PH_STEP_KERNEL) {
+        *storage = index ? step->to : step->from;
+        *writes = index == 1;
+        return index < 2;
+    }
+    int in = step->call.node->input_count, out = step->call.node->output_count;
+    if (index >= 2 * (in + out)) return false;
+    if (index < in) *storage = step->inputs[index], *writes = false;
+    else if (index < 2 * in) *storage = step->input_gradients[index - in], *writes = true;
+    else if (index < 2 * in + out) *storage = step->outputs[index - 2 * in], *writes = !step->backward;
+    else *storage = step->output_gradients[index - 2 * in - out], *writes = false;
+    return true;
+}
+
+/* Whether what begins there in this step is of 16 bits: at another step something else may. */
+static bool step_halves(const struct ph_recorder *recorder, size_t offset) {
+    const struct ph_plan *plan = recorder->plan;
+    int storage;
+    bool writes;
+    for (int i = 0; recorder->halves && step_storage(&plan->steps[recorder->step], i, &storage, &writes); i++) {
+        const struct ph_storage *root = storage == PH_ABSENT ? NULL : &plan->storages[ph_storage_root(plan, storage, NULL)];
+        if (root && !root->external && root->offset == offset) return root->half;
+    }
+    return false;
+}
+
+static uint32_t place_mark(uint32_t place, bool half) { return half ? PH_HALF | 2 * place : place; }
+
+/* As the shaders' put() rounds. */
+static uint16_t half_of(float value) {
+    const float most = 65504;
+    return ph_float_to_half(isinf(value) || isnan(value) ? value : PH_MAX(PH_MIN(value, most), -most));
+}
+
 uint32_t ph_recorder_place(const struct ph_recorder *recorder, const float *data) {
     if (!data) return PH_NOWHERE;
     if (data >= recorder->arena && data < recorder->arena + recorder->arena_floats)
-        return (uint32_t)(data - recorder->arena);
+        return place_mark((uint32_t)(data - recorder->arena), step_halves(recorder, (size_t)(data - recorder->arena)));
     for (int i = 0; i < recorder->constant_count; i++) {
         const struct ph_constant *constant = &recorder->constants[i];
-        if (data >= constant->data && data < constant->data + constant->floats)
-            return constant->place + (uint32_t)(data - constant->data);
+        if (data >= constant->data && data < constant->data + constant->count)
+            return place_mark(constant->place, constant->half) + (uint32_t)(data - constant->data);
     }
     return PH_NOWHERE;
 }
 
-static ph_status constant_add(struct ph_recorder *recorder, const float *data, size_t floats, float *copy, uint32_t *place) {
+static ph_status constant_add(struct ph_recorder *recorder, struct ph_constant constant) {
     if (!ph_grow(&recorder->constants, recorder->constant_count, &recorder->constant_capacity, sizeof *recorder->constants)) {
-        ph_free(copy);
+        ph_free(constant.copy);
         return ph_fail_memory(recorder->context);
     }
-    *place = (uint32_t)recorder->floats;
-    recorder->constants[recorder->constant_count++] = (struct ph_constant){data, *place, floats, copy};
-    recorder->floats += (floats + 15) & ~(size_t)15;
+    constant.floats = constant.half ? (constant.count + 1) / 2 : constant.count;
+    constant.place = (uint32_t)recorder->floats;
+    recorder->constants[recorder->constant_count++] = constant;
+    recorder->floats += (constant.floats + 15) & ~(size_t)15;
     return PH_OK;
+}
+
+static ph_status storage_constant_add(struct ph_recorder *recorder, const struct ph_storage *storage) {
+    struct ph_constant constant = {.data = storage->external, .count = (size_t)ph_shape_size(&storage->shape),
+        .half = storage->half};
+    if (constant.half) {
+        uint16_t *halves = ph_alloc_array(constant.count + 2, sizeof *halves);
+        if (!halves) return ph_fail_memory(recorder->context);
+        for (size_t i = 0; i < constant.count; i++) halves[i] = half_of(constant.data[i]);
+        constant.copy = halves;
+    }
+    return constant_add(recorder, constant);
 }
 
 /* Tables of the same contents are kept once. */
 ph_status ph_recorder_table(struct ph_recorder *recorder, const void *values, size_t count, uint32_t *place) {
+    float *copy;
     for (int i = 0; i < recorder->constant_count; i++) {
         const struct ph_constant *known = &recorder->constants[i];
-        if (known->copy && known->floats == count && !memcmp(known->copy, values, count * sizeof *known->copy)) {
+        if (known->copy == known->data && known->count == count && !memcmp(known->copy, values, count * sizeof *copy)) {
             *place = known->place;
             return PH_OK;
         }
     }
-    float *copy = ph_alloc_array(count + 1, sizeof *copy);
+    copy = ph_alloc_array(count + 1, sizeof *copy);
     if (!copy) return ph_fail_memory(recorder->context);
     memcpy(copy, values, count * sizeof *copy);
-    return constant_add(recorder, copy, count, copy, place);
+    *place = (uint32_t)recorder->floats;
+    return constant_add(recorder, (struct ph_constant){.data = copy, .count = count, .copy = copy});
 }
 
 ph_status ph_recorder_dispatch(struct ph_recorder *recorder, enum ph_shader shader,
@@ -64,7 +116,8 @@ ph_status ph_recorder_dispatch(struct ph_recorder *recorder, enum ph_shader shad
     if (x > limits[0] || y > limits[1] || z > limits[2])
         return ph_fail(recorder->context, PH_ERROR_UNSUPPORTED, "backend vulkan: a tensor is too large for the device");
     dispatch.groups[0] = (uint32_t)x, dispatch.groups[1] = (uint32_t)y, dispatch.groups[2] = (uint32_t)z;
-    PH_TRY(ph_vulkan_pipeline_get(recorder->context, recorder->vulkan, shader, constants, &dispatch.pipeline));
+    PH_TRY(ph_vulkan_pipeline_get(recorder->context, recorder->vulkan, shader, recorder->halves, constants,
+                                  &dispatch.pipeline));
     if (!ph_grow(&recorder->dispatches, recorder->dispatch_count, &recorder->dispatch_capacity, sizeof dispatch))
         return ph_fail_memory(recorder->context);
     recorder->dispatches[recorder->dispatch_count++] = dispatch;
@@ -194,8 +247,7 @@ struct touched { int *roots; bool *written; int count; };
 
 static bool overlap(const struct ph_plan *plan, int a, int b) {
     const struct ph_storage *one = &plan->storages[a], *other = &plan->storages[b];
-    return one->offset < other->offset + ph_layout_size(&other->layout, &other->shape) &&
-           other->offset < one->offset + ph_layout_size(&one->layout, &one->shape);
+    return one->offset < other->offset + ph_storage_floats(other) && other->offset < one->offset + ph_storage_floats(one);
 }
 
 /* Whether storage `storage`, to be read or written, meets what was written or read since the last barrier. */
@@ -214,22 +266,6 @@ static void touch(const struct ph_plan *plan, struct touched *touched, int stora
     if (plan->storages[root].external) return;
     touched->roots[touched->count] = root;
     touched->written[touched->count++] = writes;
-}
-
-/* One storage of a step after the other, and whether it is written; false behind the last. */
-static bool step_storage(const struct ph_step *step, int index, int *storage, bool *writes) {
-    if (step->kind != PH_STEP_KERNEL) {
-        *storage = index ? step->to : step->from;
-        *writes = index == 1;
-        return index < 2;
-    }
-    int in = step->call.node->input_count, out = step->call.node->output_count;
-    if (index >= 2 * (in + out)) return false;
-    if (index < in) *storage = step->inputs[index], *writes = false;
-    else if (index < 2 * in) *storage = step->input_gradients[index - in], *writes = true;
-    else if (index < 2 * in + out) *storage = step->outputs[index - 2 * in], *writes = !step->backward;
-    else *storage = step->output_gradients[index - 2 * in - out], *writes = false;
-    return true;
 }
 
 static bool step_waits(const struct ph_plan *plan, const struct ph_step *step, const struct touched *touched) {
@@ -357,7 +393,7 @@ static ph_status memory_fill(struct ph_recorder *recorder) {
     ph_status status = ph_buffer_make(recorder, PH_MIN(recorder->floats, (size_t)MOST), true, &by);
     for (int i = -1; i < recorder->constant_count && !status; i++) {
         const struct ph_constant *constant = &recorder->constants[PH_MAX(i, 0)];
-        const float *data = i < 0 ? recorder->arena : constant->data;
+        const float *data = i < 0 ? recorder->arena : constant->copy ? constant->copy : constant->data;
         size_t place = i < 0 ? 0 : constant->place, floats = i < 0 ? recorder->arena_floats : constant->floats;
         for (size_t at = 0; at < floats && !status; at += MOST)
             status = ph_memory_copy(recorder, place + at, (float *)data + at, PH_MIN(floats - at, (size_t)MOST), false, &by);
@@ -385,22 +421,24 @@ static ph_status set_make(struct ph_recorder *recorder) {
 static ph_status engine_build(struct ph_recorder *recorder, const struct ph_graph *graph) {
     struct ph_vulkan *vulkan = recorder->vulkan;
     const struct ph_plan *plan = recorder->plan;
-    uint32_t place;
-    for (int i = 0; i < plan->storage_count; i++) {
-        const struct ph_storage *storage = &plan->storages[i];
-        if (storage->external)
-            PH_TRY(constant_add(recorder, storage->external, (size_t)ph_shape_size(&storage->shape), NULL, &place));
-    }
+    for (int i = 0; i < plan->storage_count; i++) recorder->halves |= plan->storages[i].half;
+    if (recorder->halves && !vulkan->halves)
+        return ph_fail(recorder->context, PH_ERROR_UNSUPPORTED,
+                       "backend vulkan: %s stores no 16-bit numbers; --precision fp32 does without", vulkan->properties.deviceName);
+    for (int i = 0; i < plan->storage_count; i++)
+        if (plan->storages[i].external) PH_TRY(storage_constant_add(recorder, &plan->storages[i]));
     PH_TRY(steps_record(recorder));
     PH_TRY(transfers_list(recorder, graph));
     recorder->loop_place = (uint32_t)recorder->floats;
     recorder->floats += ph_vulkan_loop_floats(plan, graph);
     double bytes = (double)recorder->floats * sizeof(float), most = vulkan->properties.limits.maxStorageBufferRange;
-    if (bytes > most || recorder->floats > INT32_MAX)
+    /* Places are of 32 bits, or 31 with a mark. */
+    size_t most_floats = recorder->halves ? INT32_MAX / 2 : INT32_MAX;
+    if (bytes > most || recorder->floats > most_floats)
         return ph_fail(recorder->context, PH_ERROR_MEMORY,
                        "backend vulkan: the program needs a buffer of %.0f MB, %s has at most %.0f MB in one; a smaller "
                        "picture or batch needs less, and --backend cpu does without", bytes / 1e6,
-                       vulkan->properties.deviceName, PH_MIN(most, 4.0 * INT32_MAX) / 1e6);
+                       vulkan->properties.deviceName, PH_MIN(most, 4.0 * (double)most_floats) / 1e6);
     PH_TRY(ph_buffer_make(recorder, PH_MAX(recorder->floats, (size_t)1), false, &recorder->memory));
     PH_TRY(ph_buffer_make(recorder, PH_MAX(recorder->staged, (size_t)1), true, &recorder->staging));
     PH_TRY(set_make(recorder));

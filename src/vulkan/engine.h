@@ -6,7 +6,8 @@
 #include "vulkan/device.h"
 
 struct ph_dispatch { VkPipeline pipeline; struct ph_words words; uint32_t groups[3]; int step; bool waits; };
-struct ph_constant { const float *data; uint32_t place; size_t floats; float *copy; /* owned; NULL: borrowed */ };
+/* `count` elements of the host's; `copy`, owned, stands for them on the device, or NULL: they do themselves. */
+struct ph_constant { const float *data; size_t count, floats; uint32_t place; bool half; void *copy; };
 struct ph_transfer { size_t place, staged, floats; };
 struct ph_buffer { VkBuffer buffer; VkDeviceMemory memory; float *mapped; };
 
@@ -19,6 +20,7 @@ struct ph_recorder {
     const struct ph_plan *plan;
     const float *arena;       /* pointers into it stand for places */
     size_t arena_floats, floats;
+    bool halves;              /* tensors of 16 bits are among them */
     struct ph_constant *constants;
     int constant_count, constant_capacity;
     struct ph_dispatch *dispatches;
