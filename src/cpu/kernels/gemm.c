@@ -4,7 +4,7 @@
 #include "cpu/kernels/blocked.h"
 #include "cpu/kernels/product.h"
 
-enum { COLUMNS = 256, MANY_ROWS = 8 };
+enum { COLUMNS = 1024, ABREAST = 4, MANY_ROWS = 8 };
 
 struct product {
     const float *rows_in;   /* [items, in] */
@@ -42,17 +42,38 @@ static void dot_rows(void *argument, int64_t index) {
         }
 }
 
-/* out[n] = sum over i of in[n][i] matrix[i], for a stretch of columns. */
+/* sums[j] += the factors times the rows' elements, one row after the other. */
+PH_INLINE void add_abreast(float *sums, const float *const *rows, const float *factors, int64_t columns, const int count) {
+    int64_t j = 0;
+    for (; j + PH_LANES <= columns; j += PH_LANES) {
+        vector sum = load(sums + j);
+#pragma GCC unroll 4
+        for (int r = 0; r < count; r++) sum += splat(factors[r]) * load(rows[r] + j);
+        store(sums + j, sum);
+    }
+    for (; j < columns; j++)
+        for (int r = 0; r < count; r++) sums[j] += factors[r] * rows[r][j];
+}
+
+/* out[n] = sum over i of in[n][i] matrix[i], for a stretch of columns. Rows whose factor is 0 are not fetched: behind a ReLU
+ * those are half of a gradient and more. */
 static void add_rows(void *argument, int64_t index) {
     const struct product *p = argument;
     int64_t first = index * COLUMNS, columns = PH_MIN((int64_t)COLUMNS, p->length - first);
     for (int64_t n = 0; n < p->items; n++) {
-        float sums[COLUMNS] = {0};
+        float sums[COLUMNS] = {0}, factors[ABREAST];
+        const float *rows[ABREAST];
+        int count = 0;
         for (int64_t i = 0; i < p->count; i++) {
             float factor = p->rows_in[n * p->count + i];
-            const float *row = p->matrix + i * p->length + first;
-            for (int64_t j = 0; j < columns; j++) sums[j] += factor * row[j];
+            if (factor == 0) continue;
+            factors[count] = factor;
+            rows[count++] = p->matrix + i * p->length + first;
+            if (count < ABREAST) continue;
+            add_abreast(sums, rows, factors, columns, ABREAST);
+            count = 0;
         }
+        for (int r = 0; r < count; r++) add_abreast(sums, rows + r, factors + r, columns, 1);
         for (int64_t j = 0; j < columns; j++) finish(p, n, first + j, p->length, sums[j]);
     }
 }
