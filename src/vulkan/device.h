@@ -28,7 +28,7 @@
 /* One line for each file in shaders/. */
 #define PH_VULKAN_SHADERS(X) \
     X(adam) X(batch_norm) X(binary) X(convolution) X(copy) X(gather) X(irfft) X(measure) X(parts) X(pool) X(product) \
-    X(redirected) X(reduce) X(resample) X(response_norm) X(row_norm) X(select) X(softmax) X(unary) X(warp)
+    X(redirected) X(reduce) X(resample) X(response_norm) X(row_norm) X(select) X(softmax) X(thin) X(unary) X(warp)
 
 enum ph_shader {
 #define PH_SHADER_NAME(name) PH_SHADER_##name,

@@ -22,6 +22,7 @@ enum {
     ENOUGH_TILES = 64,   /* for an item, to keep a device busy */
     LEAST_DEPTH = 128,   /* of a part; a multiple of the shader's depth */
     MOST_PARTS = 16,
+    THIN_ROWS = 4,       /* channels that one invocation makes */
 };
 
 struct split { int64_t parts, depth; };
@@ -48,6 +49,12 @@ static bool split_accepts(const struct ph_kernel_query *query) {
     return convolution_accepts(query) && query_split(query).parts > 1;
 }
 
+static bool thin_accepts(const struct ph_kernel_query *query) {
+    if (!convolution_accepts(query)) return false;
+    const struct ph_convolution_attributes *a = query->node->attributes;
+    return a->groups == 1 && (query->backward ? ph_query_input(query, 0) : ph_query_output(query))->dims[1] <= THIN_ROWS;
+}
+
 static size_t split_scratch(const struct ph_kernel_query *query) {
     return (size_t)query_split(query).parts *
            (size_t)ph_shape_size(query->backward ? ph_query_input(query, 0) : ph_query_output(query));
@@ -71,7 +78,7 @@ static ph_status parts_put(const struct ph_kernel_call *call, struct ph_recorder
     return ph_dispatch_flat(recorder, PH_SHADER_parts, PH_CONSTANTS(a->relu && !backward), &words, ph_shape_size(target), true);
 }
 
-static ph_status convolution_put(const struct ph_kernel_call *call, struct ph_recorder *recorder, bool backward) {
+static ph_status convolution_put(const struct ph_kernel_call *call, struct ph_recorder *recorder, bool backward, bool thin) {
     const struct ph_convolution_attributes *a = call->node->attributes;
     const struct ph_shape *in = call->plain.input_shapes[0], *out = &call->plain.output_shapes[0];
     const struct ph_shape *source = backward ? out : in, *target = backward ? in : out;
@@ -94,24 +101,34 @@ static ph_status convolution_put(const struct ph_kernel_call *call, struct ph_re
     for (int i = 1; i < 3; i++) ph_words_int(&words, a->dilation[i]);
     for (int i = 1; i < 3; i++) ph_words_int(&words, a->pad_begin[i]);
     ph_words_float(&words, a->ceiling);
+    const int32_t constants[PH_SHADER_CONSTANTS] = {backward != is_transposed(call->node), a->relu, (int32_t)a->kernel[1],
+                                                    (int32_t)a->kernel[2]};
+    if (thin)
+        return ph_recorder_dispatch(recorder, PH_SHADER_thin, constants, &words, ph_divide_up(pixels, 64), 1, target->dims[0],
+                                    false);
     ph_words_int(&words, split.parts);
     ph_words_int(&words, split.depth);
     ph_words_place(&words, recorder, split.parts > 1 ? call->scratch : NULL);
     ph_words_int(&words, ph_shape_size(target));
-    PH_TRY(ph_recorder_dispatch(recorder, PH_SHADER_convolution,
-                                PH_CONSTANTS(backward != is_transposed(call->node), a->relu, (int32_t)a->kernel[1],
-                                             (int32_t)a->kernel[2]),
-                                &words, ph_divide_up(pixels, TILE), ph_divide_up(rows, TILE),
-                                target->dims[0] * a->groups * split.parts, false));
+    PH_TRY(ph_recorder_dispatch(recorder, PH_SHADER_convolution, constants, &words, ph_divide_up(pixels, TILE),
+                                ph_divide_up(rows, TILE), target->dims[0] * a->groups * split.parts, false));
     return split.parts > 1 ? parts_put(call, recorder, &split, target, backward) : PH_OK;
 }
 
 static ph_status convolution_record(const struct ph_kernel_call *call, struct ph_recorder *recorder) {
-    return convolution_put(call, recorder, false);
+    return convolution_put(call, recorder, false, false);
 }
 
 static ph_status convolution_backward_record(const struct ph_kernel_call *call, struct ph_recorder *recorder) {
-    return convolution_put(call, recorder, true);
+    return convolution_put(call, recorder, true, false);
+}
+
+static ph_status thin_record(const struct ph_kernel_call *call, struct ph_recorder *recorder) {
+    return convolution_put(call, recorder, false, true);
+}
+
+static ph_status thin_backward_record(const struct ph_kernel_call *call, struct ph_recorder *recorder) {
+    return convolution_put(call, recorder, true, true);
 }
 
 /* ---- Matrix product ---------------------------------------------------------------------------------------------- */
@@ -312,6 +329,9 @@ PH_VULKAN_KERNEL(convolution_split) = {.name = "split tiles", .accepts = split_a
                                        .record = convolution_record};
 PH_VULKAN_KERNEL(convolution_split_backward) = {.name = "split tiles", .backward = true, .accepts = split_accepts,
     .scratch = split_scratch, .reads = convolution_reads, .record = convolution_backward_record};
+PH_VULKAN_KERNEL(convolution_thin) = {.name = "thin", .accepts = thin_accepts, .record = thin_record};
+PH_VULKAN_KERNEL(convolution_thin_backward) = {.name = "thin", .backward = true, .accepts = thin_accepts,
+    .reads = convolution_reads, .record = thin_backward_record};
 PH_VULKAN_KERNEL(convolution) = {.name = "tiles", .accepts = convolution_accepts, .record = convolution_record};
 PH_VULKAN_KERNEL(convolution_backward) = {.name = "tiles", .backward = true, .accepts = convolution_accepts,
     .reads = convolution_reads, .record = convolution_backward_record};
