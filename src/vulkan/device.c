@@ -16,6 +16,13 @@ static const struct { const uint32_t *code; size_t bytes; } shaders[][2] = { /* 
 
 #define VALIDATION "VK_LAYER_KHRONOS_validation"
 
+static long makes_left = -1;
+static int closing_messages;
+
+void ph_vulkan_fail_after(long n) { makes_left = n; }
+bool ph_vulkan_fails(void) { return makes_left == 0 || (makes_left > 0 && --makes_left == 0); }
+int ph_vulkan_closing_messages(void) { return closing_messages; }
+
 static bool validates(void) {
     const char *wish = getenv("PHOSPHENE_VULKAN_VALIDATION");
     return wish && *wish && strcmp(wish, "0") != 0;
@@ -92,7 +99,7 @@ static ph_status instance_open(ph_context *context, struct ph_vulkan *vulkan) {
         .enabledLayerCount = validation, .ppEnabledLayerNames = (const char *const[]){VALIDATION},
         .enabledExtensionCount = validation,
         .ppEnabledExtensionNames = (const char *const[]){VK_EXT_DEBUG_UTILS_EXTENSION_NAME}};
-    PH_TRY(ph_vulkan_check(context, vulkan, vulkan->CreateInstance(&info, NULL, &vulkan->instance), "the instance"));
+    PH_TRY(ph_vulkan_check(context, vulkan, PH_VULKAN_MAKE(CreateInstance, &info, NULL, &vulkan->instance), "the instance"));
     PH_VULKAN_INSTANCE(LOAD)
     if (validation) {
         LOAD(CreateDebugUtilsMessengerEXT)
@@ -153,7 +160,7 @@ static ph_status device_open(ph_context *context, struct ph_vulkan *vulkan) {
         .storageBuffer16BitAccess = halves.storageBuffer16BitAccess};
     const VkDeviceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO, .pNext = &halves, .queueCreateInfoCount = 1,
         .pQueueCreateInfos = &queue};
-    PH_TRY(ph_vulkan_check(context, vulkan, vulkan->CreateDevice(vulkan->physical, &info, NULL, &vulkan->device),
+    PH_TRY(ph_vulkan_check(context, vulkan, PH_VULKAN_MAKE(CreateDevice, vulkan->physical, &info, NULL, &vulkan->device),
                            "the device"));
 #define LOAD(name) \
     vulkan->name = (PFN_vk##name)vulkan->GetDeviceProcAddr(vulkan->device, "vk" #name); \
@@ -171,14 +178,14 @@ static ph_status layouts_make(ph_context *context, struct ph_vulkan *vulkan) {
         .stageFlags = VK_SHADER_STAGE_COMPUTE_BIT};
     const VkDescriptorSetLayoutCreateInfo set = {.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_LAYOUT_CREATE_INFO,
         .bindingCount = 1, .pBindings = &binding};
-    VkResult result = vulkan->CreateDescriptorSetLayout(vulkan->device, &set, NULL, &vulkan->set_layout);
+    VkResult result = PH_VULKAN_MAKE(CreateDescriptorSetLayout, vulkan->device, &set, NULL, &vulkan->set_layout);
     const VkPushConstantRange range = {.stageFlags = VK_SHADER_STAGE_COMPUTE_BIT, .size = PH_SHADER_WORDS * 4};
     const VkPipelineLayoutCreateInfo layout = {.sType = VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO, .setLayoutCount = 1,
         .pSetLayouts = &vulkan->set_layout, .pushConstantRangeCount = 1, .pPushConstantRanges = &range};
-    if (!result) result = vulkan->CreatePipelineLayout(vulkan->device, &layout, NULL, &vulkan->pipeline_layout);
+    if (!result) result = PH_VULKAN_MAKE(CreatePipelineLayout, vulkan->device, &layout, NULL, &vulkan->pipeline_layout);
     const VkCommandPoolCreateInfo pool = {.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,
         .queueFamilyIndex = vulkan->family};
-    if (!result) result = vulkan->CreateCommandPool(vulkan->device, &pool, NULL, &vulkan->commands);
+    if (!result) result = PH_VULKAN_MAKE(CreateCommandPool, vulkan->device, &pool, NULL, &vulkan->commands);
     return ph_vulkan_check(context, vulkan, result, "layouts");
 }
 
@@ -193,6 +200,7 @@ static void vulkan_close(void *device) {
         vulkan->DestroyDescriptorSetLayout(vulkan->device, vulkan->set_layout, NULL);
     }
     if (vulkan->DestroyDevice) vulkan->DestroyDevice(vulkan->device, NULL);
+    closing_messages += vulkan->messages;
     if (vulkan->messenger) vulkan->DestroyDebugUtilsMessengerEXT(vulkan->instance, vulkan->messenger, NULL);
     if (vulkan->DestroyInstance) vulkan->DestroyInstance(vulkan->instance, NULL);
     if (vulkan->library) dlclose(vulkan->library);
@@ -268,7 +276,7 @@ ph_status ph_vulkan_pipeline_get(ph_context *context, struct ph_vulkan *vulkan, 
     const VkShaderModuleCreateInfo code = {.sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO,
         .codeSize = shaders[shader][halves].bytes, .pCode = shaders[shader][halves].code};
     VkShaderModule module;
-    VkResult result = vulkan->CreateShaderModule(vulkan->device, &code, NULL, &module);
+    VkResult result = PH_VULKAN_MAKE(CreateShaderModule, vulkan->device, &code, NULL, &module);
     if (!result) {
         VkSpecializationMapEntry entries[PH_SHADER_CONSTANTS];
         for (uint32_t i = 0; i < PH_SHADER_CONSTANTS; i++) entries[i] = (VkSpecializationMapEntry){i, 4 * i, 4};
@@ -278,7 +286,7 @@ ph_status ph_vulkan_pipeline_get(ph_context *context, struct ph_vulkan *vulkan, 
             .layout = vulkan->pipeline_layout,
             .stage = {.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO, .stage = VK_SHADER_STAGE_COMPUTE_BIT,
                       .module = module, .pName = "main", .pSpecializationInfo = &special}};
-        result = vulkan->CreateComputePipelines(vulkan->device, VK_NULL_HANDLE, 1, &info, NULL, &made.pipeline);
+        result = PH_VULKAN_MAKE(CreateComputePipelines, vulkan->device, VK_NULL_HANDLE, 1, &info, NULL, &made.pipeline);
         vulkan->DestroyShaderModule(vulkan->device, module, NULL);
     }
     PH_TRY(ph_vulkan_check(context, vulkan, result, "a pipeline"));

@@ -75,6 +75,13 @@ ph_status ph_vulkan_open(ph_context *context, struct ph_vulkan **vulkan);
 bool ph_vulkan_describe(int index, char *name, size_t name_size, char *help, size_t help_size);
 /* Fails with the meaning of `result`, or with a message of the validation layer; PH_OK when there is neither. */
 ph_status ph_vulkan_check(ph_context *context, struct ph_vulkan *vulkan, VkResult result, const char *what);
+/* What the driver makes of memory: `vulkan` is the caller's. */
+#define PH_VULKAN_MAKE(function, ...) (ph_vulkan_fails() ? VK_ERROR_OUT_OF_DEVICE_MEMORY : vulkan->function(__VA_ARGS__))
+/* Test hook: the n-th of these from now on fails, and all after it; negative switches it off. */
+void ph_vulkan_fail_after(long n);
+bool ph_vulkan_fails(void);
+/* Test hook: messages of the validation layer about devices that have been closed. It names what a device leaves behind. */
+int ph_vulkan_closing_messages(void);
 ph_status ph_vulkan_pipeline_get(ph_context *context, struct ph_vulkan *vulkan, enum ph_shader shader, bool halves,
                                  const int32_t constants[PH_SHADER_CONSTANTS], VkPipeline *pipeline);
 

@@ -185,7 +185,7 @@ ph_status ph_buffer_make(struct ph_recorder *recorder, size_t floats, bool host,
     struct ph_vulkan *vulkan = recorder->vulkan;
     const VkBufferCreateInfo info = {.sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO, .size = floats * sizeof(float),
         .usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_TRANSFER_SRC_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT};
-    PH_TRY(ph_vulkan_check(recorder->context, vulkan, vulkan->CreateBuffer(vulkan->device, &info, NULL, &buffer->buffer),
+    PH_TRY(ph_vulkan_check(recorder->context, vulkan, PH_VULKAN_MAKE(CreateBuffer, vulkan->device, &info, NULL, &buffer->buffer),
                            "a buffer"));
     VkMemoryRequirements needs;
     vulkan->GetBufferMemoryRequirements(vulkan->device, buffer->buffer, &needs);
@@ -203,7 +203,7 @@ ph_status ph_buffer_make(struct ph_recorder *recorder, size_t floats, bool host,
                        "less, and --backend cpu does without", (double)needs.size / 1e6, (double)heap / 1e6);
     const VkMemoryAllocateInfo allocate = {.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO, .allocationSize = needs.size,
         .memoryTypeIndex = type};
-    VkResult result = vulkan->AllocateMemory(vulkan->device, &allocate, NULL, &buffer->memory);
+    VkResult result = PH_VULKAN_MAKE(AllocateMemory, vulkan->device, &allocate, NULL, &buffer->memory);
     if (!result) result = vulkan->BindBufferMemory(vulkan->device, buffer->buffer, buffer->memory, 0);
     if (!result && host)
         result = vulkan->MapMemory(vulkan->device, buffer->memory, 0, VK_WHOLE_SIZE, 0, (void **)&buffer->mapped);
@@ -237,7 +237,7 @@ ph_status ph_commands_begin(struct ph_recorder *recorder, VkCommandBuffer *comma
         .commandPool = vulkan->commands, .level = VK_COMMAND_BUFFER_LEVEL_PRIMARY, .commandBufferCount = 1};
     const VkCommandBufferBeginInfo begin = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO,
         .flags = VK_COMMAND_BUFFER_USAGE_SIMULTANEOUS_USE_BIT};
-    VkResult result = vulkan->AllocateCommandBuffers(vulkan->device, &info, commands);
+    VkResult result = PH_VULKAN_MAKE(AllocateCommandBuffers, vulkan->device, &info, commands);
     if (!result) result = vulkan->BeginCommandBuffer(*commands, &begin);
     return ph_vulkan_check(recorder->context, vulkan, result, "commands");
 }
@@ -407,10 +407,10 @@ static ph_status set_make(struct ph_recorder *recorder) {
     const VkDescriptorPoolSize size = {VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, 1};
     const VkDescriptorPoolCreateInfo pool = {.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_POOL_CREATE_INFO, .maxSets = 1,
         .poolSizeCount = 1, .pPoolSizes = &size};
-    VkResult result = vulkan->CreateDescriptorPool(vulkan->device, &pool, NULL, &recorder->pool);
+    VkResult result = PH_VULKAN_MAKE(CreateDescriptorPool, vulkan->device, &pool, NULL, &recorder->pool);
     const VkDescriptorSetAllocateInfo info = {.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_ALLOCATE_INFO,
         .descriptorPool = recorder->pool, .descriptorSetCount = 1, .pSetLayouts = &vulkan->set_layout};
-    if (!result) result = vulkan->AllocateDescriptorSets(vulkan->device, &info, &recorder->set);
+    if (!result) result = PH_VULKAN_MAKE(AllocateDescriptorSets, vulkan->device, &info, &recorder->set);
     const VkDescriptorBufferInfo whole = {.buffer = recorder->memory.buffer, .range = VK_WHOLE_SIZE};
     const VkWriteDescriptorSet write = {.sType = VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET, .dstSet = recorder->set,
         .descriptorCount = 1, .descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, .pBufferInfo = &whole};
@@ -443,7 +443,7 @@ static ph_status engine_build(struct ph_recorder *recorder, const struct ph_grap
     PH_TRY(ph_buffer_make(recorder, PH_MAX(recorder->staged, (size_t)1), true, &recorder->staging));
     PH_TRY(set_make(recorder));
     const VkFenceCreateInfo fence = {.sType = VK_STRUCTURE_TYPE_FENCE_CREATE_INFO};
-    PH_TRY(ph_vulkan_check(recorder->context, vulkan, vulkan->CreateFence(vulkan->device, &fence, NULL, &recorder->fence),
+    PH_TRY(ph_vulkan_check(recorder->context, vulkan, PH_VULKAN_MAKE(CreateFence, vulkan->device, &fence, NULL, &recorder->fence),
                            "a fence"));
     PH_TRY(memory_fill(recorder));
     PH_TRY(direction_record(recorder, false));
@@ -511,7 +511,7 @@ static ph_status times_record(struct ph_recorder *recorder) {
                        vulkan->properties.deviceName);
     const VkQueryPoolCreateInfo info = {.sType = VK_STRUCTURE_TYPE_QUERY_POOL_CREATE_INFO,
         .queryType = VK_QUERY_TYPE_TIMESTAMP, .queryCount = count};
-    PH_TRY(ph_vulkan_check(recorder->context, vulkan, vulkan->CreateQueryPool(vulkan->device, &info, NULL, &recorder->queries),
+    PH_TRY(ph_vulkan_check(recorder->context, vulkan, PH_VULKAN_MAKE(CreateQueryPool, vulkan->device, &info, NULL, &recorder->queries),
                            "times"));
     VkCommandBuffer *commands = &recorder->commands[2];
     PH_TRY(ph_commands_begin(recorder, commands));
