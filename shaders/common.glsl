@@ -1,15 +1,37 @@
 // What every shader stands on: one memory of floats, in which tensors, gradients and constants lie at offsets that the
 // push constants give, and walks over tensors by sizes and strides. Compiled with HALVES, tensors may be of 16 bits: their
-// offsets count those, and carry a mark. What is computed is of 32 bits in either case.
+// offsets count those, and carry a mark; what is computed is of 32 bits in either case. Compiled with BY_ADDRESS, the memory
+// is reached by its address, for it may be larger than what a device binds as one buffer. As floats, bits, whole numbers
+// and halves it is the same memory.
 #extension GL_EXT_control_flow_attributes : require
-
-layout(std430, set = 0, binding = 0) buffer Memory { float memory[]; };
 
 #ifdef HALVES
 #extension GL_EXT_shader_16bit_storage : require
+#endif
 
-layout(std430, set = 0, binding = 0) buffer Halves { float16_t halves[]; }; // the same memory
+#ifdef BY_ADDRESS
+#extension GL_EXT_buffer_reference : require
+layout(buffer_reference, std430, buffer_reference_align = 4) buffer Memory { float element[]; };
+layout(buffer_reference, std430, buffer_reference_align = 4) buffer Bits { uint element[]; };
+layout(buffer_reference, std430, buffer_reference_align = 4) buffer Numbers { int element[]; };
+layout(std430, set = 0, binding = 0) readonly buffer Where { Memory floats; } where;
+#define memory where.floats.element
+#define bits Bits(where.floats).element
+#define number Numbers(where.floats).element
+#ifdef HALVES
+layout(buffer_reference, std430, buffer_reference_align = 2) buffer Halves { float16_t element[]; };
+#define halves Halves(where.floats).element
+#endif
+#else
+layout(std430, set = 0, binding = 0) buffer Memory { float memory[]; };
+layout(std430, set = 0, binding = 0) buffer Bits { uint bits[]; };
+layout(std430, set = 0, binding = 0) readonly buffer Numbers { int number[]; };
+#ifdef HALVES
+layout(std430, set = 0, binding = 0) buffer Halves { float16_t halves[]; };
+#endif
+#endif
 
+#ifdef HALVES
 const uint HALF = 0x80000000u;  // PH_HALF in device.h
 const float HALF_MOST = 65504;
 

@@ -6,8 +6,6 @@
 layout(local_size_x = 64) in;
 layout(constant_id = 0) const int BACKWARD = 0;
 
-layout(std430, set = 0, binding = 0) readonly buffer Numbers { int number[]; }; // the same memory
-
 layout(push_constant) uniform Call {
     uint count, from, to, table, add;
     float constant;

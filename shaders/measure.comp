@@ -5,8 +5,6 @@
 #include "common.glsl"
 layout(local_size_x = 256) in;
 
-layout(std430, set = 0, binding = 0) buffer Bits { uint bits[]; }; // the same memory
-
 layout(push_constant) uniform Call {
     uint items, size, value, gradient, report; // size: parameters of an item; report: two numbers for each item
 } call;

@@ -5,8 +5,6 @@
 #include "common.glsl"
 layout(local_size_x = 64) in;
 
-layout(std430, set = 0, binding = 0) readonly buffer Numbers { int number[]; }; // the same memory
-
 layout(push_constant) uniform Call {
     uint count, from, to, table, add;
     uint read, written, stride, entries; // sizes of the axis, elements behind it, entries of the lists

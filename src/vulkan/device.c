@@ -7,9 +7,11 @@
 
 #include "shaders.h" /* made by the build of shaders/ */
 
-static const struct { const uint32_t *code; size_t bytes; } shaders[][2] = { /* [shader][halves] */
+static const struct { const uint32_t *code; size_t bytes; } shaders[][4] = { /* [shader][halves + 2 far] */
 #define SHADER_ENTRY(name) {{ph_shader_##name, sizeof ph_shader_##name}, \
-                            {ph_shader_##name##_halves, sizeof ph_shader_##name##_halves}},
+                            {ph_shader_##name##_halves, sizeof ph_shader_##name##_halves}, \
+                            {ph_shader_##name##_far, sizeof ph_shader_##name##_far}, \
+                            {ph_shader_##name##_far_halves, sizeof ph_shader_##name##_far_halves}},
     PH_VULKAN_SHADERS(SHADER_ENTRY)
 #undef SHADER_ENTRY
 };
@@ -18,9 +20,14 @@ static const struct { const uint32_t *code; size_t bytes; } shaders[][2] = { /* 
 
 static long makes_left = -1;
 static int closing_messages;
+static size_t most_bound = SIZE_MAX;
 
 void ph_vulkan_fail_after(long n) { makes_left = n; }
 bool ph_vulkan_fails(void) { return makes_left == 0 || (makes_left > 0 && --makes_left == 0); }
+void ph_vulkan_bind_at_most(size_t bytes) { most_bound = bytes; }
+size_t ph_vulkan_most_bound(const struct ph_vulkan *vulkan) {
+    return PH_MIN(most_bound, (size_t)vulkan->properties.limits.maxStorageBufferRange);
+}
 int ph_vulkan_closing_messages(void) { return closing_messages; }
 
 static bool validates(void) {
@@ -132,6 +139,23 @@ static int family_choose(struct ph_vulkan *vulkan, VkPhysicalDevice device, uint
     return -1;
 }
 
+/* Whether shaders can reach a buffer by its address. */
+static bool addresses_exist(const struct ph_vulkan *vulkan) {
+    enum { MOST = 512 };
+    uint32_t count = MOST;
+    VkExtensionProperties *extensions = ph_alloc_array(MOST, sizeof *extensions);
+    bool found = false;
+    if (!extensions || vulkan->EnumerateDeviceExtensionProperties(vulkan->physical, NULL, &count, extensions) < 0) count = 0;
+    for (uint32_t i = 0; i < count; i++)
+        found |= !strcmp(extensions[i].extensionName, VK_KHR_BUFFER_DEVICE_ADDRESS_EXTENSION_NAME);
+    ph_free(extensions);
+    VkPhysicalDeviceBufferDeviceAddressFeatures addresses = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_BUFFER_DEVICE_ADDRESS_FEATURES};
+    VkPhysicalDeviceFeatures2 features = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2, .pNext = &addresses};
+    if (found) vulkan->GetPhysicalDeviceFeatures2(vulkan->physical, &features);
+    return addresses.bufferDeviceAddress;
+}
+
 static ph_status device_open(ph_context *context, struct ph_vulkan *vulkan) {
     VkPhysicalDevice devices[MOST_DEVICES];
     uint32_t count;
@@ -158,7 +182,12 @@ static ph_status device_open(ph_context *context, struct ph_vulkan *vulkan) {
     vulkan->halves = halves.storageBuffer16BitAccess;
     halves = (VkPhysicalDevice16BitStorageFeatures){.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_16BIT_STORAGE_FEATURES,
         .storageBuffer16BitAccess = halves.storageBuffer16BitAccess};
-    const VkDeviceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO, .pNext = &halves, .queueCreateInfoCount = 1,
+    const VkPhysicalDeviceBufferDeviceAddressFeatures addresses = {.pNext = &halves, .bufferDeviceAddress = VK_TRUE,
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_BUFFER_DEVICE_ADDRESS_FEATURES};
+    vulkan->addresses = addresses_exist(vulkan);
+    const VkDeviceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO, .queueCreateInfoCount = 1,
+        .pNext = vulkan->addresses ? (const void *)&addresses : &halves, .enabledExtensionCount = vulkan->addresses,
+        .ppEnabledExtensionNames = (const char *const[]){VK_KHR_BUFFER_DEVICE_ADDRESS_EXTENSION_NAME},
         .pQueueCreateInfos = &queue};
     PH_TRY(ph_vulkan_check(context, vulkan, PH_VULKAN_MAKE(CreateDevice, vulkan->physical, &info, NULL, &vulkan->device),
                            "the device"));
@@ -167,6 +196,9 @@ static ph_status device_open(ph_context *context, struct ph_vulkan *vulkan) {
     if (!vulkan->name) \
         return ph_fail(context, PH_ERROR_UNSUPPORTED, "backend vulkan: the driver has no vk" #name);
     PH_VULKAN_DEVICE(LOAD)
+    if (vulkan->addresses) {
+        LOAD(GetBufferDeviceAddressKHR)
+    }
 #undef LOAD
     vulkan->GetDeviceQueue(vulkan->device, vulkan->family, 0, &vulkan->queue);
     return PH_OK;
@@ -259,11 +291,11 @@ bool ph_vulkan_describe(int index, char *name, size_t name_size, char *help, siz
     return found;
 }
 
-ph_status ph_vulkan_pipeline_get(ph_context *context, struct ph_vulkan *vulkan, enum ph_shader shader, bool halves,
+ph_status ph_vulkan_pipeline_get(ph_context *context, struct ph_vulkan *vulkan, enum ph_shader shader, int variant,
                                  const int32_t constants[PH_SHADER_CONSTANTS], VkPipeline *pipeline) {
     for (int i = 0; i < vulkan->pipeline_count; i++) {
         const struct ph_vulkan_pipeline *known = &vulkan->pipelines[i];
-        if (known->shader == shader && known->halves == halves &&
+        if (known->shader == shader && known->variant == variant &&
             !memcmp(known->constants, constants, sizeof known->constants)) {
             *pipeline = known->pipeline;
             return PH_OK;
@@ -271,10 +303,10 @@ ph_status ph_vulkan_pipeline_get(ph_context *context, struct ph_vulkan *vulkan, 
     }
     if (!ph_grow(&vulkan->pipelines, vulkan->pipeline_count, &vulkan->pipeline_capacity, sizeof *vulkan->pipelines))
         return ph_fail_memory(context);
-    struct ph_vulkan_pipeline made = {.shader = shader, .halves = halves};
+    struct ph_vulkan_pipeline made = {.shader = shader, .variant = variant};
     memcpy(made.constants, constants, sizeof made.constants);
     const VkShaderModuleCreateInfo code = {.sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO,
-        .codeSize = shaders[shader][halves].bytes, .pCode = shaders[shader][halves].code};
+        .codeSize = shaders[shader][variant].bytes, .pCode = shaders[shader][variant].code};
     VkShaderModule module;
     VkResult result = PH_VULKAN_MAKE(CreateShaderModule, vulkan->device, &code, NULL, &module);
     if (!result) {

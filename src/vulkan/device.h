@@ -39,8 +39,10 @@ enum ph_shader {
 
 enum { PH_SHADER_CONSTANTS = 4, PH_SHADER_WORDS = 32 }; /* 128 bytes of push constants are on every device */
 
-/* A shader with its specialisation constants; `halves`: for tensors of 16 bits too. */
-struct ph_vulkan_pipeline { enum ph_shader shader; bool halves; int32_t constants[PH_SHADER_CONSTANTS]; VkPipeline pipeline; };
+/* A shader with its specialisation constants; the variant's bits: PH_HALVES, for tensors of 16 bits too; PH_FAR, for a
+ * memory that is reached by its address. */
+enum { PH_HALVES = 1, PH_FAR = 2 };
+struct ph_vulkan_pipeline { enum ph_shader shader; int variant; int32_t constants[PH_SHADER_CONSTANTS]; VkPipeline pipeline; };
 
 struct ph_vulkan {
     void *library;
@@ -51,6 +53,7 @@ struct ph_vulkan {
     VkPhysicalDeviceMemoryProperties memory;
     uint32_t family, timestamp_bits;
     bool halves;            /* the device reads and writes 16 bits */
+    bool addresses;         /* its shaders can reach a buffer by its address */
     VkDevice device;
     VkQueue queue;
     VkDescriptorSetLayout set_layout;
@@ -63,6 +66,7 @@ struct ph_vulkan {
 #define PH_VULKAN_POINTER(name) PFN_vk##name name;
     PFN_vkGetInstanceProcAddr GetInstanceProcAddr;
     PFN_vkCreateDebugUtilsMessengerEXT CreateDebugUtilsMessengerEXT;
+    PFN_vkGetBufferDeviceAddressKHR GetBufferDeviceAddressKHR; /* where there are addresses */
     PFN_vkDestroyDebugUtilsMessengerEXT DestroyDebugUtilsMessengerEXT;
     PH_VULKAN_GLOBAL(PH_VULKAN_POINTER) PH_VULKAN_INSTANCE(PH_VULKAN_POINTER) PH_VULKAN_DEVICE(PH_VULKAN_POINTER)
 #undef PH_VULKAN_POINTER
@@ -80,9 +84,12 @@ ph_status ph_vulkan_check(ph_context *context, struct ph_vulkan *vulkan, VkResul
 /* Test hook: the n-th of these from now on fails, and all after it; negative switches it off. */
 void ph_vulkan_fail_after(long n);
 bool ph_vulkan_fails(void);
+/* Bytes of a buffer that shaders can be given; by a test hook fewer. */
+size_t ph_vulkan_most_bound(const struct ph_vulkan *vulkan);
+void ph_vulkan_bind_at_most(size_t bytes);
 /* Test hook: messages of the validation layer about devices that have been closed. It names what a device leaves behind. */
 int ph_vulkan_closing_messages(void);
-ph_status ph_vulkan_pipeline_get(ph_context *context, struct ph_vulkan *vulkan, enum ph_shader shader, bool halves,
+ph_status ph_vulkan_pipeline_get(ph_context *context, struct ph_vulkan *vulkan, enum ph_shader shader, int variant,
                                  const int32_t constants[PH_SHADER_CONSTANTS], VkPipeline *pipeline);
 
 /* ---- engine.c ---------------------------------------------------------------------------------------------------- */

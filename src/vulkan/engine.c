@@ -116,7 +116,8 @@ ph_status ph_recorder_dispatch(struct ph_recorder *recorder, enum ph_shader shad
     if (x > limits[0] || y > limits[1] || z > limits[2])
         return ph_fail(recorder->context, PH_ERROR_UNSUPPORTED, "backend vulkan: a tensor is too large for the device");
     dispatch.groups[0] = (uint32_t)x, dispatch.groups[1] = (uint32_t)y, dispatch.groups[2] = (uint32_t)z;
-    PH_TRY(ph_vulkan_pipeline_get(recorder->context, recorder->vulkan, shader, recorder->halves, constants,
+    PH_TRY(ph_vulkan_pipeline_get(recorder->context, recorder->vulkan, shader,
+                                  (recorder->halves ? PH_HALVES : 0) | (recorder->far ? PH_FAR : 0), constants,
                                   &dispatch.pipeline));
     if (!ph_grow(&recorder->dispatches, recorder->dispatch_count, &recorder->dispatch_capacity, sizeof dispatch))
         return ph_fail_memory(recorder->context);
@@ -183,8 +184,9 @@ void ph_buffer_finish(struct ph_vulkan *vulkan, struct ph_buffer *buffer) {
 /* Failing, leaves what it made to ph_buffer_finish. */
 ph_status ph_buffer_make(struct ph_recorder *recorder, size_t floats, bool host, struct ph_buffer *buffer) {
     struct ph_vulkan *vulkan = recorder->vulkan;
+    bool addressed = recorder->far && !host;
     const VkBufferCreateInfo info = {.sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO, .size = floats * sizeof(float),
-        .usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_TRANSFER_SRC_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT};
+        .usage = (addressed ? VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT : 0) | VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_TRANSFER_SRC_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT};
     PH_TRY(ph_vulkan_check(recorder->context, vulkan, PH_VULKAN_MAKE(CreateBuffer, vulkan->device, &info, NULL, &buffer->buffer),
                            "a buffer"));
     VkMemoryRequirements needs;
@@ -201,7 +203,9 @@ ph_status ph_buffer_make(struct ph_recorder *recorder, size_t floats, bool host,
         return ph_fail(recorder->context, PH_ERROR_MEMORY,
                        "backend vulkan: the program needs %.0f MB, the device has %.0f MB; a smaller picture or batch needs "
                        "less, and --backend cpu does without", (double)needs.size / 1e6, (double)heap / 1e6);
-    const VkMemoryAllocateInfo allocate = {.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO, .allocationSize = needs.size,
+    const VkMemoryAllocateFlagsInfo flags = {.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_FLAGS_INFO,
+        .flags = VK_MEMORY_ALLOCATE_DEVICE_ADDRESS_BIT};
+    const VkMemoryAllocateInfo allocate = {.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO, .pNext = addressed ? &flags : NULL, .allocationSize = needs.size,
         .memoryTypeIndex = type};
     VkResult result = PH_VULKAN_MAKE(AllocateMemory, vulkan->device, &allocate, NULL, &buffer->memory);
     if (!result) result = vulkan->BindBufferMemory(vulkan->device, buffer->buffer, buffer->memory, 0);
@@ -402,6 +406,17 @@ static ph_status memory_fill(struct ph_recorder *recorder) {
     return status;
 }
 
+/* What the shaders are bound to when they reach the memory by its address. */
+static ph_status where_make(struct ph_recorder *recorder) {
+    struct ph_vulkan *vulkan = recorder->vulkan;
+    PH_TRY(ph_buffer_make(recorder, sizeof(VkDeviceAddress) / sizeof(float), true, &recorder->where));
+    const VkBufferDeviceAddressInfo info = {.sType = VK_STRUCTURE_TYPE_BUFFER_DEVICE_ADDRESS_INFO,
+        .buffer = recorder->memory.buffer};
+    VkDeviceAddress address = vulkan->GetBufferDeviceAddressKHR(vulkan->device, &info);
+    memcpy(recorder->where.mapped, &address, sizeof address);
+    return PH_OK;
+}
+
 static ph_status set_make(struct ph_recorder *recorder) {
     struct ph_vulkan *vulkan = recorder->vulkan;
     const VkDescriptorPoolSize size = {VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, 1};
@@ -411,7 +426,8 @@ static ph_status set_make(struct ph_recorder *recorder) {
     const VkDescriptorSetAllocateInfo info = {.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_ALLOCATE_INFO,
         .descriptorPool = recorder->pool, .descriptorSetCount = 1, .pSetLayouts = &vulkan->set_layout};
     if (!result) result = PH_VULKAN_MAKE(AllocateDescriptorSets, vulkan->device, &info, &recorder->set);
-    const VkDescriptorBufferInfo whole = {.buffer = recorder->memory.buffer, .range = VK_WHOLE_SIZE};
+    const VkDescriptorBufferInfo whole = {.range = VK_WHOLE_SIZE,
+        .buffer = recorder->far ? recorder->where.buffer : recorder->memory.buffer};
     const VkWriteDescriptorSet write = {.sType = VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET, .dstSet = recorder->set,
         .descriptorCount = 1, .descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, .pBufferInfo = &whole};
     if (!result) vulkan->UpdateDescriptorSets(vulkan->device, 1, &write, 0, NULL);
@@ -427,11 +443,18 @@ static ph_status engine_build(struct ph_recorder *recorder, const struct ph_grap
                        "backend vulkan: %s stores no 16-bit numbers; --precision fp32 does without", vulkan->properties.deviceName);
     for (int i = 0; i < plan->storage_count; i++)
         if (plan->storages[i].external) PH_TRY(storage_constant_add(recorder, &plan->storages[i]));
+    size_t most_bound = ph_vulkan_most_bound(vulkan), loop_floats = ph_vulkan_loop_floats(plan, graph);
+    recorder->far = vulkan->addresses && (recorder->floats + loop_floats) * sizeof(float) > most_bound;
     PH_TRY(steps_record(recorder));
+    if (vulkan->addresses && !recorder->far && (recorder->floats + loop_floats) * sizeof(float) > most_bound) {
+        recorder->far = true; /* with the tables of its steps, which are there already */
+        recorder->dispatch_count = 0;
+        PH_TRY(steps_record(recorder));
+    }
     PH_TRY(transfers_list(recorder, graph));
     recorder->loop_place = (uint32_t)recorder->floats;
-    recorder->floats += ph_vulkan_loop_floats(plan, graph);
-    double bytes = (double)recorder->floats * sizeof(float), most = vulkan->properties.limits.maxStorageBufferRange;
+    recorder->floats += loop_floats;
+    double bytes = (double)recorder->floats * sizeof(float), most = recorder->far ? HUGE_VAL : (double)most_bound;
     /* Places are of 32 bits, or 31 with a mark. */
     size_t most_floats = recorder->halves ? INT32_MAX / 2 : INT32_MAX;
     if (bytes > most || recorder->floats > most_floats)
@@ -441,6 +464,7 @@ static ph_status engine_build(struct ph_recorder *recorder, const struct ph_grap
                        vulkan->properties.deviceName, PH_MIN(most, 4.0 * (double)most_floats) / 1e6);
     PH_TRY(ph_buffer_make(recorder, PH_MAX(recorder->floats, (size_t)1), false, &recorder->memory));
     PH_TRY(ph_buffer_make(recorder, PH_MAX(recorder->staged, (size_t)1), true, &recorder->staging));
+    if (recorder->far) PH_TRY(where_make(recorder));
     PH_TRY(set_make(recorder));
     const VkFenceCreateInfo fence = {.sType = VK_STRUCTURE_TYPE_FENCE_CREATE_INFO};
     PH_TRY(ph_vulkan_check(recorder->context, vulkan, PH_VULKAN_MAKE(CreateFence, vulkan->device, &fence, NULL, &recorder->fence),
@@ -462,6 +486,7 @@ static void engine_destroy(void *state) {
     vulkan->DestroyDescriptorPool(vulkan->device, recorder->pool, NULL);
     ph_buffer_finish(vulkan, &recorder->memory);
     ph_buffer_finish(vulkan, &recorder->staging);
+    ph_buffer_finish(vulkan, &recorder->where);
     for (int i = 0; i < recorder->constant_count; i++) ph_free(recorder->constants[i].copy);
     for (int kind = 0; kind < PH_TRANSFERS; kind++) ph_free(recorder->transfers[kind]);
     ph_free(recorder->constants);

@@ -21,6 +21,7 @@ struct ph_recorder {
     const float *arena;       /* pointers into it stand for places */
     size_t arena_floats, floats;
     bool halves;              /* tensors of 16 bits are among them */
+    bool far;                 /* the memory is larger than a device binds, and reached by its address */
     struct ph_constant *constants;
     int constant_count, constant_capacity;
     struct ph_dispatch *dispatches;
@@ -28,7 +29,7 @@ struct ph_recorder {
     struct ph_transfer *transfers[PH_TRANSFERS];
     int transfer_counts[PH_TRANSFERS], transfer_capacities[PH_TRANSFERS];
     size_t staged;
-    struct ph_buffer memory, staging;
+    struct ph_buffer memory, staging, where; /* where: far, the memory's address */
     VkDescriptorPool pool;
     VkDescriptorSet set;
     VkCommandBuffer commands[3]; /* forward, backward, both with times */

@@ -1,5 +1,5 @@
 /* A device whose memory runs out, at each thing it is asked to make in turn: the error says so, and nothing is left behind,
- * as the validation layer sees it. Skipped where there is no device. */
+ * as the validation layer sees it. And a memory larger than one buffer may be. Skipped where there is no device. */
 #include "exec/backend.h"
 #include "vis/vis.h"
 #include "vulkan/device.h"
@@ -10,10 +10,11 @@
 #include <string.h>
 #include <cmocka.h>
 
-static ph_status render(ph_context *context, const char *backend, ph_picture **picture) {
+static ph_status render(ph_context *context, const char *precision, ph_picture **picture) {
     ph_model *model = NULL;
     ph_recipe *recipe = NULL;
-    assert_int_equal(ph_context_set_backend(context, backend, 0), PH_OK);
+    assert_int_equal(ph_context_set_backend(context, "vulkan", 0), PH_OK);
+    assert_int_equal(ph_context_set_precision(context, precision), PH_OK);
     assert_int_equal(ph_model_load(context, NULL, &model), PH_OK);
     assert_int_equal(ph_recipe_create(context, &recipe), PH_OK);
     assert_int_equal(ph_recipe_parse(recipe, "size=16\nsteps=1\n"), PH_OK);
@@ -30,7 +31,7 @@ static void every_failure_is_said_and_leaves_nothing(void **state) {
         ph_context *context = ph_context_create();
         ph_picture *picture = NULL;
         ph_vulkan_fail_after(n);
-        ph_status status = render(context, "vulkan", &picture);
+        ph_status status = render(context, "fp32", &picture);
         ph_vulkan_fail_after(-1);
         bool done = !status;
         if (!done) {
@@ -86,6 +87,33 @@ static void the_cpu_goes_on_where_it_may(void **state) {
     assert_int_equal(ph_vulkan_closing_messages(), 0);
 }
 
+/* A memory that is larger than a device binds is reached by its address, with the same bytes. */
+static void far_memory_makes_the_same_bytes(void **state) {
+    (void)state;
+    struct ph_vulkan *vulkan;
+    ph_context *context = ph_context_create();
+    assert_int_equal(ph_vulkan_open(context, &vulkan), PH_OK);
+    if (!vulkan->addresses) {
+        ph_context_destroy(&context);
+        skip();
+    }
+    for (int precision = 0; precision < PH_PRECISIONS; precision++) {
+        ph_picture *pictures[2];
+        for (int far = 0; far < 2; far++) {
+            ph_vulkan_bind_at_most(far ? 1000 : SIZE_MAX);
+            if (render(context, ph_precision_names[precision], &pictures[far]))
+                fail_msg("%s", ph_context_error(context));
+        }
+        ph_vulkan_bind_at_most(SIZE_MAX);
+        size_t count = (size_t)(pictures[0]->channels * pictures[0]->height * pictures[0]->width);
+        assert_memory_equal(pictures[0]->pixels, pictures[1]->pixels, count * sizeof(float));
+        ph_picture_destroy(&pictures[0]);
+        ph_picture_destroy(&pictures[1]);
+    }
+    ph_context_destroy(&context);
+    assert_int_equal(ph_vulkan_closing_messages(), 0);
+}
+
 int main(void) {
     enum { SKIPPED = 77 };
     const struct ph_backend *backend;
@@ -95,6 +123,6 @@ int main(void) {
     ph_context_destroy(&context);
     if (!there) return SKIPPED;
     const struct CMUnitTest tests[] = {cmocka_unit_test(every_failure_is_said_and_leaves_nothing),
-        cmocka_unit_test(the_cpu_goes_on_where_it_may)};
+        cmocka_unit_test(the_cpu_goes_on_where_it_may), cmocka_unit_test(far_memory_makes_the_same_bytes)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
