@@ -35,7 +35,11 @@ static void render_many(const char *backend, const char *options, const char *co
     ph_model *model;
     ph_recipe *recipe;
     ph_render_callbacks callbacks = {.progress = progress_take, .snapshot = snapshot_take, .user = seen};
-    assert_int_equal(ph_context_set_backend(context, backend, 0), PH_OK);
+    size_t length = strcspn(backend, "/"); /* "vulkan/fp16" */
+    char name[16];
+    snprintf(name, sizeof name, "%.*s", (int)length, backend);
+    assert_int_equal(ph_context_set_backend(context, name, 0), PH_OK);
+    assert_int_equal(ph_context_set_precision(context, backend[length] ? backend + length + 1 : NULL), PH_OK);
     assert_int_equal(ph_model_load(context, NULL, &model), PH_OK);
     assert_int_equal(ph_recipe_create(context, &recipe), PH_OK);
     assert_int_equal(ph_recipe_parse(recipe, options), PH_OK);
@@ -129,6 +133,44 @@ static void neighbours_change_nothing(void **state) {
     ph_picture_destroy(&pictures[1]);
 }
 
+static double value_of(const ph_picture *picture) {
+    const char *line = strstr(picture->recipe, "#value=");
+    double value;
+    assert_non_null(line);
+    assert_int_equal(sscanf(line, "#value=%lf", &value), 1);
+    return value;
+}
+
+/* 256 steps in 16 bits reach what they reach in 32, to 3 %. */
+static void sixteen_bits_reach_as_much(void **state) {
+    (void)state;
+    const char *const options = "size=32\nsteps=256\n";
+    ph_picture *single = render("vulkan", options), *half = render("vulkan/fp16", options);
+    print_message("objective %g in fp32, %g in fp16\n", value_of(single), value_of(half));
+    assert_true(fabs(value_of(half) / value_of(single) - 1) < 0.03);
+    assert_non_null(strstr(half->recipe, "/fp16\n"));
+    assert_true(decibels(single, half) < 100); /* they are not the same */
+    ph_picture_destroy(&single);
+    ph_picture_destroy(&half);
+}
+
+static void fp16_is_refused_where_there_is_none(void **state) {
+    (void)state;
+    ph_context *context = ph_context_create();
+    ph_model *model;
+    ph_recipe *recipe;
+    ph_picture *picture;
+    assert_int_equal(ph_context_set_precision(context, "fp8"), PH_ERROR_NOT_FOUND);
+    assert_int_equal(ph_context_set_precision(context, "fp16"), PH_OK);
+    assert_int_equal(ph_model_load(context, NULL, &model), PH_OK);
+    assert_int_equal(ph_recipe_create(context, &recipe), PH_OK);
+    assert_int_equal(ph_render(model, recipe, (const char *const[]){"conv2:5"}, 1, NULL, &picture), PH_ERROR_UNSUPPORTED);
+    assert_non_null(strstr(ph_context_error(context), "backend cpu has only fp32"));
+    ph_recipe_destroy(&recipe);
+    ph_model_destroy(&model);
+    ph_context_destroy(&context);
+}
+
 static void a_device_that_is_not_there_is_named(void **state) {
     (void)state;
     const struct ph_backend *backend;
@@ -152,6 +194,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(near_the_cpu_and_the_same_again),
         cmocka_unit_test(every_kind_is_near_the_cpu), cmocka_unit_test(looks_change_nothing),
         cmocka_unit_test(neighbours_change_nothing),
+        cmocka_unit_test(sixteen_bits_reach_as_much), cmocka_unit_test(fp16_is_refused_where_there_is_none),
         cmocka_unit_test(a_device_that_is_not_there_is_named)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
