@@ -2,7 +2,7 @@
  *
  *     bench-step MODEL OBJECTIVE [STEPS [OPTION=VALUE ...]]     MODEL "-": the embedded network
  *
- * OPTION is one of the recipe's (size=448, batch=8, ...), threads, or instruction-set. The objective is rendered `batch` times
+ * OPTION is one of the recipe's (size=448, batch=8, ...), threads, instruction-set or precision. The objective is rendered `batch` times
  * side by side. Prints one line of JSON. The first steps, with silent units woken and caches cold, are not counted. */
 #include <phosphene/phosphene.h>
 #include <stdio.h>
@@ -42,6 +42,7 @@ static ph_status set(ph_context *context, ph_recipe *recipe, const char *assignm
     name[equals - assignment] = 0;
     if (!strcmp(name, "threads")) return ph_context_set_threads(context, atoi(equals + 1));
     if (!strcmp(name, "instruction-set")) return ph_context_set_instruction_set(context, equals + 1);
+    if (!strcmp(name, "precision")) return ph_context_set_precision(context, equals + 1);
     return ph_recipe_set(recipe, name, equals + 1);
 }
 

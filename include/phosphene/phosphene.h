@@ -80,8 +80,8 @@ PH_API const char *ph_context_error(const ph_context *context);
 /* Worker threads, 1 to 1024; 0 restores the default. Results do not depend on it. */
 PH_API ph_status ph_context_set_threads(ph_context *context, int threads);
 
-/* Highest instruction set to use: "portable", "avx2", "avx512" or "auto" (default). A level the processor lacks is an
- * error. */
+/* Highest instruction set to use: "portable", "avx2", "avx512", "avx512-bf16", "amx" or "auto" (default). A level the processor
+ * lacks is an error. */
 PH_API ph_status ph_context_set_instruction_set(ph_context *context, const char *name);
 
 /* Where networks and pictures are computed from now on: "cpu" (default), "vulkan", "plain" (for tests; slow) or "auto", which
@@ -89,9 +89,15 @@ PH_API ph_status ph_context_set_instruction_set(ph_context *context, const char 
  * from 0; other backends have one. A device is opened when it is first needed, and what it lacks is an error then. */
 PH_API ph_status ph_context_set_backend(ph_context *context, const char *name, int device);
 
-/* What numbers a program keeps: "fp32" (default), or "fp16": a network's weights and what its layers hand to each other are
- * kept in 16 bits, sums, gradients, objectives and the optimiser's state in 32. A backend or device without it is an error
- * when a program is made, and with the backend "auto" the CPU goes on in fp32. */
+/* What numbers a program keeps and multiplies. Sums, gradients, objectives and the optimiser's state are 32 bits always.
+ *   "fp32"    float.
+ *   "fp16"    vulkan alone: a network's weights and what its layers hand to each other are kept in 16 bits.
+ *   "bf16x3"  cpu with AVX512_BF16 or AMX: both factors of a convolution's products are split into two bfloat16 halves, and
+ *             three of the four products summed: errors near those of float, at a multiple of its speed on AMX alone.
+ *   "bf16"    the same processors: the factors are rounded to bfloat16, 8 bits. A preview.
+ *   "auto"    (default) the fastest that is as exact as float, by the processor's feature bits: bf16x3 with AMX, else fp32.
+ * Another name is PH_ERROR_NOT_FOUND. A backend, device or processor without what is asked for is an error when a program is made
+ * (PH_ERROR_UNSUPPORTED, with what there is), and with the backend "auto" the CPU goes on, in fp32 where it lacks it too. */
 PH_API ph_status ph_context_set_precision(ph_context *context, const char *name);
 
 /* Notices a person may want to see: guesses made, fallbacks taken. `text` has no line end. NULL discards them. */

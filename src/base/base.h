@@ -13,11 +13,12 @@
 
 /* ---- Context ----------------------------------------------------------------------------------------------------- */
 
-enum ph_instruction_set { PH_PORTABLE, PH_AVX2, PH_AVX512 };
+enum ph_instruction_set { PH_PORTABLE, PH_AVX2, PH_AVX512, PH_AVX512_BF16, PH_AMX };
 
-/* What numbers are kept in: 32 bits; or activations and weights in 16, sums and gradients in 32. */
-enum ph_precision { PH_FP32, PH_FP16, PH_PRECISIONS };
-extern const char *const ph_precision_names[PH_PRECISIONS]; /* "fp32", "fp16" */
+/* What numbers are kept and multiplied in: 32 bits; activations and weights kept in 16, sums and gradients in 32; all kept in
+ * 32, and the factors of convolutions made into two bfloat16 halves, or rounded to one. AUTO: the backend's own choice. */
+enum ph_precision { PH_AUTO_PRECISION, PH_FP32, PH_FP16, PH_BF16X3, PH_BF16, PH_PRECISIONS };
+extern const char *const ph_precision_names[PH_PRECISIONS]; /* "auto", "fp32", "fp16", "bf16x3", "bf16" */
 
 struct ph_context {
     char error[4096];
@@ -50,7 +51,7 @@ void ph_log(ph_context *context, const char *format, ...) PH_PRINTF(2, 3);
 
 /* Highest level this processor has, by feature bits. */
 enum ph_instruction_set ph_instruction_set_detect(void);
-extern const char *const ph_instruction_set_names[3]; /* "portable", "avx2", "avx512" */
+extern const char *const ph_instruction_set_names[5]; /* "portable", "avx2", "avx512", "avx512-bf16", "amx" */
 
 /* ---- Memory: every allocation of the library goes through these ---------------------------------------------------- */
 

@@ -5,15 +5,40 @@
 #if defined _OPENMP
 #include <omp.h>
 #endif
+#if defined __x86_64__
+#include <cpuid.h>
+#if defined __linux__
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+#endif
 
-const char *const ph_instruction_set_names[3] = {"portable", "avx2", "avx512"};
+const char *const ph_instruction_set_names[5] = {"portable", "avx2", "avx512", "avx512-bf16", "amx"};
+
+#if defined __x86_64__
+/* AMX-TILE and AMX-BF16: leaf 7 EDX bits 24 and 22, and the tiles' registers granted to the process, for which Linux wants
+ * to be asked (its documentation, "Using XSTATE features in user space applications"). */
+static bool has_tiles(void) {
+    enum { BF16 = 1 << 22, TILES = 1 << 24 };
+    unsigned a, b, c, d;
+    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || (d & (BF16 | TILES)) != (BF16 | TILES)) return false;
+#if defined __linux__
+    enum { REQUEST_PERMISSION = 0x1023, TILE_DATA = 18 };
+    return !syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA);
+#else
+    return false;
+#endif
+}
+#endif
 
 enum ph_instruction_set ph_instruction_set_detect(void) {
 #if defined __x86_64__
     __builtin_cpu_init();
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-        __builtin_cpu_supports("avx512dq"))
-        return PH_AVX512;
+        __builtin_cpu_supports("avx512dq")) {
+        if (!__builtin_cpu_supports("avx512bf16")) return PH_AVX512;
+        return has_tiles() ? PH_AMX : PH_AVX512_BF16;
+    }
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return PH_AVX2;
 #endif
     return PH_PORTABLE;
@@ -68,10 +93,11 @@ ph_status ph_context_set_instruction_set(ph_context *context, const char *name) 
             context->instruction_set = (enum ph_instruction_set)i;
             return PH_OK;
         }
-    return ph_fail(context, PH_ERROR_ARGUMENT, "instruction set: '%s' is not auto, portable, avx2 or avx512", name);
+    return ph_fail(context, PH_ERROR_ARGUMENT, "instruction set: '%s' is not auto, portable, avx2, avx512, avx512-bf16 or amx",
+                   name);
 }
 
-const char *const ph_precision_names[PH_PRECISIONS] = {"fp32", "fp16"};
+const char *const ph_precision_names[PH_PRECISIONS] = {"auto", "fp32", "fp16", "bf16x3", "bf16"};
 
 ph_status ph_context_set_precision(ph_context *context, const char *name) {
     struct ph_text names = {0};

@@ -51,7 +51,7 @@ static int command_run(const struct cli_command *command, int count, char **word
         if (ph_context_set_threads(cli.context, cli.settings.threads) ||
             ph_context_set_instruction_set(cli.context, cli.settings.instruction_set) ||
             ph_context_set_backend(cli.context, cli.settings.backend, cli.settings.device) ||
-            (cli.settings.precision && ph_context_set_precision(cli.context, cli.settings.precision)))
+            ph_context_set_precision(cli.context, cli.settings.precision))
             code = cli_fail_library(&cli);
         else code = command->run(&cli);
     }

@@ -113,13 +113,16 @@ static int files_check(const struct cli *cli, const struct cli_recipe *recipe) {
     return code;
 }
 
-/* The bytes depend on the kernels and on what they keep; the profile "cpu/avx2" says which were used. */
+/* The bytes depend on the kernels and on what they multiply; the profile, "cpu/avx2" or "cpu/amx/bf16x3", says which were
+ * used. */
 static int profile_choose(struct cli *cli, const struct cli_recipe *recipe) {
     char profile[LONGEST_VALUE];
     if (cli->settings.any_profile || strcmp(cli->settings.instruction_set, "auto")) return CLI_DONE;
     if (!ph_recipe_lookup(recipe->text, "#profile", profile, sizeof profile)) return CLI_DONE;
     char *last = strrchr(profile, '/');
+    bool given = strcmp(cli->settings.precision, "auto");
     if (last && !ph_context_set_precision(cli->context, last + 1)) *last = 0; /* "vulkan/a device/fp16" */
+    if (given) ph_context_set_precision(cli->context, cli->settings.precision);
     const char *slash = strchr(profile, '/');
     if (slash && strncmp(profile, "cpu/", 4) != 0) {
         char *backend = cli_format("%.*s", (int)(slash - profile), profile);

@@ -1,27 +1,55 @@
-/* The CPU backend: the kernels of the highest instruction set the context allows. */
+/* The CPU backend: the kernels of the highest instruction set the context allows, in the precision it asks for. */
 #include "exec/backend.h"
 #include <stdio.h>
+#include <string.h>
 
-extern const struct ph_kernel *const ph_cpu_kernels_portable[], *const ph_cpu_kernels_avx2[], *const ph_cpu_kernels_avx512[];
+typedef const struct ph_kernel *const kernel_list[];
+extern kernel_list ph_cpu_kernels_portable, ph_cpu_kernels_avx2, ph_cpu_kernels_avx512;
+/* The same with convolutions by bfloat16 products, of tiles in plain C, of AVX512_BF16, of AMX. */
+extern kernel_list ph_cpu_kernels_bf16x3_portable, ph_cpu_kernels_bf16_portable, ph_cpu_kernels_bf16x3_dot, ph_cpu_kernels_bf16_dot,
+    ph_cpu_kernels_bf16x3_amx, ph_cpu_kernels_bf16_amx;
 
-static const struct ph_kernel *const *cpu_kernels(const ph_context *context, int *block) {
-#if defined __x86_64__
-    switch (context->instruction_set) {
-    case PH_AVX512: *block = 16; return ph_cpu_kernels_avx512;
-    case PH_AVX2: *block = 8; return ph_cpu_kernels_avx2;
-    case PH_PORTABLE: break;
-    }
-#endif
-    (void)context;
-    *block = 8;
-    return ph_cpu_kernels_portable;
+static enum ph_precision precision(const ph_context *context) {
+    if (context->precision == PH_BF16X3 || context->precision == PH_BF16 || context->precision == PH_FP32) return context->precision;
+    return context->instruction_set >= PH_AMX ? PH_BF16X3 : PH_FP32;
 }
 
+/* Tiles in plain C are for tests alone, which ask for no check. */
+static unsigned precisions(const ph_context *context) {
+    return context->instruction_set >= PH_AVX512_BF16 ? 1u << PH_BF16X3 | 1u << PH_BF16 : 0;
+}
+
+static const struct ph_kernel *const *cpu_kernels(const ph_context *context, int *block) {
+    enum ph_precision made = precision(context);
+    bool split = made == PH_BF16X3;
+#if defined __x86_64__
+    if (context->instruction_set >= PH_AVX512) *block = 16;
+    else *block = 8;
+    if (made == PH_FP32) {
+        if (context->instruction_set >= PH_AVX512) return ph_cpu_kernels_avx512;
+        if (context->instruction_set == PH_AVX2) return ph_cpu_kernels_avx2;
+    } else {
+        if (context->instruction_set == PH_AMX) return split ? ph_cpu_kernels_bf16x3_amx : ph_cpu_kernels_bf16_amx;
+        if (context->instruction_set == PH_AVX512_BF16) return split ? ph_cpu_kernels_bf16x3_dot : ph_cpu_kernels_bf16_dot;
+    }
+#endif
+    *block = 8;
+    if (made == PH_FP32) return ph_cpu_kernels_portable;
+    return split ? ph_cpu_kernels_bf16x3_portable : ph_cpu_kernels_bf16_portable;
+}
+
+/* "cpu/avx512", or "cpu/amx": the levels above avx512 differ only where there are bfloat16 products. What was not asked for by
+ * name is named here: "cpu/amx/bf16x3". */
 static void cpu_profile(const ph_context *context, char *text, size_t size) {
-    snprintf(text, size, "cpu/%s", ph_instruction_set_names[context->instruction_set]);
+    enum ph_precision made = precision(context);
+    enum ph_instruction_set level = context->instruction_set;
+    if (made <= PH_FP16) level = PH_MIN(level, PH_AVX512);
+    snprintf(text, size, "cpu/%s", ph_instruction_set_names[level]);
+    size_t used = strlen(text);
+    if (context->precision != made && made != PH_FP32) snprintf(text + used, size - used, "/%s", ph_precision_names[made]);
 }
 
 extern const struct ph_backend ph_backend_cpu;
 const struct ph_backend ph_backend_cpu = {
     .name = "cpu", .help = "blocked, vectorised, threaded kernels", .kernels = cpu_kernels, .rewrites = true,
-    .profile = cpu_profile};
+    .precisions = precisions, .profile = cpu_profile};

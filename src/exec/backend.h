@@ -94,7 +94,8 @@ struct ph_backend {
     const char *name, *help;
     /* Ordered list for this context (instruction set), ending with NULL. */
     const struct ph_kernel *const *(*kernels)(const ph_context *context, int *block);
-    unsigned precisions; /* bit set of enum ph_precision besides PH_FP32, which every one has */
+    /* Bit set of enum ph_precision besides PH_FP32, which every one has; NULL: none. */
+    unsigned (*precisions)(const ph_context *context);
     bool rewrites; /* run the graph passes (fold batch-norm, fuse ReLU) first */
     const struct ph_engine *engine; /* NULL: the steps run on the host */
     /* Devices the backend can run on, for a catalogue; false behind the last. NULL: it needs none. */

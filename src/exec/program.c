@@ -74,7 +74,7 @@ void ph_backend_profile(const ph_context *context, char *text, size_t size) {
             if (ph_backends[i]->profile) ph_backends[i]->profile(context, text, size);
             else snprintf(text, size, "%s", context->backend);
             size_t used = strlen(text);
-            if (context->precision) snprintf(text + used, size - used, "/%s", ph_precision_names[context->precision]);
+            if (context->precision > PH_FP32) snprintf(text + used, size - used, "/%s", ph_precision_names[context->precision]);
         }
 }
 
@@ -165,11 +165,26 @@ static ph_status program_make(const struct ph_graph *graph, const struct ph_prog
     return status;
 }
 
+static bool precision_is_had(const ph_context *context, const struct ph_backend *backend, enum ph_precision precision) {
+    return precision <= PH_FP32 || (backend->precisions && backend->precisions(context) >> precision & 1);
+}
+
 /* Of the backend that the context chose; one that is named for a single program computes as it can. */
 static ph_status precision_check(ph_context *context, const struct ph_backend *backend) {
-    if (!context->precision || backend->precisions >> context->precision & 1) return PH_OK;
-    return ph_fail(context, PH_ERROR_UNSUPPORTED, "precision %s: backend %s has only fp32",
-                   ph_precision_names[context->precision], backend->name);
+    if (precision_is_had(context, backend, context->precision)) return PH_OK;
+    enum ph_precision asked = context->precision;
+    struct ph_text had = {0};
+    char profile[300];
+    context->precision = PH_FP32; /* the profile names the backend and the instruction set alone */
+    ph_backend_profile(context, profile, sizeof profile);
+    context->precision = asked;
+    for (int i = PH_FP32; i < PH_PRECISIONS; i++)
+        if (precision_is_had(context, backend, (enum ph_precision)i))
+            ph_text_append(&had, "%s%s", had.length ? ", " : "", ph_precision_names[i]);
+    ph_status status = ph_fail(context, PH_ERROR_UNSUPPORTED, "precision: there is no %s on %s; there is %s",
+                               ph_precision_names[asked], profile, had.data ? had.data : "fp32");
+    ph_text_finish(&had);
+    return status;
 }
 
 ph_status ph_program_create(const struct ph_graph *graph, const struct ph_program_request *request,
@@ -187,8 +202,9 @@ ph_status ph_program_create(const struct ph_graph *graph, const struct ph_progra
     if (!status) status = program_make(graph, request, backend, program);
     bool other = !request->backend && context->backend_optional && backend != ph_backends[0];
     if (!other || (status != PH_ERROR_UNSUPPORTED && status != PH_ERROR_MEMORY)) return status;
-    ph_log(context, "%s: the CPU goes on%s", ph_context_error(context), context->precision ? " in fp32" : "");
-    context->precision = PH_FP32;
+    bool other_precision = !precision_is_had(context, ph_backends[0], context->precision);
+    ph_log(context, "%s: the CPU goes on%s", ph_context_error(context), other_precision ? " in fp32" : "");
+    if (other_precision) context->precision = PH_FP32;
     snprintf(context->backend, sizeof context->backend, "%s", ph_backends[0]->name);
     return program_make(graph, request, ph_backends[0], program);
 }

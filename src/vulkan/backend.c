@@ -8,6 +8,11 @@ static const struct ph_kernel *const *vulkan_kernels(const ph_context *context, 
     return ph_vulkan_kernels;
 }
 
+static unsigned vulkan_precisions(const ph_context *context) {
+    (void)context;
+    return 1u << PH_FP16;
+}
+
 static ph_status vulkan_open(ph_context *context) {
     struct ph_vulkan *vulkan;
     return ph_vulkan_open(context, &vulkan);
@@ -26,6 +31,6 @@ static void vulkan_profile(const ph_context *context, char *text, size_t size) {
 
 extern const struct ph_backend ph_backend_vulkan;
 const struct ph_backend ph_backend_vulkan = {
-    .name = "vulkan", .help = "compute shaders on a GPU", .kernels = vulkan_kernels, .precisions = 1u << PH_FP16, .rewrites = true,
+    .name = "vulkan", .help = "compute shaders on a GPU", .kernels = vulkan_kernels, .precisions = vulkan_precisions, .rewrites = true,
     .engine = &ph_vulkan_engine, .device = ph_vulkan_describe, .open = vulkan_open,
     .preferred = vulkan_preferred, .profile = vulkan_profile};

@@ -202,6 +202,9 @@ static void test_context(void **state) {
     assert_int_equal(ph_context_set_instruction_set(context, "mmx"), PH_ERROR_ARGUMENT);
     assert_int_equal(ph_context_set_instruction_set(context, "portable"), PH_OK);
     assert_int_equal(ph_context_set_instruction_set(context, "auto"), PH_OK);
+    assert_int_equal(ph_context_set_precision(context, "fp8"), PH_ERROR_NOT_FOUND);
+    assert_int_equal(ph_context_set_precision(context, "bf16x3"), PH_OK);
+    assert_int_equal(ph_context_set_precision(context, NULL), PH_OK);
     ph_fail(context, PH_ERROR_FILE, "inner");
     ph_fail_prefix(context, "outer %d", 1);
     assert_string_equal(ph_context_error(context), "outer 1: inner");

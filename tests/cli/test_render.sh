@@ -34,6 +34,20 @@ run 0 render conv2:5 $few --instruction-set portable --input tf -o portable.png
 cmp -s before.png portable.png && fail "preprocessing has no effect"
 run 0 render --recipe portable.png -o portable-again.png
 same portable.png portable-again.png
+# And the precision; where the processor has no products of bfloat16 it says what there is.
+run 2 render conv2:5 $few --precision fp8 -o refused.png
+says stderr "none of auto|fp32|fp16|bf16x3|bf16"
+run 1 render conv2:5 $few --instruction-set portable --precision bf16 -o refused.png
+says stderr "there is no bf16 on cpu/portable; there is fp32"
+is_no_file refused.png
+if "$phosphene" list instruction-sets | grep -q "^avx512-bf16 .*has it"; then
+    run 0 render conv2:5 $few --precision bf16x3 -o halves.png
+    cmp -s before.png halves.png && fail "--precision has no effect"
+    run 0 render --recipe halves.png -o halves-again.png
+    same halves.png halves-again.png
+else
+    echo "skipped: this processor has no avx512-bf16, so no picture is made with bf16x3"
+fi
 # Of the files that a recipe names, those in this folder or below are read, and said; others only when asked for.
 mkdir below
 cp before.png below/start.png

@@ -59,7 +59,7 @@ cp stdout help
 run 0 help render
 same help stdout
 for option in recipe output force model labels input input-mean input-scale input-deviation channel-order threads \
-    instruction-set backend device json quiet help steps seed size snapshots; do
+    instruction-set backend device precision json quiet help steps seed size snapshots; do
     says help "--$option"
 done
 run 0 --manual

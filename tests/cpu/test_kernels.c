@@ -206,6 +206,88 @@ static void test_convolutions(void **state) {
     }
 }
 
+/* The units that multiply bfloat16 factors: tiles in plain C everywhere, the others where the processor has them. */
+static const enum ph_instruction_set bfloat16_units[] = {PH_PORTABLE, PH_AVX512_BF16, PH_AMX};
+
+static void print_plan(struct network *net, struct ph_text *text) {
+    struct ph_program_request request = {.taps = &net->last, .tap_count = 1, .loss = net->last, .parameters = &net->input,
+        .parameter_count = 1, .backend = "cpu"};
+    struct ph_program *program;
+    assert_int_equal(ph_program_create(net->graph, &request, &program), PH_OK);
+    assert_int_equal(ph_program_print(program, false, text), PH_OK);
+    ph_program_destroy(&program);
+}
+
+/* That the kernels of this precision are run, both ways, and make the same bytes by one thread and by three. */
+static void check_bfloat16(struct network *net, enum ph_instruction_set unit, enum ph_precision precision, const char *what,
+                           double tolerance, const struct result *plain, const float *input) {
+    ph_context *context = net->context;
+    struct ph_shape in = shape_of(net, net->input), out = shape_of(net, net->last);
+    struct ph_text plan = {0};
+    char name[64], forward[32], backward[32];
+    context->instruction_set = unit;
+    context->precision = precision;
+    snprintf(name, sizeof name, "%s %s", ph_instruction_set_names[unit], ph_precision_names[precision]);
+    compare(net, "cpu", name, what, tolerance, plain, input);
+    print_plan(net, &plan);
+    bool ran[2] = {false};
+    for (const char *line = plan.data; line && *line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL)
+        if (sscanf(line, "%31s convolution %31s", forward, backward) == 2 && !strcmp(backward, ph_precision_names[precision]))
+            ran[!strcmp(forward, "backward")] = true;
+    if (!ran[0] || !ran[1]) fail_msg("%s: %s: not run both ways:\n%s", name, what, plan.data);
+    ph_text_finish(&plan);
+    struct result results[2];
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(ph_context_set_threads(context, i ? 3 : 1), PH_OK);
+        results[i] = run(net, "cpu", input, false);
+    }
+    assert_memory_equal(results[0].value, results[1].value, (size_t)ph_shape_size(&out) * sizeof(float));
+    assert_memory_equal(results[0].gradient, results[1].gradient, (size_t)ph_shape_size(&in) * sizeof(float));
+    for (int i = 0; i < 2; i++) {
+        free(results[i].value);
+        free(results[i].gradient);
+    }
+    assert_int_equal(ph_context_set_threads(context, 0), PH_OK);
+    context->precision = PH_AUTO_PRECISION;
+}
+
+/* A rounded factor is off by 2^-9 of itself, a split one by 2^-18 and its product with what is left out by 2^-18 more; a ReLU
+ * stands only where it does not hang on that: behind biases that outweigh the sums. Two convolutions, one behind the other, and
+ * two that read the same value, so that gradients are added up. */
+static void test_bfloat16(void **state) {
+    for (int i = 0; i < rounds(20) && !device_backend; i++) {
+        struct network net;
+        int channels = (const int[]){16, 17, 32, 48, 33, 70}[draw(0, 5)], outputs = draw(16, 60);
+        int kernel_y = draw(1, 5), kernel_x = draw(0, 3) ? kernel_y : draw(1, 5), stride = draw(1, 3), dilation = draw(0, 3) ? 1 : 2;
+        network_start(&net, *state, PH_SHAPE(draw(1, 2), channels, draw(9, 20), draw(9, 44)));
+        net.last = convolution(&net, net.input, outputs, kernel_y, kernel_x, stride, dilation, 1, true);
+        float *bias = net.constants[net.constant_count - 1];
+        for (int c = 0; c < outputs; c++) bias[c] = c % 2 ? 30 : -30;
+        bool relu = draw(0, 1);
+        if (!relu) memset(bias, 0, (size_t)outputs * sizeof *bias);
+        if (relu) net.last = node(&net, &ph_operation_relu, NULL, &net.last, 1);
+        int made = net.last, last = draw(16, 40);
+        int pair[2] = {convolution(&net, made, last, 1, 1, 1, 1, 1, false), convolution(&net, made, last, 1, 1, 1, 1, 1, true)};
+        net.last = node(&net, &ph_operation_add, NULL, pair, 2);
+        char what[128];
+        snprintf(what, sizeof what, "convolution %dx%d stride %d dilation %d%s", kernel_y, kernel_x, stride, dilation,
+                 relu ? ", ReLU" : "");
+        struct ph_shape in = shape_of(&net, net.input);
+        float *input = noise(ph_shape_size(&in));
+        struct result plain = run(&net, "plain", input, false);
+        for (int u = 0; u < PH_COUNT(bfloat16_units); u++)
+            for (enum ph_precision p = PH_BF16X3; p <= PH_BF16; p++)
+                if (bfloat16_units[u] <= ph_instruction_set_detect())
+                    check_bfloat16(&net, bfloat16_units[u], p, what, p == PH_BF16 ? 0x1p-7 : 0x1p-15, &plain, input);
+        assert_int_equal(ph_context_set_instruction_set(net.context, "auto"), PH_OK);
+        free(plain.value);
+        free(plain.gradient);
+        free(input);
+        ph_graph_destroy(&net.graph);
+        for (int c = 0; c < net.constant_count; c++) free(net.constants[c]);
+    }
+}
+
 /* Squeeze and excitation: channels by a factor each that depends on all positions. */
 static void test_channel_scale(void **state) {
     for (int i = 0; i < rounds(20); i++) {
@@ -510,7 +592,8 @@ int main(int argument_count, char **arguments) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_convolutions), cmocka_unit_test(test_channel_scale),
         cmocka_unit_test(test_depthwise), cmocka_unit_test(test_first_layers), cmocka_unit_test(test_networks),
         cmocka_unit_test(test_picked_channels), cmocka_unit_test(test_redirected), cmocka_unit_test(test_operation_cases),
-        cmocka_unit_test(test_matrix_products), cmocka_unit_test(test_products_of_any_shape), cmocka_unit_test(test_fourier)};
+        cmocka_unit_test(test_matrix_products), cmocka_unit_test(test_products_of_any_shape), cmocka_unit_test(test_fourier),
+        cmocka_unit_test(test_bfloat16)};
     ph_context *context = ph_context_create();
     device_backend = argument_count > 1 ? arguments[1] : NULL;
     halves = argument_count > 2 && !strcmp(arguments[2], "fp16");

@@ -24,9 +24,6 @@ static bool is_depthwise(const struct geometry *g) {
     return g->real_groups == g->channels && g->outputs == g->channels && g->channels > 1;
 }
 
-/* Channels of the last block of a group. */
-static int last_channels(int64_t channels) { return (int)(channels - (blocks_of(channels) - 1) * PH_LANES); }
-
 /* The bias, padded to whole blocks, comes first in what is packed. */
 static size_t bias_floats(const struct geometry *g) { return (size_t)blocks_of(g->outputs) * PH_LANES; }
 
@@ -62,6 +59,35 @@ unsigned PH_KERNEL(ph_convolution_reads)(const struct ph_kernel_query *query) {
     return ((const struct ph_convolution_attributes *)query->node->attributes)->relu ? PH_READS_OUTPUTS : 0;
 }
 
+/* ---- In which way ------------------------------------------------------------------------------------------------- */
+
+/* The operand as it is. */
+static struct direct_input operand_read(const struct ph_kernel_call *call, const struct ph_operand *operand, int halo) {
+    (void)call;
+    (void)halo;
+    const struct ph_layout *layout = &operand->layout;
+    return (struct direct_input){pixel_zero(operand), layout->item, layout->plane, layout->row, PH_LANES, 0};
+}
+
+static const struct direct_way direct_way = {PH_LANES, PH_KERNEL(ph_direct_packed_floats), PH_KERNEL(ph_direct_pack), operand_read,
+                                             PH_KERNEL(ph_direct_run)};
+
+static void channels_set(struct direct *d, const struct direct_way *way, int64_t channels) {
+    d->in_blocks = (int)((channels + way->in_channels - 1) / way->in_channels);
+    d->in_block_channels = way->in_channels;
+    d->last_block_channels = (int)(channels - (int64_t)(d->in_blocks - 1) * way->in_channels);
+}
+
+static size_t packed_bytes(const struct ph_kernel_query *query) {
+    return PH_KERNEL(ph_convolution_packed_bytes)(query, &direct_way);
+}
+
+static void pack(const struct ph_kernel_query *query, void *packed) {
+    PH_KERNEL(ph_convolution_pack)(query, &direct_way, packed);
+}
+
+static void run(const struct ph_kernel_call *call) { PH_KERNEL(ph_convolution_run)(call, &direct_way); }
+
 /* ---- Forward, blocked --------------------------------------------------------------------------------------------- */
 
 static bool forward_accepts(const struct ph_kernel_query *query) {
@@ -70,12 +96,11 @@ static bool forward_accepts(const struct ph_kernel_query *query) {
     return !is_depthwise(&g);
 }
 
-static int forward_halo(const struct ph_kernel_query *query) {
-    struct geometry g = geometry_of(query);
-    int64_t halo = 0, size[2] = {g.height, g.width}, out[2] = {g.out_height, g.out_width};
+static int forward_halo(const struct geometry *g) {
+    int64_t halo = 0, size[2] = {g->height, g->width}, out[2] = {g->out_height, g->out_width};
     for (int i = 0; i < 2; i++) {
-        int64_t last = (out[i] - 1) * g.stride[i] - g.pad[i] + (g.kernel[i] - 1) * g.dilation[i];
-        halo = PH_MAX(halo, PH_MAX(g.pad[i], last - (size[i] - 1)));
+        int64_t last = (out[i] - 1) * g->stride[i] - g->pad[i] + (g->kernel[i] - 1) * g->dilation[i];
+        halo = PH_MAX(halo, PH_MAX(g->pad[i], last - (size[i] - 1)));
     }
     return (int)halo;
 }
@@ -88,29 +113,27 @@ static float forward_weight(const void *state, int64_t out, int64_t in, int tap)
     return weight_at(w->g, w->out_first + out, w->in_first + in, tap / w->g->kernel[1], tap % w->g->kernel[1]);
 }
 
-static size_t forward_group_floats(const struct geometry *g) {
-    return PH_KERNEL(ph_direct_packed_floats)(g->channels / g->groups, g->kernel[0] * g->kernel[1], blocks_of(g->outputs / g->groups), g->out_width);
+static size_t forward_group_floats(const struct geometry *g, const struct direct_way *way) {
+    return way->packed_floats(g->channels / g->groups, g->kernel[0] * g->kernel[1], blocks_of(g->outputs / g->groups), g->out_width);
 }
 
-static size_t forward_packed_bytes(const struct ph_kernel_query *query) {
-    struct geometry g = geometry_of(query);
-    return (bias_floats(&g) + (size_t)g.groups * forward_group_floats(&g)) * sizeof(float);
+static size_t forward_packed_floats(const struct geometry *g, const struct direct_way *way) {
+    return bias_floats(g) + (size_t)g->groups * forward_group_floats(g, way);
 }
 
-static void forward_pack(const struct ph_kernel_query *query, void *packed) {
-    struct geometry g = geometry_of(query);
-    pack_bias(&g, packed);
-    float *weights = (float *)packed + bias_floats(&g);
-    for (int64_t i = 0; i < g.groups; i++, weights += forward_group_floats(&g)) {
-        struct group_weights state = {&g, i * (g.outputs / g.groups), i * (g.channels / g.groups)};
-        PH_KERNEL(ph_direct_pack)(weights, g.channels / g.groups, (int)(g.kernel[0] * g.kernel[1]), blocks_of(g.outputs / g.groups),
-                   g.out_width, forward_weight, &state);
+static void forward_pack(const struct geometry *g, const struct direct_way *way, float *packed) {
+    pack_bias(g, packed);
+    float *weights = packed + bias_floats(g);
+    for (int64_t i = 0; i < g->groups; i++, weights += forward_group_floats(g, way)) {
+        struct group_weights state = {g, i * (g->outputs / g->groups), i * (g->channels / g->groups)};
+        way->pack(weights, g->channels / g->groups, (int)(g->kernel[0] * g->kernel[1]), blocks_of(g->outputs / g->groups),
+                  g->out_width, forward_weight, &state);
     }
 }
 
 /* `in` is the pixel that kernel element (0, 0) of output pixel (0, 0) falls on. */
-static void forward_groups(const struct ph_kernel_call *call, const struct geometry *g, struct direct *d, const float *in,
-                           int64_t row, int64_t pixel) {
+static void forward_groups(const struct ph_kernel_call *call, const struct direct_way *way, const struct geometry *g,
+                           struct direct *d, const float *in, int64_t row, int64_t pixel) {
     int64_t taps[PH_MAX_TAPS];
     for (int64_t t = 0; t < g->kernel[0] * g->kernel[1]; t++)
         taps[t] = t / g->kernel[1] * g->dilation[0] * row + t % g->kernel[1] * g->dilation[1] * pixel;
@@ -118,9 +141,7 @@ static void forward_groups(const struct ph_kernel_call *call, const struct geome
     int64_t in_channels = g->channels / g->groups, out_blocks = blocks_of(g->outputs / g->groups);
     d->in_row = g->stride[0] * row;
     d->in_pixel = g->stride[1] * pixel;
-    d->in_blocks = (int)blocks_of(in_channels);
-    d->in_block_channels = PH_LANES;
-    d->last_block_channels = last_channels(in_channels);
+    channels_set(d, way, in_channels);
     d->taps = taps;
     d->tap_count = (int)(g->kernel[0] * g->kernel[1]);
     d->out_item = out->item;
@@ -137,21 +158,17 @@ static void forward_groups(const struct ph_kernel_call *call, const struct geome
         d->in = in + i * d->in_blocks * d->in_plane;
         d->out = pixel_zero(&call->outputs[0]) + i * out_blocks * out->plane;
         d->bias = packed + i * out_blocks * PH_LANES;
-        d->weights = packed + bias_floats(g) + (size_t)i * forward_group_floats(g);
-        PH_KERNEL(ph_direct_run)(call->context, d);
+        d->weights = packed + bias_floats(g) + (size_t)i * forward_group_floats(g, way);
+        way->run(call->context, d);
     }
 }
 
-static void forward_run(const struct ph_kernel_call *call) {
+static void forward_run(const struct ph_kernel_call *call, const struct direct_way *way) {
     struct geometry g = geometry_of_call(call);
-    const struct ph_layout *in = &call->inputs[0].layout;
-    struct direct d = {.in_item = in->item, .in_plane = in->plane, .in_channel = 1};
-    forward_groups(call, &g, &d, pixel_zero(&call->inputs[0]) - g.pad[0] * in->row - g.pad[1] * PH_LANES, in->row, PH_LANES);
+    struct direct_input in = way->read(call, &call->inputs[0], forward_halo(&g));
+    struct direct d = {.in_item = in.item, .in_plane = in.plane, .in_channel = 1, .in_low = in.low};
+    forward_groups(call, way, &g, &d, in.zero - g.pad[0] * in.row - g.pad[1] * in.pixel, in.row, in.pixel);
 }
-
-const struct ph_kernel PH_KERNEL(ph_convolution_forward) = {.name = "direct", .operation = &ph_operation_convolution,
-    .by_item = true, .input = PH_LAYOUT_BLOCKED, .output = PH_LAYOUT_BLOCKED, .accepts = forward_accepts, .halo = forward_halo,
-    .packed_bytes = forward_packed_bytes, .pack = forward_pack, .run = forward_run};
 
 /* ---- Forward from a plain input of few channels ---------------------------------------------------------------------- */
 
@@ -187,16 +204,14 @@ static void planar_run(const struct ph_kernel_call *call) {
     int64_t rows = padded(&g, 0), columns = padded(&g, 1);
     ph_parallel_for(call->context, g.items * g.channels * rows, pad_row, &job);
     struct direct d = {.in_item = g.channels * rows * columns, .in_channel = rows * columns};
-    forward_groups(call, &g, &d, call->scratch, columns, 1);
+    forward_groups(call, &direct_way, &g, &d, call->scratch, columns, 1);
 }
 
 const struct ph_kernel PH_KERNEL(ph_convolution_forward_planar) = {.name = "direct-planar",
     .operation = &ph_operation_convolution, .by_item = true, .input = PH_LAYOUT_PLAIN, .output = PH_LAYOUT_BLOCKED,
-    .accepts = planar_accepts, .packed_bytes = forward_packed_bytes, .pack = forward_pack, .scratch = planar_scratch, .run = planar_run};
+    .accepts = planar_accepts, .packed_bytes = packed_bytes, .pack = pack, .scratch = planar_scratch, .run = planar_run};
 
 /* ---- Backward, blocked ----------------------------------------------------------------------------------------------- */
-
-static int backward_halo(const struct ph_kernel_query *query) { return backward_halo_of(query); }
 
 struct phase_weights { const struct geometry *g; int64_t out_first, in_first; const int64_t *y, *x; int columns; };
 
@@ -212,8 +227,9 @@ static bool backward_accepts(const struct ph_kernel_query *query) {
     return !is_depthwise(&g);
 }
 
-/* Walks all phases and groups in the order of packing: packs, runs, or only counts floats. */
-static size_t backward_walk(const struct geometry *g, float *packed, const struct ph_kernel_call *call) {
+/* Walks all phases and groups in the order of packing: packs, runs on what is read, or only counts floats. */
+static size_t backward_walk(const struct geometry *g, const struct direct_way *way, float *packed,
+                            const struct ph_kernel_call *call, const struct direct_input *in) {
     int64_t y[PH_MAX_TAPS], x[PH_MAX_TAPS], step_y[PH_MAX_TAPS], step_x[PH_MAX_TAPS], taps[PH_MAX_TAPS];
     int64_t in_channels = g->outputs / g->groups, out_blocks = blocks_of(g->channels / g->groups);
     size_t at = 0;
@@ -224,45 +240,63 @@ static size_t backward_walk(const struct geometry *g, float *packed, const struc
             for (int64_t i = 0; i < g->groups; i++) {
                 if (packed && !call) {
                     struct phase_weights state = {g, i * (g->channels / g->groups), i * in_channels, y, x, columns};
-                    PH_KERNEL(ph_direct_pack)(packed + at, in_channels, count, out_blocks, width, backward_weight, &state);
+                    way->pack(packed + at, in_channels, count, out_blocks, width, backward_weight, &state);
                 }
                 if (call) {
-                    const struct ph_layout *in = &call->output_gradients[0].layout, *out = &call->input_gradients[0].layout;
+                    const struct ph_layout *out = &call->input_gradients[0].layout;
                     for (int t = 0; t < count; t++)
-                        taps[t] = step_y[t / columns] * in->row + step_x[t % columns] * PH_LANES;
-                    PH_KERNEL(ph_direct_run)(call->context, &(struct direct){
-                        .in = pixel_zero(&call->output_gradients[0]) + i * blocks_of(in_channels) * in->plane,
-                        .in_item = in->item, .in_plane = in->plane, .in_row = in->row, .in_pixel = PH_LANES, .in_channel = 1,
-                        .in_blocks = (int)blocks_of(in_channels), .in_block_channels = PH_LANES,
-                        .last_block_channels = last_channels(in_channels), .taps = taps, .tap_count = count,
+                        taps[t] = step_y[t / columns] * in->row + step_x[t % columns] * in->pixel;
+                    struct direct d = {.in_item = in->item, .in_plane = in->plane, .in_row = in->row, .in_pixel = in->pixel,
+                        .in_channel = 1, .in_low = in->low, .taps = taps, .tap_count = count,
                         .out = pixel_zero(&call->input_gradients[0]) + i * out_blocks * out->plane + qy * out->row + qx * PH_LANES,
                         .out_item = out->item, .out_plane = out->plane, .out_row = g->stride[0] * out->row,
                         .out_pixel = g->stride[1] * PH_LANES, .out_blocks = (int)out_blocks, .height = (int)height,
-                        .width = (int)width, .items = g->items, .weights = packed + at, .accumulate = call->accumulate[0]});
+                        .width = (int)width, .items = g->items, .weights = packed + at, .accumulate = call->accumulate[0]};
+                    channels_set(&d, way, in_channels);
+                    d.in = in->zero + i * d.in_blocks * in->plane;
+                    way->run(call->context, &d);
                 }
-                at += PH_KERNEL(ph_direct_packed_floats)(in_channels, count, out_blocks, width);
+                at += way->packed_floats(in_channels, count, out_blocks, width);
             }
         }
     return at;
 }
 
-static size_t backward_packed_bytes(const struct ph_kernel_query *query) {
-    struct geometry g = geometry_of(query);
-    return backward_walk(&g, NULL, NULL) * sizeof(float);
-}
-
-static void backward_pack(const struct ph_kernel_query *query, void *packed) {
-    struct geometry g = geometry_of(query);
-    backward_walk(&g, packed, NULL);
-}
-
-static void backward_run(const struct ph_kernel_call *call) {
+static void backward_run(const struct ph_kernel_call *call, const struct direct_way *way) {
     struct geometry g = geometry_of_call(call);
     PH_KERNEL(ph_convolution_mask)(call);
-    backward_walk(&g, (float *)call->packed, call);
+    struct direct_input in = way->read(call, &call->output_gradients[0], backward_halo_of(&g));
+    backward_walk(&g, way, (float *)call->packed, call, &in);
 }
+
+/* ---- Both ------------------------------------------------------------------------------------------------------------ */
+
+int PH_KERNEL(ph_convolution_halo)(const struct ph_kernel_query *query) {
+    struct geometry g = geometry_of(query);
+    return query->backward ? backward_halo_of(&g) : forward_halo(&g);
+}
+
+size_t PH_KERNEL(ph_convolution_packed_bytes)(const struct ph_kernel_query *query, const struct direct_way *way) {
+    struct geometry g = geometry_of(query);
+    return (query->backward ? backward_walk(&g, way, NULL, NULL, NULL) : forward_packed_floats(&g, way)) * sizeof(float);
+}
+
+void PH_KERNEL(ph_convolution_pack)(const struct ph_kernel_query *query, const struct direct_way *way, void *packed) {
+    struct geometry g = geometry_of(query);
+    if (query->backward) backward_walk(&g, way, packed, NULL, NULL);
+    else forward_pack(&g, way, packed);
+}
+
+void PH_KERNEL(ph_convolution_run)(const struct ph_kernel_call *call, const struct direct_way *way) {
+    if (call->output_gradients[0].data) backward_run(call, way);
+    else forward_run(call, way);
+}
+
+const struct ph_kernel PH_KERNEL(ph_convolution_forward) = {.name = "direct", .operation = &ph_operation_convolution,
+    .by_item = true, .input = PH_LAYOUT_BLOCKED, .output = PH_LAYOUT_BLOCKED, .accepts = forward_accepts,
+    .halo = PH_KERNEL(ph_convolution_halo), .packed_bytes = packed_bytes, .pack = pack, .run = run};
 
 const struct ph_kernel PH_KERNEL(ph_convolution_backward) = {.name = "direct", .operation = &ph_operation_convolution,
     .by_item = true, .backward = true, .input = PH_LAYOUT_BLOCKED, .output = PH_LAYOUT_BLOCKED, .accepts = backward_accepts,
-    .halo = backward_halo, .packed_bytes = backward_packed_bytes, .pack = backward_pack, .run = backward_run,
+    .halo = PH_KERNEL(ph_convolution_halo), .packed_bytes = packed_bytes, .pack = pack, .run = run,
     .reads = PH_KERNEL(ph_convolution_reads)};

@@ -17,6 +17,7 @@ struct direct {
     int64_t in_item, in_plane;  /* floats from one batch item, channel block, to the next */
     int64_t in_row, in_pixel;   /* floats from one output row's, output pixel's, input to the next */
     int64_t in_channel;         /* from one channel to the next inside a block: 1 when blocked */
+    int64_t in_low;             /* from the input's upper halves to its lower ones, 0: it is not split; bfloat16.c alone */
     int in_blocks, in_block_channels, last_block_channels; /* channels in a block; in the last one */
     const int64_t *taps;        /* [tap_count] offsets in floats */
     int tap_count;
@@ -40,5 +41,27 @@ void PH_KERNEL(ph_direct_pack)(float *packed, int64_t in_channels, int taps, int
 void PH_KERNEL(ph_direct_run)(const ph_context *context, const struct direct *direct);
 /* The same on the calling thread, as part of a task. */
 void PH_KERNEL(ph_direct_run_alone)(const struct direct *direct);
+
+/* ---- The same loop with other factors ------------------------------------------------------------------------------------ */
+
+/* What the loop reads: the operand itself, or what it has been made into. Strides in floats. */
+struct direct_input { const float *zero; int64_t item, plane, row, pixel, low; };
+
+/* How factors are held and multiplied. */
+struct direct_way {
+    int in_channels;  /* of a block of what the loop reads */
+    size_t (*packed_floats)(int64_t in_channels, int64_t taps, int64_t out_blocks, int64_t width);
+    void (*pack)(float *packed, int64_t in_channels, int taps, int64_t out_blocks, int64_t width, ph_direct_weight *weight,
+                 const void *state);
+    /* Of `halo` zeros, or what is around a slice, on each side. */
+    struct direct_input (*read)(const struct ph_kernel_call *call, const struct ph_operand *operand, int halo);
+    void (*run)(const ph_context *context, const struct direct *direct);
+};
+
+/* Blocked convolution, of the direction that the query and the call are of, in some way (convolution.c). */
+int PH_KERNEL(ph_convolution_halo)(const struct ph_kernel_query *query);
+size_t PH_KERNEL(ph_convolution_packed_bytes)(const struct ph_kernel_query *query, const struct direct_way *way);
+void PH_KERNEL(ph_convolution_pack)(const struct ph_kernel_query *query, const struct direct_way *way, void *packed);
+void PH_KERNEL(ph_convolution_run)(const struct ph_kernel_call *call, const struct direct_way *way);
 
 #endif

@@ -69,14 +69,13 @@ PH_INLINE int64_t phase_size(const struct geometry *g, int axis, int64_t q) {
 }
 
 /* Zeros the phases reach around the gradient. */
-PH_INLINE int backward_halo_of(const struct ph_kernel_query *query) {
-    struct geometry g = geometry_of(query);
-    int64_t halo = 0, out[2] = {g.out_height, g.out_width}, kernel[PH_MAX_TAPS], step[PH_MAX_TAPS];
+PH_INLINE int backward_halo_of(const struct geometry *g) {
+    int64_t halo = 0, out[2] = {g->out_height, g->out_width}, kernel[PH_MAX_TAPS], step[PH_MAX_TAPS];
     for (int axis = 0; axis < 2; axis++)
-        for (int64_t q = 0; q < g.stride[axis]; q++) {
-            int count = phase_taps(&g, axis, q, kernel, step);
+        for (int64_t q = 0; q < g->stride[axis]; q++) {
+            int count = phase_taps(g, axis, q, kernel, step);
             for (int t = 0; t < count; t++)
-                halo = PH_MAX(halo, PH_MAX(-step[t], phase_size(&g, axis, q) - 1 + step[t] - (out[axis] - 1)));
+                halo = PH_MAX(halo, PH_MAX(-step[t], phase_size(g, axis, q) - 1 + step[t] - (out[axis] - 1)));
         }
     return (int)halo;
 }

@@ -2,6 +2,7 @@
 #ifndef PH_CPU_LIST_H
 #define PH_CPU_LIST_H
 
+#include "cpu/fft.h"
 #include "cpu/kernels/vector.h"
 
 #define PH_CPU_KERNELS(X) \
@@ -21,6 +22,10 @@
     X(ph_elementwise_forward_blocked) X(ph_elementwise_backward_blocked) X(ph_elementwise_forward) X(ph_elementwise_backward) \
     X(ph_dft_forward) X(ph_dft_backward) X(ph_warp_forward) X(ph_warp_backward) X(ph_gemm_forward) X(ph_gemm_backward) \
     X(ph_matmul_forward) X(ph_matmul_backward)
+
+/* Rows of a list of kernels, and what stands behind all of them. */
+#define PH_KERNEL_ENTRY(name) &PH_KERNEL(name),
+#define PH_KERNELS_LAST &ph_fft_forward, &ph_fft_backward, &ph_kernel_plain_forward, &ph_kernel_plain_backward, NULL
 
 #define PH_DECLARE_KERNEL(name) extern const struct ph_kernel PH_KERNEL(name);
 PH_CPU_KERNELS(PH_DECLARE_KERNEL)

@@ -32,7 +32,10 @@ static int64_t part_first(const struct geometry *g, int64_t part) { return g->ch
 
 static bool accepts(const struct ph_kernel_query *query) { return PH_KERNEL(ph_convolution_takes)(query) && is_planar(query); }
 
-static int halo(const struct ph_kernel_query *query) { return backward_halo_of(query); }
+static int halo(const struct ph_kernel_query *query) {
+    struct geometry g = geometry_of(query);
+    return backward_halo_of(&g);
+}
 
 static size_t packed_bytes(const struct ph_kernel_query *query) {
     struct geometry g = geometry_of(query);

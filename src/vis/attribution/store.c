@@ -9,6 +9,7 @@ struct ph_stored_subject {
     struct ph_subject subject;
     int threads; /* the context's when it was made: programs have scratch memory for each, and kernels of one set */
     enum ph_instruction_set instruction_set;
+    enum ph_precision precision;
 };
 
 static void stored_destroy(struct ph_stored_subject **stored) {
@@ -36,6 +37,7 @@ static ph_status stored_create(struct ph_explain_store *store, const char *text,
     made->subject.forgotten = forgotten;
     made->threads = context->threads;
     made->instruction_set = context->instruction_set;
+    made->precision = context->precision;
     *stored = made;
     return PH_OK;
 }
@@ -44,6 +46,7 @@ static bool stored_is(const struct ph_stored_subject *stored, const char *text, 
                       int forgotten, const ph_context *context) {
     return stored && stored->subject.forgotten == forgotten && ph_shape_equal(&stored->subject.shape, shape) &&
            stored->threads == context->threads && stored->instruction_set == context->instruction_set &&
+           stored->precision == context->precision &&
            !strcmp(stored->text, text);
 }
 

@@ -1,0 +1,276 @@
+/* Convolution of blocked tensors by products of bfloat16 factors, summed as float: the direct loop (direct.h), with the input
+ * made into pairs first. Compiled once for each unit that multiplies such pairs, PH_UNIT: AMX tiles, the dot product of
+ * AVX512_BF16, and tiles in plain C for tests.
+ *
+ * bf16 rounds the factors, to the nearest and ties to even. bf16x3 splits each, x = high + low, both bfloat16, and sums
+ * high high + high low + low high; what is left out is some 2^-16 of a product. (The method of the "3xTF32" of NVIDIA's CUTLASS,
+ * example 27; error of such splits: Henry, Tang and Heinecke, "Leveraging the bfloat16 Artificial Intelligence Datatype For
+ * Higher-Precision Computations", arXiv:1904.06376.)
+ *
+ * Inputs: 32 channels of a pixel are 16 words, word k holding channel k below and channel 16 + k above, so that two blocks
+ * of channels are merged without moving lanes. They lie [item][32 channels][row][column][16 words], all upper halves before all
+ * lower ones, with as much halo as the taps reach: a tap is an offset. Weights: [32 outputs][32 channels][tap][half]
+ * [16 outputs][word][output].
+ *
+ * Pixels of a tile are in one row, or in a stretch that runs on through the halo into the next row where that takes fewer
+ * tiles; what falls on the halo is computed and dropped. The order of the sums depends on neither. */
+#include "cpu/kernels/blocked.h"
+#include "cpu/kernels/direct.h"
+
+enum { PAIRS = 16, CHANNELS = 2 * PAIRS, GROUP_OUTPUTS = 32 };
+enum { TILE_WORDS = PAIRS * PAIRS, HALF_WEIGHTS = 2 * TILE_WORDS }; /* words: the size of a float */
+enum { PIXEL_BLOCKS = PAIRS / PH_LANES, GROUP_BLOCKS = GROUP_OUTPUTS / PH_LANES };
+
+#if defined __AVX512BF16__ && !defined __AMX_BF16__
+#include "cpu/kernels/bfloat16_dot.h"
+#else
+#include "cpu/kernels/bfloat16_tiles.h"
+#endif
+
+typedef uint32_t vector_bits __attribute__((vector_size(PH_LANES * 4)));
+
+/* The nearest bfloat16 of each lane, in its upper half; a NaN stays one. */
+PH_INLINE vector_bits upper_half(vector x) {
+    vector_bits bits = (vector_bits)x, nan = (vector_bits)(x != x);
+    vector_bits rounded = bits + 0x7fff + (bits >> 16 & 1);
+    return ((nan & (bits | 0x400000)) | (~nan & rounded)) & 0xffff0000;
+}
+
+/* What it leaves, rounded likewise; of infinities nothing. */
+PH_INLINE vector_bits lower_half(vector x, vector_bits high) {
+    vector rest = x - (vector)high;
+    return upper_half(where(rest == rest, rest, (vector){0}));
+}
+
+/* ---- Weights ----------------------------------------------------------------------------------------------------- */
+
+static int64_t channel_blocks(int64_t channels) { return (channels + CHANNELS - 1) / CHANNELS; }
+static int64_t groups_of(int64_t out_blocks) { return (out_blocks + GROUP_BLOCKS - 1) / GROUP_BLOCKS; }
+
+static size_t packed_floats(int64_t in_channels, int64_t taps, int64_t out_blocks, const bool split) {
+    return (size_t)(groups_of(out_blocks) * channel_blocks(in_channels) * taps * (split ? 2 : 1) * HALF_WEIGHTS);
+}
+
+/* A pair of factors: their upper halves, or the lower ones. */
+static float pair_make(float first, float second, bool low) {
+    vector_bits a = upper_half(splat(first)), b = upper_half(splat(second));
+    if (low) a = lower_half(splat(first), a), b = lower_half(splat(second), b);
+    uint32_t word = a[0] >> 16 | b[0];
+    float pair;
+    memcpy(&pair, &word, sizeof pair);
+    return pair;
+}
+
+static void pack(float *packed, int64_t in_channels, int taps, int64_t out_blocks, ph_direct_weight *weight, const void *state,
+                 const bool split) {
+    for (int64_t group = 0; group < groups_of(out_blocks); group++)
+        for (int64_t block = 0; block < channel_blocks(in_channels); block++)
+            for (int tap = 0; tap < taps; tap++, packed += (split ? 2 : 1) * HALF_WEIGHTS)
+                for (int i = 0; i < HALF_WEIGHTS; i++) {
+                    int64_t out = group * GROUP_OUTPUTS + i / TILE_WORDS * PAIRS + i % PAIRS;
+                    int64_t in = block * CHANNELS + i % TILE_WORDS / PAIRS;
+                    bool outside = out >= out_blocks * PH_LANES;
+                    float first = outside || in >= in_channels ? 0 : weight(state, out, in, tap);
+                    float second = outside || in + PAIRS >= in_channels ? 0 : weight(state, out, in + PAIRS, tap);
+                    packed[i] = pair_make(first, second, false);
+                    if (split) packed[HALF_WEIGHTS + i] = pair_make(first, second, true);
+                }
+}
+
+/* ---- Inputs ------------------------------------------------------------------------------------------------------ */
+
+struct halves {
+    const struct ph_operand *operand;
+    int halo;
+    int64_t blocks, rows, columns; /* blocks of 32 channels; with the halo */
+    float *high, *low;             /* low: NULL where the factors are rounded */
+};
+
+static struct halves halves_of(const struct ph_shape *shape, int halo) {
+    return (struct halves){.halo = halo, .blocks = channel_blocks(shape->dims[1]), .rows = shape->dims[2] + 2 * halo,
+        .columns = shape->dims[3] + 2 * halo};
+}
+
+static int64_t half_floats(const struct halves *h, int64_t items) { return items * h->blocks * h->rows * h->columns * PAIRS; }
+
+/* One row of 32 channels, halo and all. */
+static void halves_row(void *argument, int64_t index) {
+    const struct halves *h = argument;
+    int64_t row = index % h->rows, block = index / h->rows % h->blocks, item = index / h->rows / h->blocks;
+    int64_t have = blocks_of(h->operand->shape->dims[1]);
+    for (int part = 0; part < PIXEL_BLOCKS; part++) {
+        int64_t first = block * 2 * PIXEL_BLOCKS + part, second = first + PIXEL_BLOCKS;
+        int64_t offset = (row - h->halo) * h->operand->layout.row - (int64_t)h->halo * PH_LANES;
+        const float *from[2] = {first < have ? block_origin(h->operand, item, first) + offset : NULL,
+                                second < have ? block_origin(h->operand, item, second) + offset : NULL};
+        for (int64_t x = 0; x < h->columns; x++) {
+            int64_t to = (index * h->columns + x) * PAIRS + part * PH_LANES;
+            vector a = from[0] ? load(from[0] + x * PH_LANES) : (vector){0};
+            vector b = from[1] ? load(from[1] + x * PH_LANES) : (vector){0};
+            vector_bits a_high = upper_half(a), b_high = upper_half(b);
+            store(h->high + to, (vector)(a_high >> 16 | b_high));
+            if (h->low) store(h->low + to, (vector)(lower_half(a, a_high) >> 16 | lower_half(b, b_high)));
+        }
+    }
+}
+
+static struct direct_input input_read(const struct ph_kernel_call *call, const struct ph_operand *operand, int halo,
+                                      const bool split) {
+    int64_t items = operand->shape->dims[0];
+    struct halves h = halves_of(operand->shape, halo);
+    int64_t size = half_floats(&h, items), row = h.columns * PAIRS;
+    h.operand = operand;
+    h.high = call->scratch;
+    h.low = split ? h.high + size : NULL;
+    ph_parallel_for(call->context, items * h.blocks * h.rows, halves_row, &h);
+    return (struct direct_input){h.high + halo * (row + PAIRS), h.blocks * h.rows * row, h.rows * row, row, PAIRS, split ? size : 0};
+}
+
+/* The last stretch of pixels reads on behind the last row. */
+static size_t scratch(const struct ph_kernel_query *query, const bool split) {
+    const struct ph_node *node = query->node;
+    const struct ph_convolution_attributes *a = node->attributes;
+    const struct ph_shape *shape = &query->graph->values[query->backward ? node->outputs[0] : node->inputs[0]].shape;
+    struct halves h = halves_of(shape, PH_KERNEL(ph_convolution_halo)(query));
+    return (size_t)((split ? 2 : 1) * half_floats(&h, shape->dims[0]) + STRETCH * a->stride[2] * PAIRS);
+}
+
+/* ---- Sums -------------------------------------------------------------------------------------------------------- */
+
+struct job {
+    const struct direct *d;
+    int64_t groups, pitch;   /* pitch: pixels from one row to the next of a stretch that runs on; 0: every row by itself */
+    int64_t tiles, columns;  /* of a group of an item; of a row */
+    int64_t chunks, chunk;   /* parts of the tiles, tiles of each */
+};
+
+static struct job job_of(const struct direct *d) {
+    struct job job = {.d = d, .groups = groups_of(d->out_blocks), .columns = (d->width + STRETCH - 1) / STRETCH};
+    job.tiles = d->height * job.columns;
+    int64_t pitch = d->in_row / d->in_pixel, on = ((d->height - 1) * pitch + d->width + STRETCH - 1) / STRETCH;
+    if (d->in_row % d->in_pixel == 0 && pitch >= d->width && on < job.tiles) job.pitch = pitch, job.tiles = on;
+    return job;
+}
+
+/* Pixels of a tile from (x, y) on, `width` of each row inside. */
+static void tile_finish(const struct direct *d, const float *sums, int64_t group, int64_t item, int64_t x, int64_t y,
+                        int64_t pitch, int64_t pixels) {
+    int64_t first = group * GROUP_BLOCKS, blocks = PH_MIN((int64_t)GROUP_BLOCKS, d->out_blocks - first);
+    for (int64_t p = 0; p < pixels && y < d->height; p++, sums += GROUP_OUTPUTS) {
+        float *out = d->out + item * d->out_item + first * d->out_plane + y * d->out_row + x * d->out_pixel;
+        for (int64_t b = 0; b < blocks && x < d->width; b++, out += d->out_plane) {
+            vector sum = load(sums + b * PH_LANES);
+            if (d->bias) sum += load(d->bias + (first + b) * PH_LANES);
+            if (d->accumulate) sum += load(out);
+            store(out, rectify(d->rectifier, sum));
+        }
+        if (++x == pitch) x = 0, y++;
+    }
+}
+
+/* Stretches whose second half falls outside are made by half; so are groups of 16 outputs or less. */
+static void tile_make(const struct direct *d, const float *in, const float *weights, float *sums, int64_t pixels, bool narrow) {
+    bool half = pixels <= HALF_STRETCH, split = d->in_low;
+#define SUMS_MAKE(pixels, columns)                                           \
+    (split ? sums_make(d, in, weights, sums, pixels, columns, true)          \
+           : sums_make(d, in, weights, sums, pixels, columns, false))
+    if (half && narrow) SUMS_MAKE(HALF_STRETCH, 1);
+    else if (half) SUMS_MAKE(HALF_STRETCH, 2);
+    else if (narrow) SUMS_MAKE(STRETCH, 1);
+    else SUMS_MAKE(STRETCH, 2);
+#undef SUMS_MAKE
+}
+
+static void run_chunk(void *argument, int64_t index) {
+    const struct job *job = argument;
+    const struct direct *d = job->d;
+    int64_t chunk = index % job->chunks, item = index / job->chunks % d->items, group = index / job->chunks / d->items;
+    int64_t group_floats = (int64_t)d->in_blocks * d->tap_count * (d->in_low ? 2 : 1) * HALF_WEIGHTS;
+    bool narrow = (d->out_blocks - group * GROUP_BLOCKS) * PH_LANES <= PAIRS;
+    float sums[STRETCH * GROUP_OUTPUTS] __attribute__((aligned(64)));
+    unit_begin();
+    for (int64_t tile = chunk * job->chunk; tile < PH_MIN((chunk + 1) * job->chunk, job->tiles); tile++) {
+        int64_t x, y, pixels, start;
+        if (job->pitch) {
+            start = tile * STRETCH, x = start % job->pitch, y = start / job->pitch;
+            pixels = PH_MIN((int64_t)STRETCH, (d->height - 1) * job->pitch + d->width - start);
+        } else {
+            x = tile % job->columns * STRETCH, y = tile / job->columns;
+            pixels = PH_MIN((int64_t)STRETCH, d->width - x);
+        }
+        tile_make(d, d->in + item * d->in_item + y * d->in_row + x * d->in_pixel, d->weights + group * group_floats, sums, pixels,
+                  narrow);
+        tile_finish(d, sums, group, item, x, y, job->pitch, pixels);
+    }
+    unit_end();
+}
+
+static void sums_run(const ph_context *context, const struct direct *d) {
+    if (d->height <= 0 || d->width <= 0) return;
+    struct job job = job_of(d);
+    int64_t wanted = 8 * (int64_t)context->threads, whole = job.groups * d->items;
+    job.chunks = PH_MAX((int64_t)1, PH_MIN(job.tiles, (wanted + whole - 1) / whole));
+    job.chunk = (job.tiles + job.chunks - 1) / job.chunks;
+    job.chunks = (job.tiles + job.chunk - 1) / job.chunk;
+    ph_parallel_for(context, whole * job.chunks, run_chunk, &job);
+}
+
+/* ---- Kernels ----------------------------------------------------------------------------------------------------- */
+
+/* Half a pair of factors at least: first layers are left to the kernels that fill their lanes otherwise. */
+static bool accepts(const struct ph_kernel_query *query) {
+    if (!PH_KERNEL(ph_convolution_takes)(query)) return false;
+    const struct ph_convolution_attributes *a = query->node->attributes;
+    int64_t inputs = query->graph->values[query->node->inputs[0]].shape.dims[1];
+    return a->groups == 1 && PH_MIN(inputs, whole_outputs(query)) >= PAIRS;
+}
+
+#define UNIT(name) PH_JOIN(name, PH_UNIT)
+
+#define KERNELS(kind, split)                                                                                                   \
+    static size_t kind##_packed_floats(int64_t in_channels, int64_t taps, int64_t out_blocks, int64_t width) {                 \
+        (void)width;                                                                                                           \
+        return packed_floats(in_channels, taps, out_blocks, split);                                                            \
+    }                                                                                                                          \
+    static void kind##_pack_weights(float *packed, int64_t in_channels, int taps, int64_t out_blocks, int64_t width,           \
+                                    ph_direct_weight *weight, const void *state) {                                             \
+        (void)width;                                                                                                           \
+        pack(packed, in_channels, taps, out_blocks, weight, state, split);                                                     \
+    }                                                                                                                          \
+    static struct direct_input kind##_read(const struct ph_kernel_call *call, const struct ph_operand *operand, int halo) {    \
+        return input_read(call, operand, halo, split);                                                                         \
+    }                                                                                                                          \
+    static const struct direct_way kind = {CHANNELS, kind##_packed_floats, kind##_pack_weights, kind##_read, sums_run};        \
+    static size_t kind##_packed_bytes(const struct ph_kernel_query *query) {                                                   \
+        return PH_KERNEL(ph_convolution_packed_bytes)(query, &kind);                                                           \
+    }                                                                                                                          \
+    static void kind##_pack(const struct ph_kernel_query *query, void *packed) {                                               \
+        PH_KERNEL(ph_convolution_pack)(query, &kind, packed);                                                                  \
+    }                                                                                                                          \
+    static size_t kind##_scratch(const struct ph_kernel_query *query) { return scratch(query, split); }                        \
+    static void kind##_run(const struct ph_kernel_call *call) { PH_KERNEL(ph_convolution_run)(call, &kind); }                  \
+    static const struct ph_kernel kind##_forward = {.name = #kind, .operation = &ph_operation_convolution,                     \
+        .by_item = true, .input = PH_LAYOUT_BLOCKED, .output = PH_LAYOUT_BLOCKED, .accepts = accepts,                          \
+        .halo = PH_KERNEL(ph_convolution_halo),                                                                                \
+        .packed_bytes = kind##_packed_bytes, .pack = kind##_pack, .scratch = kind##_scratch, .run = kind##_run};               \
+    static const struct ph_kernel kind##_backward = {.name = #kind, .operation = &ph_operation_convolution, .backward = true,  \
+        .by_item = true, .input = PH_LAYOUT_BLOCKED, .output = PH_LAYOUT_BLOCKED, .accepts = accepts,                          \
+        .halo = PH_KERNEL(ph_convolution_halo),                                                                                \
+        .packed_bytes = kind##_packed_bytes, .pack = kind##_pack, .scratch = kind##_scratch, .run = kind##_run,                \
+        .reads = PH_KERNEL(ph_convolution_reads)};
+
+KERNELS(bf16x3, true)
+KERNELS(bf16, false)
+
+/* Tiles multiply so much faster than float that they win everywhere. AVX512_BF16 is twice as fast at most, and Winograd's way
+ * leaves out more products than that; bf16x3 takes longer than float by it, and is for pictures like those that tiles make. */
+#if defined __AVX512BF16__ && !defined __AMX_BF16__
+#define BEFORE_BF16 PH_KERNEL_ENTRY(ph_winograd_forward) PH_KERNEL_ENTRY(ph_winograd_backward)
+#else
+#define BEFORE_BF16
+#endif
+extern const struct ph_kernel *const UNIT(ph_cpu_kernels_bf16x3)[], *const UNIT(ph_cpu_kernels_bf16)[];
+const struct ph_kernel *const UNIT(ph_cpu_kernels_bf16x3)[] = {&bf16x3_forward, &bf16x3_backward,
+    PH_CPU_KERNELS(PH_KERNEL_ENTRY) PH_KERNELS_LAST};
+const struct ph_kernel *const UNIT(ph_cpu_kernels_bf16)[] = {BEFORE_BF16 &bf16_forward, &bf16_backward,
+    PH_CPU_KERNELS(PH_KERNEL_ENTRY) PH_KERNELS_LAST};
