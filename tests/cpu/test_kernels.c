@@ -90,12 +90,14 @@ static int done, refused;
 /* How often a test draws: a device that is a processor, as in continuous integration, takes long over each. */
 static int rounds(int count) { return device_backend ? (count + 9) / 10 : count; }
 
+static enum ph_precision asked = PH_FP32; /* of the CPU */
+
 /* What a device refuses by name is counted and gives no result; the CPU refuses nothing. */
 static struct result run(struct network *net, const char *backend, const float *input, bool guards) {
     ph_plan_guard(guards);
     ph_items_force(checks / 2 % 2);
     bool device = device_backend && !strcmp(backend, device_backend);
-    assert_int_equal(ph_context_set_precision(net->context, halves && device ? "fp16" : "fp32"), PH_OK);
+    assert_int_equal(ph_context_set_precision(net->context, halves && device ? "fp16" : ph_precision_names[asked]), PH_OK);
     int taps[] = {net->last}, parameters[] = {net->input};
     struct ph_program_request request = {.taps = taps, .tap_count = 1, .loss = net->last, .parameters = parameters,
         .parameter_count = 1, .backend = backend};
@@ -226,7 +228,7 @@ static void check_bfloat16(struct network *net, enum ph_instruction_set unit, en
     struct ph_text plan = {0};
     char name[64], forward[32], backward[32];
     context->instruction_set = unit;
-    context->precision = precision;
+    asked = precision;
     snprintf(name, sizeof name, "%s %s", ph_instruction_set_names[unit], ph_precision_names[precision]);
     compare(net, "cpu", name, what, tolerance, plain, input);
     print_plan(net, &plan);
@@ -248,7 +250,7 @@ static void check_bfloat16(struct network *net, enum ph_instruction_set unit, en
         free(results[i].gradient);
     }
     assert_int_equal(ph_context_set_threads(context, 0), PH_OK);
-    context->precision = PH_AUTO_PRECISION;
+    asked = PH_FP32;
 }
 
 /* A rounded factor is off by 2^-9 of itself, a split one by 2^-18 and its product with what is left out by 2^-18 more; a ReLU
