@@ -49,6 +49,10 @@ ph_status ph_context_set_backend(ph_context *context, const char *name, int devi
     return PH_OK;
 }
 
+static bool precision_is_had(const ph_context *context, const struct ph_backend *backend, enum ph_precision precision) {
+    return precision <= PH_FP32 || (backend->precisions && backend->precisions(context) >> precision & 1);
+}
+
 /* With "auto" the first backend whose device is faster than the CPU. */
 ph_status ph_backend_resolve(ph_context *context, const struct ph_backend **backend) {
     if (strcmp(context->backend, "auto")) {
@@ -56,15 +60,19 @@ ph_status ph_backend_resolve(ph_context *context, const struct ph_backend **back
         return (*backend)->open ? (*backend)->open(context) : PH_OK;
     }
     *backend = ph_backends[0];
-    for (int i = 0; ph_backends[i]; i++)
-        if (ph_backends[i]->open && !ph_backends[i]->open(context) && ph_backends[i]->preferred(context)) {
-            *backend = ph_backends[i];
-            break;
-        }
+    char profile[300], why[sizeof context->error] = "";
+    for (int i = 0; ph_backends[i] && *backend == ph_backends[0]; i++) {
+        if (!ph_backends[i]->open) continue;
+        bool opened = !ph_backends[i]->open(context);
+        if (opened && ph_backends[i]->preferred(context)) *backend = ph_backends[i];
+        else snprintf(why, sizeof why, "%s", opened ? "the only other device is this processor too" : context->error);
+    }
     snprintf(context->backend, sizeof context->backend, "%s", (*backend)->name);
-    char profile[300];
+    bool falls = !precision_is_had(context, *backend, context->precision);
+    if (falls) context->precision = PH_FP32;
     ph_backend_profile(context, profile, sizeof profile);
-    ph_log(context, "backend: %s", profile);
+    bool says = *backend == ph_backends[0] && *why;
+    ph_log(context, "backend: %s%s%s%s", profile, falls ? " in fp32" : "", says ? "; " : "", says ? why : "");
     return PH_OK;
 }
 
@@ -163,10 +171,6 @@ static ph_status program_make(const struct ph_graph *graph, const struct ph_prog
     if (status) ph_program_destroy(&made);
     *program = made;
     return status;
-}
-
-static bool precision_is_had(const ph_context *context, const struct ph_backend *backend, enum ph_precision precision) {
-    return precision <= PH_FP32 || (backend->precisions && backend->precisions(context) >> precision & 1);
 }
 
 /* Of the backend that the context chose; one that is named for a single program computes as it can. */

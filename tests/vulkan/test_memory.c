@@ -97,7 +97,7 @@ static void far_memory_makes_the_same_bytes(void **state) {
         ph_context_destroy(&context);
         skip();
     }
-    for (int precision = 0; precision < PH_PRECISIONS; precision++) {
+    for (int precision = PH_FP32; precision <= PH_FP16; precision++) {
         ph_picture *pictures[2];
         for (int far = 0; far < 2; far++) {
             ph_vulkan_bind_at_most(far ? 1000 : SIZE_MAX);
