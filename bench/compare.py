@@ -20,6 +20,8 @@ ALONE, PEER_ALONE = ['transforms=none', 'parameterisation=pixel', 'redirect-step
 ROWS = [
     ('step, GoogLeNet 4a:11, 224', GOOGLENET, 'inception_4a/output:11', [], [], {}),
     ('the same, AVX2 only on both sides', GOOGLENET, 'inception_4a/output:11', ['instruction-set=avx2'], [], AVX2),
+    ('the same, bf16x3', GOOGLENET, 'inception_4a/output:11', ['precision=bf16x3'], [], {}),
+    ('the same, bf16 on both sides', GOOGLENET, 'inception_4a/output:11', ['precision=bf16'], ['--bf16'], {}),
     ('batch 8, per unit', GOOGLENET, 'inception_4a/output:11', ['batch=8'], ['--batch', '8'], {}),
     ('step, GoogLeNet 4a:11, 448', GOOGLENET, 'inception_4a/output:11', ['size=448'], ['--size', '448'], {}),
     ('step, SqueezeNet fire5/concat:11, 224', SQUEEZENET, 'fire5/concat:11', ['size=224'], [], {}),
@@ -43,6 +45,11 @@ def last_json(text):
     return json.loads(text.strip().splitlines()[-1])
 
 
+def has_tiles(options):
+    sets = run([os.path.join(options.build, 'src/cli/phosphene'), 'list', 'instruction-sets'])
+    return re.search(r'^amx .* has it', sets, re.MULTILINE) is not None
+
+
 def compare(options, find):
     results = []
     print(f'{"":40} {"phosphene":>10} {"peer":>10}   times faster   objective, ours / peer\'s')
@@ -52,6 +59,9 @@ def compare(options, find):
             continue
         if not path:
             print(f'{name:40} left out: there is no {network}')
+            continue
+        if any(option.startswith('precision=bf16') for option in ours) and not has_tiles(options):
+            print(f'{name:40} left out: the processor has no amx')
             continue
         step = [os.path.join(options.build, 'bench/bench-step'), path, objective, str(options.steps)] + ours
         peer = [options.python, os.path.join(HERE, 'peer.py'), path, objective, '--steps', str(options.steps)] + theirs
