@@ -96,8 +96,8 @@ PH_API ph_status ph_context_set_backend(ph_context *context, const char *name, i
  *             three of the four products summed: errors near those of float, at a multiple of its speed on AMX alone.
  *   "bf16"    the same processors: the factors are rounded to bfloat16, 8 bits. A preview.
  *   "auto"    (default) the fastest that is as exact as float, by the processor's feature bits: bf16x3 with AMX, else fp32.
- * Another name is PH_ERROR_NOT_FOUND. A backend, device or processor without what is asked for is an error when a program is made
- * (PH_ERROR_UNSUPPORTED, with what there is), and with the backend "auto" the CPU goes on, in fp32 where it lacks it too. */
+ * Another name is PH_ERROR_NOT_FOUND. A backend, device or processor without what is asked for is an error when a program is
+ * made (PH_ERROR_UNSUPPORTED, with what there is), and with the backend "auto" the CPU goes on, in fp32 where it lacks it too. */
 PH_API ph_status ph_context_set_precision(ph_context *context, const char *name);
 
 /* Notices a person may want to see: guesses made, fallbacks taken. `text` has no line end. NULL discards them. */

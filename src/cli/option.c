@@ -153,8 +153,8 @@ static const struct cli_option options[] = {
     {"backend", 0, "cpu|vulkan|auto", "cpu", "what computes: the processor, a GPU, or a GPU where there is a faster one",
      CLI_COMMON, AT(backend)},
     {"precision", 0, "auto|fp32|fp16|bf16x3|bf16", "auto",
-     "what products are made of: fp16 on a GPU; on a processor, bf16 as a preview, bf16x3 as exact as fp32; auto: the fastest that "
-     "is as exact",
+     "what numbers are kept and multiplied in: fp16 on a GPU; on a processor bf16, a preview, or bf16x3, as exact as fp32; "
+     "auto: the fastest that is as exact",
      CLI_RENDER | CLI_CLASSIFY | CLI_INSPECT | CLI_ACTIVATIONS | CLI_EXPLAIN | CLI_DREAM | CLI_INVERT, AT(precision)},
     {"device", 0, "N", "0", "which device of the backend, as 'phosphene list devices' counts them", CLI_COMMON, AT(device),
      0, 15},

@@ -6,11 +6,12 @@
 typedef const struct ph_kernel *const kernel_list[];
 extern kernel_list ph_cpu_kernels_portable, ph_cpu_kernels_avx2, ph_cpu_kernels_avx512;
 /* The same with convolutions by bfloat16 products, of tiles in plain C, of AVX512_BF16, of AMX. */
-extern kernel_list ph_cpu_kernels_bf16x3_portable, ph_cpu_kernels_bf16_portable, ph_cpu_kernels_bf16x3_dot, ph_cpu_kernels_bf16_dot,
-    ph_cpu_kernels_bf16x3_amx, ph_cpu_kernels_bf16_amx;
+extern kernel_list ph_cpu_kernels_bf16x3_portable, ph_cpu_kernels_bf16_portable, ph_cpu_kernels_bf16x3_dot,
+    ph_cpu_kernels_bf16_dot, ph_cpu_kernels_bf16x3_amx, ph_cpu_kernels_bf16_amx;
 
 static enum ph_precision precision(const ph_context *context) {
-    if (context->precision == PH_BF16X3 || context->precision == PH_BF16 || context->precision == PH_FP32) return context->precision;
+    enum ph_precision asked = context->precision;
+    if (asked == PH_FP32 || asked == PH_BF16X3 || asked == PH_BF16) return asked;
     return context->instruction_set >= PH_AMX ? PH_BF16X3 : PH_FP32;
 }
 

@@ -837,7 +837,8 @@ ph_status ph_plan_create(const struct ph_graph *graph, const struct ph_backend *
     *plan = (struct ph_plan){0};
     size_t values = (size_t)graph->value_count + 1, nodes = (size_t)graph->node_count + 1;
     struct planner p = {.graph = graph, .plan = plan, .context = graph->context, .backend = backend->name,
-        .loss = loss, .halves = graph->context->precision == PH_FP16 && backend->precisions && backend->precisions(graph->context) >> PH_FP16 & 1,
+        .loss = loss, .halves = graph->context->precision == PH_FP16 && backend->precisions &&
+            backend->precisions(graph->context) >> PH_FP16 & 1,
         .needs = ph_alloc_array(values, sizeof *p.needs), .forward = ph_alloc_array(nodes, sizeof *p.forward),
         .backward = ph_alloc_array(nodes, sizeof *p.backward),
         .forward_halo = ph_alloc_array(values, sizeof *p.forward_halo),

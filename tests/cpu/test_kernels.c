@@ -260,7 +260,8 @@ static void test_bfloat16(void **state) {
     for (int i = 0; i < rounds(20) && !device_backend; i++) {
         struct network net;
         int channels = (const int[]){16, 17, 32, 48, 33, 70}[draw(0, 5)], outputs = draw(16, 60);
-        int kernel_y = draw(1, 5), kernel_x = draw(0, 3) ? kernel_y : draw(1, 5), stride = draw(1, 3), dilation = draw(0, 3) ? 1 : 2;
+        int kernel_y = draw(1, 5), kernel_x = draw(0, 3) ? kernel_y : draw(1, 5);
+        int stride = draw(1, 3), dilation = draw(0, 3) ? 1 : 2;
         network_start(&net, *state, PH_SHAPE(draw(1, 2), channels, draw(9, 20), draw(9, 44)));
         net.last = convolution(&net, net.input, outputs, kernel_y, kernel_x, stride, dilation, 1, true);
         float *bias = net.constants[net.constant_count - 1];

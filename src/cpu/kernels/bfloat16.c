@@ -3,8 +3,8 @@
  * AVX512_BF16, and tiles in plain C for tests.
  *
  * bf16 rounds the factors, to the nearest and ties to even. bf16x3 splits each, x = high + low, both bfloat16, and sums
- * high high + high low + low high; what is left out is some 2^-16 of a product. (The method of the "3xTF32" of NVIDIA's CUTLASS,
- * example 27; error of such splits: Henry, Tang and Heinecke, "Leveraging the bfloat16 Artificial Intelligence Datatype For
+ * high high + high low + low high; what is left out is some 2^-16 of a product. (The method of the "3xTF32" of NVIDIA's
+ * CUTLASS, example 27; error of such splits: Henry, Tang and Heinecke, "Leveraging the bfloat16 Artificial Intelligence Datatype For
  * Higher-Precision Computations", arXiv:1904.06376.)
  *
  * Inputs: 32 channels of a pixel are 16 words, word k holding channel k below and channel 16 + k above, so that two blocks
@@ -123,7 +123,8 @@ static struct direct_input input_read(const struct ph_kernel_call *call, const s
     h.high = call->scratch;
     h.low = split ? h.high + size : NULL;
     ph_parallel_for(call->context, items * h.blocks * h.rows, halves_row, &h);
-    return (struct direct_input){h.high + halo * (row + PAIRS), h.blocks * h.rows * row, h.rows * row, row, PAIRS, split ? size : 0};
+    int64_t plane = h.rows * row;
+    return (struct direct_input){h.high + halo * (row + PAIRS), h.blocks * plane, plane, row, PAIRS, split ? size : 0};
 }
 
 /* The last stretch of pixels reads on behind the last row. */
@@ -198,8 +199,8 @@ static void run_chunk(void *argument, int64_t index) {
             x = tile % job->columns * STRETCH, y = tile / job->columns;
             pixels = PH_MIN((int64_t)STRETCH, d->width - x);
         }
-        tile_make(d, d->in + item * d->in_item + y * d->in_row + x * d->in_pixel, d->weights + group * group_floats, sums, pixels,
-                  narrow);
+        const float *in = d->in + item * d->in_item + y * d->in_row + x * d->in_pixel;
+        tile_make(d, in, d->weights + group * group_floats, sums, pixels, narrow);
         tile_finish(d, sums, group, item, x, y, job->pitch, pixels);
     }
     unit_end();

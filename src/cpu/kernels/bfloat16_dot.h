@@ -43,5 +43,6 @@ PH_INLINE void sums_make(const struct direct *d, const float *in, const float *w
                     }
             }
 #pragma GCC unroll 28
-    for (int i = 0; i < columns * pixels; i++) _mm512_storeu_ps(sums + i / columns * GROUP_OUTPUTS + i % columns * PAIRS, sum[i]);
+    for (int i = 0; i < columns * pixels; i++)
+        _mm512_storeu_ps(sums + i / columns * GROUP_OUTPUTS + i % columns * PAIRS, sum[i]);
 }

@@ -1,5 +1,5 @@
-/* Sums of bfloat16 products by tiles: 16 pixels x 32 channels times 32 channels x 16 outputs, two by two. The tiles are those of
- * AMX (Intel 64 and IA-32 Architectures Software Developer's Manual, volume 2, TDPBF16PS) or, where the compiler is not told
+/* Sums of bfloat16 products by tiles: 16 pixels x 32 channels times 32 channels x 16 outputs, two by two. The tiles are those
+ * of AMX (Intel 64 and IA-32 Architectures Software Developer's Manual, volume 2, TDPBF16PS) or, where the compiler is not told
  * of them, arrays that are treated alike, so that the walk over them is tested on every processor. */
 
 enum { STRETCH = 32, HALF_STRETCH = 16 };

@@ -69,8 +69,8 @@ static struct direct_input operand_read(const struct ph_kernel_call *call, const
     return (struct direct_input){pixel_zero(operand), layout->item, layout->plane, layout->row, PH_LANES, 0};
 }
 
-static const struct direct_way direct_way = {PH_LANES, PH_KERNEL(ph_direct_packed_floats), PH_KERNEL(ph_direct_pack), operand_read,
-                                             PH_KERNEL(ph_direct_run)};
+static const struct direct_way direct_way = {PH_LANES, PH_KERNEL(ph_direct_packed_floats), PH_KERNEL(ph_direct_pack),
+                                             operand_read, PH_KERNEL(ph_direct_run)};
 
 static void channels_set(struct direct *d, const struct direct_way *way, int64_t channels) {
     d->in_blocks = (int)((channels + way->in_channels - 1) / way->in_channels);
