@@ -14,6 +14,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 GOOGLENET, SQUEEZENET = 'bvlc_googlenet.onnx', 'squeezenet_v1.1.onnx'
 AVX2 = {'ONEDNN_MAX_CPU_ISA': 'AVX2', 'ATEN_CPU_CAPABILITY': 'avx2'}
 # A network alone: the peer does forward and input gradient of a still picture; phosphene a whole step without transforms.
+LEVELS = ['portable', 'avx2', 'avx512']
 ALONE, PEER_ALONE = ['transforms=none', 'parameterisation=pixel', 'redirect-steps=0'], ['--network-only']
 
 # Name, network, objective, options of bench-step, options of the peer, environment of the peer.
@@ -82,12 +83,22 @@ def compare(options, find):
     return results
 
 
-def convolutions(options, path, objective, peak):
+def plan(options, arguments):
+    return run([os.path.join(options.build, 'src/cli/phosphene'), 'inspect', '-q', '--time'] + arguments)
+
+
+def peak_of(text):
+    """GFLOP/s of multiply-adds on all cores, as the last line of a plan says."""
+    return float(re.search(r'of ([0-9.]+) at peak', text).group(1))
+
+
+def convolutions(options, path, objective):
     """Share of the peak of multiply-adds, weighted by arithmetic, for each kernel and direction."""
-    text = run([os.path.join(options.build, 'src/cli/phosphene'), 'inspect', '-q', '-m', path, '--plan', objective, '--time'])
+    text = plan(options, ['-m', path, '--plan', objective])
+    peak = peak_of(text)
     sums = {}
     for line in text.splitlines():
-        match = re.match(r'(forward|backward) +convolution +(\S+) .*\] +([0-9.]+) +\d+ +\d+ +([0-9.]+) +[0-9.]+$', line)
+        match = re.match(r'(forward|backward) +convolution +(\S+) .*\] +([0-9.]+) +\d+ +\d+ +([0-9.]+) +[0-9.]+ +[0-9.]+$', line)
         if match:
             direction, kernel, gflop, milliseconds = match.groups()
             total = sums.setdefault(f'{kernel}, {direction}', [0, 0])
@@ -120,13 +131,12 @@ def main():
         return next((path for folder in (options.models, options.networks)
                      if folder and os.path.exists(path := os.path.join(folder, network))), None)
 
-    peaks = last_json(run([os.path.join(options.build, 'bench/bench-peak')]))
-    print('peak of multiply-adds, GFLOP/s of one core and of all:', {k: v for k, v in peaks.items() if k != 'threads'})
+    peaks = {level: peak_of(plan(options, ['--plan', 'conv1:5', '--instruction-set', level])) for level in LEVELS}
+    print('peak of multiply-adds, GFLOP/s of all cores:', peaks)
     results = {'peaks': peaks, 'rows': compare(options, find), 'convolutions': {}}
-    best = peaks.get('avx512', peaks['avx2'])[1]
     for _, network, objective, *_ in (row for row in ROWS if row[0].startswith('whole') and options.only in row[0]):
         if find(network):
-            shares = results['convolutions'][network] = convolutions(options, find(network), objective, best)
+            shares = results['convolutions'][network] = convolutions(options, find(network), objective)
             print(network)
             for key, value in shares.items():
                 print(f'    {key:34} {value["milliseconds"]:8.2f}ms {100 * value["share_of_peak"]:6.0f} % of peak')

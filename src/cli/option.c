@@ -24,7 +24,7 @@ static const struct cli_option options[] = {
     {"expect", 0, "CLASS", NULL, "the class that the pictures show, by name or number (default: from the file names)",
      CLI_CLASSIFY, AT(expect)},
     {"plan", 0, "OBJECTIVE", NULL, "print the program compiled for an objective, step by step", CLI_INSPECT, AT(plan)},
-    {"time", 0, NULL, NULL, "with --plan: run it and print the milliseconds of each step", CLI_INSPECT, AT(time)},
+    {"time", 0, NULL, NULL, "with --plan: run it and print milliseconds and share of peak of each step", CLI_INSPECT, AT(time)},
     {"save", 0, NULL, NULL, "keep the preprocessing in a file beside the model, MODEL.phosphene", CLI_INSPECT,
      AT(save)},
     {"layer", 'l', "LAYER", NULL, "the layer whose values are written", CLI_ACTIVATIONS, AT(layer)},

@@ -39,6 +39,17 @@ static const struct ph_kernel *const *cpu_kernels(const ph_context *context, int
     return split ? ph_cpu_kernels_bf16x3_portable : ph_cpu_kernels_bf16_portable;
 }
 
+double ph_peak_measure_portable(const ph_context *), ph_peak_measure_avx2(const ph_context *),
+    ph_peak_measure_avx512(const ph_context *);
+
+static double cpu_peak(const ph_context *context) {
+#if defined __x86_64__
+    if (context->instruction_set >= PH_AVX512) return ph_peak_measure_avx512(context);
+    if (context->instruction_set == PH_AVX2) return ph_peak_measure_avx2(context);
+#endif
+    return ph_peak_measure_portable(context);
+}
+
 /* "cpu/avx512", or "cpu/amx": the levels above avx512 differ only where there are bfloat16 products. What was not asked for by
  * name is named here: "cpu/amx/bf16x3". */
 static void cpu_profile(const ph_context *context, char *text, size_t size) {
@@ -53,4 +64,4 @@ static void cpu_profile(const ph_context *context, char *text, size_t size) {
 extern const struct ph_backend ph_backend_cpu;
 const struct ph_backend ph_backend_cpu = {
     .name = "cpu", .help = "blocked, vectorised, threaded kernels", .kernels = cpu_kernels, .rewrites = true,
-    .precisions = precisions, .profile = cpu_profile};
+    .precisions = precisions, .profile = cpu_profile, .peak = cpu_peak};

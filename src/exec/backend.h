@@ -104,6 +104,8 @@ struct ph_backend {
     bool (*preferred)(ph_context *context);      /* whether what was opened is faster than the CPU; NULL: no */
     /* What decides about the bytes of a picture: "cpu/avx2". NULL: the name alone. */
     void (*profile)(const ph_context *context, char *text, size_t size);
+    /* GFLOP/s of fused multiply-adds in float, measured; 0: not known. NULL: nothing measures it. */
+    double (*peak)(const ph_context *context);
 };
 
 /* The context's choice: "auto" becomes the name of a backend. */

@@ -14,7 +14,8 @@ struct ph_program {
     struct ph_graph *graph; /* the part that is run, its own */
     struct ph_plan plan;
     float *arena;
-    const struct ph_engine *engine; /* NULL: steps run on the host */
+    const struct ph_backend *backend;
+    const struct ph_engine *engine; /* the backend's; NULL: steps run on the host */
     void *state;            /* the engine's */
     int *map;               /* value of the caller's graph -> value of `graph` */
     int loss;
@@ -164,6 +165,7 @@ static ph_status program_make(const struct ph_graph *graph, const struct ph_prog
     struct ph_program *made = ph_alloc(sizeof *made);
     if (!made) return ph_fail_memory(graph->context);
     made->context = graph->context;
+    made->backend = backend;
     made->engine = backend->engine;
     ph_status status = build(graph, request, backend, made);
     if (!status && made->loss != PH_ABSENT) status = seed(made);
@@ -398,8 +400,9 @@ ph_status ph_program_print(struct ph_program *program, bool time, struct ph_text
     static const char *const kinds[] = {"", "convert", "add", "zero"};
     struct ph_plan *plan = &program->plan;
     if (time) PH_TRY(profile_steps(program));
+    double peak = time && program->backend->peak ? program->backend->peak(program->context) : 0;
     ph_text_append(text, "%-8s %-22s %-16s %-34s %-20s %9s %9s %10s%s\n", "", "operation", "kernel", "value", "shape",
-                   "GFLOP", "KB", "offset", time ? "       ms  GFLOP/s" : "");
+                   "GFLOP", "KB", "offset", peak > 0 ? "       ms  GFLOP/s  % of peak" : time ? "       ms  GFLOP/s" : "");
     double total_flops = 0, total_time = 0;
     for (int i = 0; i < plan->step_count; i++) {
         const struct ph_step *step = &plan->steps[i];
@@ -428,7 +431,9 @@ ph_status ph_program_print(struct ph_program *program, bool time, struct ph_text
                        step->kind == PH_STEP_KERNEL ? step->kernel->name : "-",
                        program->graph->values[node->outputs[0]].name, shape, flops / 1e9,
                        record ? (double)ph_storage_floats(record) * sizeof(float) / 1024 : 0.0, offset);
-        if (time) ph_text_append(text, " %8.3f %8.1f", step->milliseconds, flops / 1e6 / PH_MAX(step->milliseconds, 1e-6));
+        double rate = flops / 1e6 / PH_MAX(step->milliseconds, 1e-6);
+        if (time) ph_text_append(text, " %8.3f %8.1f", step->milliseconds, rate);
+        if (peak > 0) ph_text_append(text, " %10.1f", 100 * rate / peak);
         ph_text_append(text, "\n");
     }
     ph_text_append(text, "%d steps", plan->step_count);
@@ -436,6 +441,7 @@ ph_status ph_program_print(struct ph_program *program, bool time, struct ph_text
     ph_text_append(text, ", %.3f GFLOP, arena %.1f MB, packed constants %.1f MB", total_flops / 1e9,
                    (double)ph_program_arena_bytes(program) / 1e6, (double)plan->constant_bytes / 1e6);
     if (time) ph_text_append(text, ", %.2f ms, %.1f GFLOP/s", total_time, total_flops / 1e6 / total_time);
+    if (peak > 0) ph_text_append(text, " of %.1f at peak", peak);
     ph_text_append(text, "\n");
     return text->failed ? ph_fail_memory(program->context) : PH_OK;
 }

@@ -69,7 +69,8 @@ size_t ph_program_arena_bytes(const struct ph_program *program);
 size_t ph_program_constant_bytes(const struct ph_program *program);
 
 /* One line per step: direction, operation, kernel, output shape, GFLOP, bytes, arena offset; with `time`, the program is
- * run a few times and each step's median milliseconds and GFLOP/s are added. */
+ * run a few times and each step's median milliseconds and GFLOP/s are added, and where the backend measures it, the share of
+ * its peak of multiply-adds; a kernel that needs fewer than the direct sum can be above 100 %. */
 ph_status ph_program_print(struct ph_program *program, bool time, struct ph_text *text);
 
 #endif

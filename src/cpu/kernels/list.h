@@ -33,4 +33,7 @@ PH_CPU_KERNELS(PH_DECLARE_KERNEL)
 
 extern const struct ph_kernel *const PH_KERNEL(ph_cpu_kernels)[];
 
+/* GFLOP/s of fused multiply-adds on all threads, measured in some milliseconds; 0 where memory ran out. */
+double PH_KERNEL(ph_peak_measure)(const ph_context *context);
+
 #endif
