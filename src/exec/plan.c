@@ -413,11 +413,13 @@ static enum ph_layout_kind gradient_kind(const struct planner *p, int value) {
     return p->backward[n] ? p->backward[n]->output : PH_LAYOUT_PLAIN;
 }
 
-/* The concatenation inside whose gradient this value's gradient can live: others that write to it come later and add. */
+/* The concatenation inside whose gradient this value's gradient can live: others that write to it come later and add. The
+ * loss's gradient is ones that every run begins with, to which nothing may be added. */
 static int gradient_slice_of(const struct planner *p, int value) {
     int n = p->slice_of[value];
-    return n != PH_ABSENT && p->last_use[value] == n && value != p->loss && gradient_kind(p, value) == PH_LAYOUT_BLOCKED &&
-           p->needs[p->graph->nodes[n].outputs[0]] ? n : PH_ABSENT;
+    if (n == PH_ABSENT || p->last_use[value] != n || gradient_kind(p, value) != PH_LAYOUT_BLOCKED) return PH_ABSENT;
+    int whole = p->graph->nodes[n].outputs[0];
+    return value != p->loss && whole != p->loss && p->needs[whole] ? n : PH_ABSENT;
 }
 
 static ph_status gradient_make(struct planner *p, int value) {

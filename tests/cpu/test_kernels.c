@@ -405,6 +405,22 @@ static void test_networks(void **state) {
     }
 }
 
+/* A concatenation that is the loss itself, of a value that others read before it: what they add to its gradient must not
+ * stay in the ones that the next run begins with. */
+static void test_concatenation_as_loss(void **state) {
+    for (int i = 0; i < rounds(10); i++) {
+        struct network net;
+        network_start(&net, *state, PH_SHAPE(draw(1, 3), 3, draw(12, 30), draw(12, 30)));
+        net.last = convolution(&net, net.input, 16 * draw(1, 3), 3, 3, draw(1, 2), 1, 1, true);
+        net.last = pool(&net, net.last, &ph_operation_average_pool);
+        int branches[3] = {net.last, net.last, net.last}, own = draw(0, 2);
+        for (int b = 0; b < 3; b++)
+            if (b != own) branches[b] = convolution(&net, net.last, 16 * draw(1, 3), 1, 1, 1, 1, 1, true);
+        net.last = node(&net, &ph_operation_concat, &(struct ph_axis_attributes){1}, branches, 3);
+        check(&net, "concatenation as the loss", 2e-5);
+    }
+}
+
 /* A convolution of which each item picks a channel, behind what treats every channel by itself. The same draw with
  * all items picking what the first one does: the first one's bytes stay. */
 static void test_picked_channels(void **state) {
@@ -594,9 +610,9 @@ int main(int argument_count, char **arguments) {
     enum { SKIPPED = 77 };
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_convolutions), cmocka_unit_test(test_channel_scale),
         cmocka_unit_test(test_depthwise), cmocka_unit_test(test_first_layers), cmocka_unit_test(test_networks),
-        cmocka_unit_test(test_picked_channels), cmocka_unit_test(test_redirected), cmocka_unit_test(test_operation_cases),
-        cmocka_unit_test(test_matrix_products), cmocka_unit_test(test_products_of_any_shape), cmocka_unit_test(test_fourier),
-        cmocka_unit_test(test_bfloat16)};
+        cmocka_unit_test(test_concatenation_as_loss), cmocka_unit_test(test_picked_channels),
+        cmocka_unit_test(test_redirected), cmocka_unit_test(test_operation_cases), cmocka_unit_test(test_matrix_products),
+        cmocka_unit_test(test_products_of_any_shape), cmocka_unit_test(test_fourier), cmocka_unit_test(test_bfloat16)};
     ph_context *context = ph_context_create();
     device_backend = argument_count > 1 ? arguments[1] : NULL;
     halves = argument_count > 2 && !strcmp(arguments[2], "fp16");
