@@ -101,8 +101,8 @@ struct cli {
 /* Table rows by index, NULL behind the last one. */
 const struct cli_command *cli_command_at(int index);
 const struct cli_option *cli_option_at(int index);
-extern const struct cli_command cli_render, cli_classify, cli_inspect, cli_activations, cli_explain, cli_dream, cli_invert, cli_solve,
-    cli_list;
+extern const struct cli_command cli_render, cli_classify, cli_inspect, cli_activations, cli_explain, cli_dream,
+    cli_invert, cli_solve, cli_list;
 
 /* Reads everything behind the command's name into `cli`: CLI_DONE or CLI_USAGE with the reason printed. */
 int cli_options_parse(struct cli *cli, int count, char **words);
@@ -157,8 +157,8 @@ bool cli_file_exists(const char *path);
 int cli_output_check(const char *path);
 /* Folders of `path` up to its last '/', made where missing. */
 int cli_folder_make(const char *path);
-/* The file appears under its name only when complete; an existing one is replaced. */
-int cli_file_write(const char *path, const char *text);
+/* Text; an existing file is replaced. */
+int cli_file_write(const struct cli *cli, const char *path, const char *text);
 /* Whole file as text, NULL when it cannot be read. */
 char *cli_file_read(const char *path);
 /* `path` up to and without its last '/', "." if there is none. A new string. */
@@ -257,7 +257,7 @@ struct cli_manifest {
     int count;
 };
 cJSON *cli_manifest_json(const struct cli_manifest *manifest);
-int cli_manifest_write(const struct cli_manifest *manifest, const char *path);
+int cli_manifest_write(const struct cli *cli, const struct cli_manifest *manifest, const char *path);
 /* Reads an earlier run's manifest: true when it lists only pictures that are asked for now. Fills in their seconds, and
  * which of them are unfinished. */
 bool cli_manifest_continue(struct cli_manifest *manifest, const char *path);
@@ -272,6 +272,8 @@ struct cli_progress {
 void cli_progress_start(struct cli_progress *progress, const struct cli *cli);
 void cli_progress_update(struct cli_progress *progress, const ph_progress *now, const char *objective, int total);
 void cli_progress_clear(struct cli_progress *progress);
+/* Columns of the terminal behind an open file, 80 where there is none. */
+int cli_terminal_columns(int descriptor);
 /* `done` of the whole, 0 to 1, and what is in work: drawn, or printed, when it is time to. Of the text, control characters
  * are replaced. */
 void cli_progress_show(struct cli_progress *progress, double done, char *text);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* The option groups of a command in the order of its help. */
 static const struct {
@@ -49,6 +50,13 @@ static void option_rows_visit(const struct cli_command *command,
     }
 }
 
+/* Longer lines are hard to follow, however wide the terminal; a narrower one than this is left to break lines itself. */
+static int help_width(void) {
+    enum { LEAST = 40, MOST = 120 };
+    int columns = cli_terminal_columns(STDOUT_FILENO);
+    return columns < LEAST ? LEAST : columns > MOST ? MOST : columns;
+}
+
 /* Prints `text` in lines of at most `width` columns; lines after the first are indented by `indent`. */
 static void wrapped_print(const char *text, int indent, int width) {
     int column = indent;
@@ -71,19 +79,20 @@ static void wrapped_print(const char *text, int indent, int width) {
 }
 
 static void option_row_print(const struct option_row *row, bool first) {
-    enum { COLUMN = 34, WIDTH = 110 };
+    enum { BESIDE = 34, BELOW = 10, LEAST_BESIDE = 74 };
+    int width = help_width(), column = width < LEAST_BESIDE ? BELOW : BESIDE;
     if (first) printf("\nOptions: %s\n", row->title);
     char letter[8] = "    ";
     if (row->letter) snprintf(letter, sizeof letter, "-%c, ", row->letter);
     int used = printf("  %s--%s%s%s", letter, row->name, row->argument ? " " : "", row->argument ? row->argument : "");
-    if (used + 2 > COLUMN) printf("\n%*s", COLUMN, "");
-    else printf("%*s", COLUMN - used, "");
+    if (used + 2 > column) printf("\n%*s", column, "");
+    else printf("%*s", column - used, "");
     char *text;
     if (!row->initial || !*row->initial) text = cli_format("%s", row->help);
     else if (row->argument) text = cli_format("%s (default: %s)", row->help, row->initial);
     else if (strcmp(row->initial, "true")) text = cli_format("%s (default: off)", row->help);
     else text = cli_format("%s (default: on, --no-%s turns it off)", row->help, row->name);
-    wrapped_print(text, COLUMN, WIDTH);
+    wrapped_print(text, column, width);
     free(text);
 }
 
@@ -97,7 +106,7 @@ static void examples_print(const char *examples, const char *indent) {
 
 void cli_help_command(const struct cli_command *command) {
     printf("phosphene %s %s\n\n", command->name, command->arguments);
-    wrapped_print(command->details, 0, 110);
+    wrapped_print(command->details, 0, help_width());
     option_rows_visit(command, option_row_print);
     printf("\nExamples\n");
     examples_print(command->examples, "  ");
@@ -107,14 +116,14 @@ void cli_help_program(void) {
     const struct cli_command *command;
     printf("phosphene COMMAND ...: pictures of what a convolutional network sees\n\n");
     for (int i = 0; (command = cli_command_at(i)); i++)
-        printf("  %-12s%-27s%s\n", command->name, command->arguments, command->help);
+        printf("  %-13s%s\n", command->name, command->help);
     printf("\n"
            "  phosphene COMMAND --help    the command's options and examples\n"
            "  phosphene --version\n"
-           "  phosphene --manual          all of this as Markdown\n"
-           "\n"
-           "Without --model, the network embedded in the program is used: 100 everyday classes, 'phosphene inspect'\n"
-           "names them. Exit codes: 0 done, 1 failed or interrupted, 2 wrong usage.\n");
+           "  phosphene --manual          all of this as Markdown\n\n");
+    wrapped_print("Without --model, the network embedded in the program is used: 100 everyday classes, 'phosphene "
+                  "inspect' names them. Exit codes: 0 done, 1 failed or interrupted, 2 wrong usage.",
+                  0, help_width());
 }
 
 /* Text for a table cell: a bar would end the cell. */

@@ -1,5 +1,5 @@
-/* How far a rendering is: a bar that redraws itself on a terminal, elsewhere a line after a second and for every tenth. On standard error,
- * so that what is printed as a result can be piped. */
+/* How far a rendering is: a bar that redraws itself on a terminal, elsewhere a line after a second and for every tenth.
+ * On standard error, so that what is printed as a result can be piped. */
 #include "cli.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,9 +28,9 @@ void cli_time_left(double seconds, char *text, size_t size) {
     else snprintf(text, size, "%ld:%02ld left", whole / 60, whole % 60);
 }
 
-static int terminal_columns(void) {
+int cli_terminal_columns(int descriptor) {
     struct winsize window;
-    return !ioctl(STDERR_FILENO, TIOCGWINSZ, &window) && window.ws_col ? window.ws_col : 80;
+    return !ioctl(descriptor, TIOCGWINSZ, &window) && window.ws_col ? window.ws_col : 80;
 }
 
 void cli_progress_show(struct cli_progress *progress, double done, char *text) {
@@ -52,7 +52,7 @@ void cli_progress_show(struct cli_progress *progress, double done, char *text) {
     bar[BAR] = '\0';
     /* One line, whatever the terminal's width: a wrapped line could not be redrawn. */
     char *line = cli_format("%3d %% [%s] %s", (int)(100 * done), bar, text);
-    fprintf(stderr, "\r\033[K%.*s", terminal_columns() - 1, line);
+    fprintf(stderr, "\r\033[K%.*s", cli_terminal_columns(STDERR_FILENO) - 1, line);
     fflush(stderr);
     free(line);
     progress->shown = true;

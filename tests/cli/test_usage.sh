@@ -62,6 +62,21 @@ for option in recipe output force model labels input input-mean input-scale inpu
     instruction-set backend device precision json quiet help steps seed size snapshots; do
     says help "--$option"
 done
+
+# Help keeps to 80 columns where there is no terminal, examples as they are to be typed apart, and to the terminal's width.
+too_wide() { awk -v most="$2" '/^Examples/ {exit} length > most' "$1"; }
+for command in render classify inspect activations explain dream invert solve list; do
+    run 0 $command --help
+    [ -z "$(too_wide stdout 80)" ] || fail "lines of more than 80 columns: $(too_wide stdout 80)"
+done
+if script -qec true /dev/null >/dev/null 2>&1; then
+    for columns in 72 100; do
+        script -qec "stty cols $columns && '$phosphene' render --help" /dev/null | tr -d '\r' >stdout
+        says stdout "phosphene render"
+        [ -z "$(too_wide stdout $columns)" ] || fail "lines of more than $columns columns: $(too_wide stdout $columns)"
+    done
+    awk 'length > 85 {found = 1} END {exit !found}' stdout || fail "a terminal of 100 columns is not used"
+fi
 run 0 --manual
 sed -n '/^## render/,/^## classify/s/^| `\(-., \)\{0,1\}--\([a-z0-9-]*\).*/\2/p' stdout >options
 [ "$(wc -l <options)" -ge 19 ] || fail "the manual lists only $(wc -l <options) options of render"
