@@ -104,6 +104,14 @@ PH_API ph_status ph_context_set_precision(ph_context *context, const char *name)
 typedef void ph_log_function(void *user, const char *text);
 PH_API void ph_context_set_log(ph_context *context, ph_log_function *log, void *user);
 
+/* ---- Files ------------------------------------------------------------------------------------------------------- */
+
+/* A file of these bytes. It has its name only when complete: of a write that fails, or of a program that is killed, nothing
+ * is left (a killed one leaves NAME.part-XXXXXX on file systems without O_TMPFILE). PH_ERROR_FILE where it cannot be written,
+ * where `path` is no regular file, and where it exists already unless `overwrite`. The other functions that write files
+ * go through this one. */
+PH_API ph_status ph_file_write(ph_context *context, const char *path, const void *data, size_t size, bool overwrite);
+
 /* ---- Tensors ----------------------------------------------------------------------------------------------------- */
 
 #define PH_MAX_RANK 8
@@ -137,8 +145,8 @@ PH_API void ph_tensors_destroy(ph_tensors **tensors);
 
 typedef struct ph_picture ph_picture;
 
-/* PNG, JPEG (turned upright as its EXIF orientation says), BMP, TGA, GIF (first frame), PNM; WebP
- * where phosphene was built with libwebp. */
+/* PNG, JPEG, BMP, TGA, GIF (first frame), PNM; WebP where phosphene was built with libwebp. PNG, JPEG and WebP are turned
+ * upright as their EXIF orientation says. */
 PH_API ph_status ph_picture_load(ph_context *context, const char *path, ph_picture **picture);
 
 /* 8 bits a channel, rounded half up; the channels of a network that sees neither grey nor RGB lie side by side, each grey;

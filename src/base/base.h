@@ -104,10 +104,6 @@ ph_status ph_file_open(ph_context *context, const char *path, struct ph_file *fi
 void ph_file_close(struct ph_file *file);
 bool ph_file_exists(const char *path);
 
-/* Writes through a temporary file in the same folder and renames it into place; on any failure (full disk, ...) nothing
- * remains. */
-ph_status ph_file_write(ph_context *context, const char *path, const void *data, size_t size, bool overwrite);
-
 /* ---- tensor.c: .npy in memory ------------------------------------------------------------------------------------- */
 
 /* `path` is for messages. *bytes is freed with ph_free. */

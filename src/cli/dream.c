@@ -153,7 +153,8 @@ static char *frame_path(const struct dreaming *d, const char *output, int frame)
 }
 
 static char *animation_path(const char *output) {
-    return cli_is_png(output) ? cli_format("%.*s.webp", (int)strlen(output) - 4, output) : cli_format("%s/animation.webp", output);
+    return cli_is_png(output) ? cli_format("%.*s.webp", (int)strlen(output) - 4, output)
+                              : cli_format("%s/animation.webp", output);
 }
 
 static int output_check(const struct dreaming *d, const char *output) {
@@ -300,7 +301,8 @@ static int run(struct cli *cli) {
     if (!code && source && cli_is_folder(source)) {
         paths = cli_pictures_in(source, &path_count);
         if (!path_count) code = cli_fail("%s: the folder holds no pictures", source);
-        if (!code && cli->settings.frames > 1) code = cli_usage(cli, "--frames is for one picture; a folder's are frames already");
+        if (!code && cli->settings.frames > 1)
+            code = cli_usage(cli, "--frames is for one picture; a folder's are frames already");
         d.frames = path_count;
     }
     if (!code) code = cli_model_open(cli, &d.model);

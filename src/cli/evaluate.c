@@ -312,7 +312,7 @@ static void curves_draw(struct cli_text *svg, const struct row *rows, int count,
     }
 }
 
-static int plot_write(const char *path, const struct row *rows, int count) {
+static int plot_write(const struct cli *cli, const char *path, const struct row *rows, int count) {
     struct cli_text svg = {0};
     double top = 1e-9;
     int width = 3 * PLOT_GAP + 2 * PLOT_SIDE + 220, height = 60 + PLOT_SIDE;
@@ -331,7 +331,7 @@ static int plot_write(const char *path, const struct row *rows, int count) {
                         2 * PLOT_GAP + 2 * PLOT_SIDE + 20, 40 + PLOT_LINE * r, 360 * r / count, rows[r].method);
     cli_text_append(&svg, "</svg>\n");
     int code = cli_folder_make(path);
-    if (!code) code = cli_file_write(path, svg.data);
+    if (!code) code = cli_file_write(cli, path, svg.data);
     cli_text_finish(&svg);
     return code;
 }
@@ -350,7 +350,7 @@ static int evaluation_check(const struct cli *cli, int objectives) {
 static int evaluation_report(const struct evaluation *e) {
     const struct cli *cli = e->cli;
     int code = CLI_DONE;
-    if (cli->settings.output) code = plot_write(cli->settings.output, e->rows, e->row_count);
+    if (cli->settings.output) code = plot_write(cli, cli->settings.output, e->rows, e->row_count);
     if (!code && cli->settings.json) return cli_json_print(rows_json(cli, e->rows, e->row_count));
     if (!code) table_print(cli, e->rows, e->row_count);
     return code;

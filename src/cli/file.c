@@ -53,16 +53,8 @@ int cli_folder_make(const char *path) {
     return code;
 }
 
-int cli_file_write(const char *path, const char *text) {
-    char *temporary = cli_format("%s.part-%ld", path, (long)getpid());
-    FILE *file = fopen(temporary, "wx");
-    bool written = file && fputs(text, file) >= 0;
-    if (file && fclose(file)) written = false;
-    if (written && rename(temporary, path)) written = false;
-    int code = written ? CLI_DONE : cli_fail("%s: %s", path, strerror(errno));
-    if (file && !written) unlink(temporary);
-    free(temporary);
-    return code;
+int cli_file_write(const struct cli *cli, const char *path, const char *text) {
+    return ph_file_write(cli->context, path, text, strlen(text), true) ? cli_fail_library(cli) : CLI_DONE;
 }
 
 char *cli_file_read(const char *path) {
@@ -91,7 +83,8 @@ bool cli_ends_with(const char *path, const char *ending) {
 bool cli_is_png(const char *path) { return cli_ends_with(path, ".png"); }
 
 bool cli_is_picture_name(const char *path) {
-    static const char *const endings[] = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tga", ".pgm", ".ppm", ".pnm"};
+    static const char *const endings[] = {".png", ".jpg", ".jpeg", ".bmp", ".gif",
+                                          ".tga", ".pgm", ".ppm",  ".pnm", ".webp"};
     for (int i = 0; i < CLI_COUNT(endings); i++)
         if (cli_ends_with(path, endings[i])) return true;
     return false;

@@ -48,11 +48,11 @@ cJSON *cli_manifest_json(const struct cli_manifest *manifest) {
     return json;
 }
 
-int cli_manifest_write(const struct cli_manifest *manifest, const char *path) {
+int cli_manifest_write(const struct cli *cli, const struct cli_manifest *manifest, const char *path) {
     cJSON *json = cli_manifest_json(manifest);
     char *text = cJSON_Print(json);
     cJSON_Delete(json);
-    int code = text ? cli_file_write(path, text) : cli_fail("memory ran out");
+    int code = text ? cli_file_write(cli, path, text) : cli_fail("memory ran out");
     free(text);
     return code;
 }

@@ -346,7 +346,7 @@ static int report(struct rendering *rendering) {
     }
     if (rendering->manifest_path && all && !rendering->code) sheet_save(rendering);
     if (rendering->manifest_path && any) {
-        int code = cli_manifest_write(manifest, rendering->manifest_path);
+        int code = cli_manifest_write(rendering->cli, manifest, rendering->manifest_path);
         if (!rendering->code) rendering->code = code;
     }
     if (!rendering->code && rendering->cli->settings.json) rendering->code = cli_json_print(cli_manifest_json(manifest));

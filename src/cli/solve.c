@@ -319,7 +319,7 @@ static void csv_append(const struct setup *s, const ph_solutions *found, const p
 static int csv_write(const struct setup *s, const ph_solutions *found, const ph_tensors *tensors, const char *path) {
     struct cli_text text = {0};
     csv_append(s, found, tensors, &text);
-    int code = cli_file_write(path, text.data);
+    int code = cli_file_write(s->cli, path, text.data);
     cli_text_finish(&text);
     return code;
 }

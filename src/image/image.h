@@ -42,6 +42,10 @@ ph_status ph_picture_crop(const struct ph_picture *picture, int top, int left, i
 /* Shorter side to round(size*256/224)... resized with ph_picture_resize, then the centre [size.height, size.width]. */
 ph_status ph_picture_fit(const struct ph_picture *picture, const char *fit, int height, int width,
                          struct ph_picture **out);
+/* The orientation, 1 to 8, that a block of EXIF holds; 1, upright, where it holds none. Any number where it is damaged. */
+unsigned ph_exif_orientation(const uint8_t *data, size_t size);
+/* Replaces the picture by one turned and mirrored so; recipe kept. Unknown numbers are upright. On failure it is unchanged. */
+ph_status ph_picture_turn_upright(struct ph_picture **picture, unsigned orientation);
 /* Draws text in a built-in 5x7 font (ASCII 32..126) with its top left at (x, y), scaled by a whole number, clipped. */
 void ph_picture_draw_text(struct ph_picture *picture, int x, int y, int scale, const char *text, const float *colour);
 

@@ -9,7 +9,7 @@
 #include <jerror.h>
 
 /* More passes than any encoder makes: each goes over the whole picture, however little the file says about it. */
-enum { MOST_SCANS = 128 };
+enum { MOST_SCANS = 128, EXIF_MARKER = JPEG_APP0 + 1 };
 
 /* What the error path has to free, kept out of longjmp's way. */
 struct decoding {
@@ -19,7 +19,6 @@ struct decoding {
     jmp_buf failed;
     char message[JMSG_LENGTH_MAX];
     uint8_t *row;
-    unsigned orientation;
     struct ph_picture *picture;
 };
 
@@ -42,67 +41,23 @@ static void count_scans(j_common_ptr jpeg) {
     longjmp(d->failed, 1);
 }
 
-/* ---- Orientation ------------------------------------------------------------------------------------------------- */
-
-enum { EXIF_MARKER = JPEG_APP0 + 1, ORIENTATION_TAG = 0x112, SHORT_TYPE = 3, UPRIGHT = 1, MOST_ORIENTATION = 8 };
-
-struct exif { const uint8_t *data; size_t size; bool little; };
-
-static uint32_t exif_number(const struct exif *exif, size_t at, size_t bytes) {
-    uint32_t number = 0;
-    for (size_t i = 0; i < bytes; i++) number = number << 8 | exif->data[at + (exif->little ? bytes - 1 - i : i)];
-    return number;
-}
-
-/* The tag of the first directory (Exif 2.32, section 4.5 and table 4): a header of 8 bytes says where that is, its entries
- * have 12. */
-static unsigned exif_orientation(const uint8_t *data, size_t size) {
-    static const char mark[] = "Exif\0";
-    if (size < sizeof mark + 8 || memcmp(data, mark, sizeof mark)) return UPRIGHT;
-    struct exif exif = {data + sizeof mark, size - sizeof mark, data[sizeof mark] == 'I'};
-    size_t directory = exif_number(&exif, 4, 4);
-    if (directory > exif.size - 2) return UPRIGHT;
-    uint32_t entries = exif_number(&exif, directory, 2);
-    for (size_t at = directory + 2; entries-- && at + 12 <= exif.size; at += 12) {
-        if (exif_number(&exif, at, 2) != ORIENTATION_TAG || exif_number(&exif, at + 2, 2) != SHORT_TYPE) continue;
-        uint32_t orientation = exif_number(&exif, at + 8, 2);
-        return orientation >= UPRIGHT && orientation <= MOST_ORIENTATION ? orientation : UPRIGHT;
-    }
-    return UPRIGHT;
-}
-
 static unsigned orientation_find(const struct jpeg_decompress_struct *jpeg) {
     for (const struct jpeg_marker_struct *marker = jpeg->marker_list; marker; marker = marker->next)
-        if (marker->marker == EXIF_MARKER) return exif_orientation(marker->data, marker->data_length);
-    return UPRIGHT;
+        if (marker->marker == EXIF_MARKER) return ph_exif_orientation(marker->data, marker->data_length);
+    return 0;
 }
-
-static bool is_sideways(unsigned orientation) { return orientation >= 5; }
-
-/* Where pixel (x, y) of the file lies in the upright picture: orientations are by which side rows and columns begin. */
-static size_t upright_place(const struct decoding *d, size_t y, size_t x) {
-    static const bool from_right[] = {[2] = true, [3] = true, [7] = true, [8] = true};
-    static const bool from_below[] = {[3] = true, [4] = true, [6] = true, [7] = true, [8] = false};
-    if (from_right[d->orientation]) x = d->jpeg.output_width - 1 - x;
-    if (from_below[d->orientation]) y = d->jpeg.output_height - 1 - y;
-    size_t width = (size_t)d->picture->width;
-    return is_sideways(d->orientation) ? x * width + y : y * width + x;
-}
-
-/* ---- Pixels ------------------------------------------------------------------------------------------------------ */
 
 /* CMYK as Adobe writes it: 255 is no ink. Others write 0 for that. */
 static void store_row(struct decoding *d, size_t y) {
     struct ph_picture *picture = d->picture;
     size_t plane = (size_t)picture->width * (size_t)picture->height, samples = (size_t)d->jpeg.output_components;
     for (size_t x = 0; x < d->jpeg.output_width; x++) {
-        size_t place = upright_place(d, y, x);
         for (size_t c = 0; c < (size_t)picture->channels; c++) {
             const uint8_t *from = d->row + x * samples;
             float value = (float)from[c] / 255;
             if (samples == 4 && d->jpeg.saw_Adobe_marker) value *= (float)from[3] / 255;
             else if (samples == 4) value = (1 - value) * (1 - (float)from[3] / 255);
-            picture->pixels[c * plane + place] = value;
+            picture->pixels[c * plane + y * d->jpeg.output_width + x] = value;
         }
     }
 }
@@ -124,17 +79,16 @@ static ph_status decode_into(ph_context *context, const char *path, const uint8_
     d->jpeg.out_color_space = grey ? JCS_GRAYSCALE : ink ? JCS_CMYK : JCS_RGB;
     jpeg_start_decompress(&d->jpeg);
     int height = (int)d->jpeg.output_height, width = (int)d->jpeg.output_width;
-    d->orientation = orientation_find(&d->jpeg);
-    bool sideways = is_sideways(d->orientation);
-    PH_TRY(ph_picture_create(context, grey ? 1 : 3, sideways ? width : height, sideways ? height : width, &d->picture));
+    PH_TRY(ph_picture_create(context, grey ? 1 : 3, height, width, &d->picture));
     d->row = ph_alloc_array(d->jpeg.output_width, (size_t)d->jpeg.output_components);
     if (!d->row) return ph_fail_memory(context);
     for (int y = 0; y < height; y++) {
         jpeg_read_scanlines(&d->jpeg, &d->row, 1);
         store_row(d, (size_t)y);
     }
+    unsigned orientation = orientation_find(&d->jpeg);
     jpeg_finish_decompress(&d->jpeg);
-    return PH_OK;
+    return ph_picture_turn_upright(&d->picture, orientation);
 }
 
 static ph_status decode(ph_context *context, const char *path, const uint8_t *data, size_t size,

@@ -80,7 +80,10 @@ static ph_status decode_into(ph_context *context, const char *path, struct reade
             ph_free(d->picture->recipe);
             d->picture->recipe = recipe;
         }
-    return PH_OK;
+    png_uint_32 size = 0;
+    png_bytep exif = NULL;
+    if (!png_get_eXIf_1(d->png, d->info, &size, &exif)) return PH_OK;
+    return ph_picture_turn_upright(&d->picture, ph_exif_orientation(exif, size));
 }
 
 static ph_status decode(ph_context *context, const char *path, const uint8_t *data, size_t size,
@@ -158,5 +161,5 @@ static ph_status encode(ph_context *context, const struct ph_picture *picture, u
     return status;
 }
 
-const struct ph_image_codec ph_image_codec_png = {"PNG",  ".png", "read and written; the recipe is inside",
+const struct ph_image_codec ph_image_codec_png = {"PNG",  ".png", "read, turned upright as the EXIF says, and written; the recipe is inside",
                                                   is_png, decode, encode};

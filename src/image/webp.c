@@ -5,6 +5,23 @@
 #include <string.h>
 #include <webp/decode.h>
 
+static uint32_t little_endian(const uint8_t *bytes) {
+    return bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16 | (uint32_t)bytes[3] << 24;
+}
+
+/* The container is a list of chunks behind a header of 12 bytes: four letters, a size, and as many bytes, padded to an even
+ * number (WebP Container Specification, "RIFF File Format"). */
+static unsigned orientation_find(const uint8_t *data, size_t size) {
+    enum { FIRST = 12, HEAD = 8 };
+    size_t length;
+    for (size_t at = FIRST; at < size && size - at > HEAD; at += HEAD + length + length % 2) {
+        length = little_endian(data + at + 4);
+        if (length > size - at - HEAD) break;
+        if (!memcmp(data + at, "EXIF", 4)) return ph_exif_orientation(data + at + HEAD, length);
+    }
+    return 0;
+}
+
 static ph_status decode(ph_context *context, const char *path, const uint8_t *data, size_t size,
                         struct ph_picture **picture) {
     *picture = NULL;
@@ -26,12 +43,12 @@ static ph_status decode(ph_context *context, const char *path, const uint8_t *da
     for (size_t i = 0; i < plane && !status; i++)
         for (size_t c = 0; c < channels; c++) (*picture)->pixels[c * plane + i] = (float)bytes[i * channels + c] / 255;
     WebPFree(bytes);
-    return status;
+    return status ? status : ph_picture_turn_upright(picture, orientation_find(data, size));
 }
 
 static bool is_webp(const uint8_t *data, size_t size) {
     return size >= 12 && !memcmp(data, "RIFF", 4) && !memcmp(data + 8, "WEBP", 4);
 }
 
-const struct ph_image_codec ph_image_codec_webp = {"WebP", ".webp", "read: single pictures", is_webp, decode, NULL};
+const struct ph_image_codec ph_image_codec_webp = {"WebP", ".webp", "read: single pictures, turned upright as the EXIF says", is_webp, decode, NULL};
 #endif

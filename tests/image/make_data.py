@@ -51,13 +51,30 @@ def png(name, pixels, colour, interlaced):
                               chunk(b"IEND", b""))
 
 
+def exif_block(orientation):
+    order, mark = (">", b"MM") if orientation % 2 else ("<", b"II")
+    return b"Exif\0\0" + mark + struct.pack(order + "HIHHHIHHI", 42, 8, 1, 0x112, 3, 1, orientation, 0, 0)
+
+
+def turned_other_formats():
+    """noisy(3) as PNG and WebP turned by 90 degrees either way: the block of PNG never has a mark before it,
+    that of WebP has one by some writers."""
+    sideways = [Image.fromarray(noisy(3)).transpose(Image.Transpose.ROTATE_90),
+                Image.fromarray(noisy(3)).transpose(Image.Transpose.ROTATE_270)]
+    sideways[0].save(DATA / "turned-6.png", exif=exif_block(6))
+    sideways[1].save(DATA / "turned-8.webp", lossless=True, exif=exif_block(8))
+    sideways[0].save(DATA / "turned-6.webp", lossless=True, exif=exif_block(6)[6:])
+    for name in ["turned-6.png", "turned-8.webp", "turned-6.webp"]:
+        upright = ImageOps.exif_transpose(Image.open(DATA / name))
+        assert (numpy.asarray(upright) == noisy(3)).all(), name
+
+
 def turned():
     """smooth() as cameras store it that were held otherwise: EXIF orientations 2 to 8, in either byte order."""
     turns = [Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.ROTATE_180, Image.Transpose.FLIP_TOP_BOTTOM,
              Image.Transpose.TRANSPOSE, Image.Transpose.ROTATE_90, Image.Transpose.TRANSVERSE, Image.Transpose.ROTATE_270]
     for orientation, turn in enumerate(turns, 2):
-        order, mark = (">", b"MM") if orientation % 2 else ("<", b"II")
-        exif = b"Exif\0\0" + mark + struct.pack(order + "HIHHHIHHI", 42, 8, 1, 0x112, 3, 1, orientation, 0, 0)
+        exif = exif_block(orientation)
         path = DATA / ("turned-%d.jpg" % orientation)
         Image.fromarray(smooth()).transpose(turn).save(path, quality=98, subsampling=0, exif=exif)
         upright = ImageOps.exif_transpose(Image.open(path))
@@ -86,6 +103,7 @@ def pictures():
     Image.fromarray(smooth()).save(DATA / "smooth.jpg", quality=98, subsampling=0)
     Image.fromarray(smooth()).save(DATA / "progressive.jpg", quality=98, subsampling=0, progressive=True)
     turned()
+    turned_other_formats()
     rgb.save(DATA / "rgb.webp", lossless=True)
     Image.fromarray(noisy(4)).save(DATA / "alpha.webp", lossless=True, exact=True)
     Image.fromarray(smooth()).convert("CMYK").save(DATA / "cmyk.jpg", quality=98, subsampling=0)

@@ -157,6 +157,7 @@ static const struct {
              {"palette.png", 3, value_palette, 0},
              {"palette_alpha.png", 4, value_palette, 0},
              {"bit.png", 1, value_bit, 0},
+             {"turned-6.png", 3, value_noisy, 0},
              {"rgb.bmp", 3, value_noisy, 0},
              {"rgb.ppm", 3, value_noisy, 0},
              {"grey.pgm", 1, value_grey, 0},
@@ -166,6 +167,8 @@ static const struct {
 #ifdef PH_HAVE_WEBP
              {"rgb.webp", 3, value_noisy, 0},
              {"alpha.webp", 4, value_noisy, 0},
+             {"turned-6.webp", 3, value_noisy, 0},
+             {"turned-8.webp", 3, value_noisy, 0},
 #endif
              {"cmyk.jpg", 3, value_smooth, 4.0f / 255},
              {"smooth.jpg", 3, value_smooth, 4.0f / 255},
