@@ -36,9 +36,9 @@ run 1 dream zoom conv3a --steps 1 -o again
 says stderr "exists already"
 if "$phosphene" list image-formats | grep -q WebP; then
     mkdir lossless
-    cp "$source/tests/image/data/rgb.webp" lossless
+    cp "$source/tests/image/data/rgb.webp" "$source/tests/image/data/turned-6.webp" lossless
     run 0 dream lossless conv1 --size 32 --steps 1 --octaves 1 -o from-webp
-    is_png from-webp/0001.png
+    is_png from-webp/0002.png
 fi
 run 2 dream zoom conv3a --frames 3 -o more
 says stderr "frames already"
