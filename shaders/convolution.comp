@@ -1,4 +1,4 @@
-// 2-D convolution as an implicit matrix product: rows are the channels written, columns their pixels, and the inner index
+// Convolution, 1-D to 3-D, as an implicit matrix product: rows are the channels written, columns their pixels, and the inner index
 // runs over the channels read and the taps. Tiles of 32 x 32 go through shared memory, 4 x 4 results to an invocation.
 // Backward is the same product with the gradient gathered where the stride meets it, masked by a ReLU that was fused. Where
 // there are few tiles the inner index is split into parts, whose sums stand aside for parts.comp.
@@ -10,24 +10,30 @@ layout(constant_id = 0) const int BACKWARD = 0;
 layout(constant_id = 1) const int RELU = 0;
 layout(constant_id = 2) const int KERNEL_Y = 1;
 layout(constant_id = 3) const int KERNEL_X = 1;
+layout(constant_id = 4) const int KERNEL_Z = 0;   // 0: there is no depth
 
 layout(push_constant) uniform Call {
     uint weights, bias, source, target, gate, add; // gate: the forward result, where a ReLU was fused
     int rows, inner;              // channels written and read, of one group
     int groups;
-    int source_y, source_x, target_y, target_x;
-    int stride_y, stride_x, dilation_y, dilation_x, pad_y, pad_x;
+    int source_z, source_y, source_x, target_z, target_y, target_x;
+    int stride_z, stride_y, stride_x, dilation_z, dilation_y, dilation_x, pad_z, pad_y, pad_x;
     float ceiling;                // of the ReLU; 0: none
     int parts, depth;             // parts of the inner index, and the length of one
     uint aside, size;             // with more than one: where their sums go, and how far they are apart
 } call;
 
-const int TILE = 32, DEPTH = 16, SIDE = 4, LANES = 64, TAPS = KERNEL_Y * KERNEL_X;
+const bool VOLUME = KERNEL_Z > 0;
+const int TILE = 32, DEPTH = 16, SIDE = 4, LANES = 64, TAPS = (VOLUME ? KERNEL_Z : 1) * KERNEL_Y * KERNEL_X;
 shared float left[DEPTH][TILE + 1], right[DEPTH][TILE];
 
+int pixel_count() { return (VOLUME ? call.target_z : 1) * call.target_y * call.target_x; }
+
 // A column's pixel, y negative beyond the last; worked out once, since divisions are slow.
-ivec2 pixel_of(int column) {
-    return column < call.target_y * call.target_x ? ivec2(column % call.target_x, column / call.target_x) : ivec2(-1);
+ivec3 pixel_of(int column) {
+    if (column >= pixel_count()) return ivec3(-1);
+    int row = column / call.target_x;
+    return ivec3(column % call.target_x, VOLUME ? row % call.target_y : row, VOLUME ? row / call.target_y : 0);
 }
 
 float weight(int group, int row, int k) {
@@ -37,9 +43,27 @@ float weight(int group, int row, int k) {
     return fetch(call.weights + ((group * call.inner + m) * call.rows + row) * TAPS + k % TAPS);
 }
 
-float element(uint plane, int k, ivec2 pixel) {
+// Where in the depth of the source a tap reads; negative: nowhere.
+int depth_of(int z, int tap) {
+    if (BACKWARD == 0) {
+        z = z * call.stride_z + tap * call.dilation_z - call.pad_z;
+    } else {
+        z += call.pad_z - tap * call.dilation_z;
+        if (z < 0 || z % call.stride_z != 0) return -1;
+        z /= call.stride_z;
+    }
+    return z < call.source_z ? z : -1;
+}
+
+float element(uint plane, int k, ivec3 pixel) {
     if (pixel.y < 0 || k >= call.inner * TAPS) return 0;
-    int tap = k % TAPS, y = pixel.y, x = pixel.x;
+    int tap = k % TAPS, y = pixel.y, x = pixel.x, above = k / TAPS;
+    if (VOLUME) {
+        int z = depth_of(pixel.z, tap / (KERNEL_Y * KERNEL_X));
+        if (z < 0) return 0;
+        tap %= KERNEL_Y * KERNEL_X;
+        above = above * call.source_z + z;
+    }
     int tap_y = tap / KERNEL_X * call.dilation_y, tap_x = tap % KERNEL_X * call.dilation_x;
     if (BACKWARD == 0) {
         y = y * call.stride_y + tap_y - call.pad_y;
@@ -56,7 +80,7 @@ float element(uint plane, int k, ivec2 pixel) {
         }
     }
     if (y < 0 || x < 0 || y >= call.source_y || x >= call.source_x) return 0;
-    uint at = plane + (k / TAPS * call.source_y + y) * call.source_x + x;
+    uint at = plane + (above * call.source_y + y) * call.source_x + x;
     if (BACKWARD != 0 && RELU != 0) {
         float result = fetch(call.gate + at);
         if (!(result > 0) || (call.ceiling > 0 && result >= call.ceiling)) return 0;
@@ -69,8 +93,8 @@ void main() {
     int item = of / call.groups, group = of % call.groups;
     int first_row = int(gl_WorkGroupID.y) * TILE, first_pixel = int(gl_WorkGroupID.x) * TILE;
     int lane = int(gl_LocalInvocationIndex), x = int(gl_LocalInvocationID.x), y = int(gl_LocalInvocationID.y);
-    uint plane = (item * call.groups + group) * call.inner * call.source_y * call.source_x;
-    ivec2 pixel = pixel_of(first_pixel + lane % TILE); // of every element that this invocation fetches
+    uint plane = (item * call.groups + group) * call.inner * (VOLUME ? call.source_z : 1) * call.source_y * call.source_x;
+    ivec3 pixel = pixel_of(first_pixel + lane % TILE); // of every element that this invocation fetches
     float sums[SIDE][SIDE];
     [[unroll]] for (int i = 0; i < SIDE; i++)
         [[unroll]] for (int j = 0; j < SIDE; j++) sums[i][j] = 0;
@@ -95,9 +119,9 @@ void main() {
     [[unroll]] for (int i = 0; i < SIDE; i++)
         [[unroll]] for (int j = 0; j < SIDE; j++) {
             int row = first_row + y + 8 * i, column = first_pixel + x + 8 * j;
-            if (row >= call.rows || column >= call.target_y * call.target_x) continue;
+            if (row >= call.rows || column >= pixel_count()) continue;
             int channel = group * call.rows + row;
-            uint at = (item * call.groups * call.rows + channel) * call.target_y * call.target_x + column;
+            uint at = (item * call.groups * call.rows + channel) * pixel_count() + column;
             if (call.parts > 1) {
                 put(call.aside + part * call.size + at, sums[i][j]);
                 continue;

@@ -37,7 +37,7 @@ enum ph_shader {
     PH_SHADER_COUNT
 };
 
-enum { PH_SHADER_CONSTANTS = 4, PH_SHADER_WORDS = 32 }; /* 128 bytes of push constants are on every device */
+enum { PH_SHADER_CONSTANTS = 5, PH_SHADER_WORDS = 32 }; /* 128 bytes of push constants are on every device */
 
 /* A shader with its specialisation constants; the variant's bits: PH_HALVES, for tensors of 16 bits too; PH_FAR, for a
  * memory that is reached by its address. */

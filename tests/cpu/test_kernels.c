@@ -405,6 +405,47 @@ static void test_networks(void **state) {
     }
 }
 
+/* Windows over one axis and over three, with strides, dilations and pads of their own along each. */
+static void test_rows_and_volumes(void **state) {
+    for (int i = 0; i < rounds(160); i++) {
+        struct network net;
+        int groups = draw(0, 3) ? 1 : 2, channels = groups * draw(1, 5), outputs = draw(1, 36), spatial = i % 2 ? 3 : 1;
+        bool transposed = draw(0, 2) == 0;
+        struct ph_shape shape = {.rank = 2 + spatial, .dims = {draw(1, 2), channels}}, kernel = shape;
+        struct ph_convolution_attributes a = {.kernel = {1, 1, 1}, .stride = {1, 1, 1}, .dilation = {1, 1, 1}, .groups = groups};
+        struct ph_pool_attributes p = {.kernel = {1, 1, 1}, .stride = {1, 1, 1}, .dilation = {1, 1, 1}, .output = {1, 1, 1},
+            .divisor = draw(0, 1) ? PH_DIVIDE_VALID : PH_DIVIDE_PADDED};
+        kernel.dims[0] = transposed ? channels : groups * outputs;
+        kernel.dims[1] = transposed ? outputs : channels / groups;
+        for (int k = 2; k < shape.rank; k++) {
+            int axis = PH_SPATIAL - shape.rank + k;
+            shape.dims[k] = draw(6, spatial == 3 ? 10 : 90);
+            kernel.dims[k] = a.kernel[axis] = draw(1, 3);
+            a.stride[axis] = draw(1, 2);
+            a.dilation[axis] = draw(1, 2);
+            a.pad_begin[axis] = draw(0, (int)a.kernel[axis] / 2);
+            a.pad_end[axis] = draw(0, (int)a.kernel[axis] / 2);
+            p.kernel[axis] = draw(1, 2);
+            p.stride[axis] = draw(1, 2);
+            p.pad_begin[axis] = draw(0, (int)p.kernel[axis] - 1);
+        }
+        network_start(&net, *state, shape);
+        net.chooses = true;
+        int inputs[3] = {net.input, constant(&net, kernel, 0.3), constant(&net, PH_SHAPE(groups * outputs), 0.5)};
+        net.last = node(&net, transposed ? &ph_operation_convolution_transpose : &ph_operation_convolution, &a, inputs, draw(2, 3));
+        if (draw(0, 1)) net.last = node(&net, &ph_operation_relu, NULL, &net.last, 1);
+        struct ph_shape made = shape_of(&net, net.last);
+        for (int k = 2; k < made.rank; k++) {
+            int axis = PH_SPATIAL - made.rank + k;
+            p.output[axis] = (made.dims[k] + p.pad_begin[axis] - p.kernel[axis]) / p.stride[axis] + 1;
+        }
+        net.last = node(&net, draw(0, 1) ? &ph_operation_max_pool : &ph_operation_average_pool, &p, &net.last, 1);
+        char what[64];
+        snprintf(what, sizeof what, "%d axes%s, groups %d", spatial, transposed ? ", transposed" : "", groups);
+        check(&net, what, 1e-5);
+    }
+}
+
 /* A concatenation that is the loss itself, of a value that others read before it: what they add to its gradient must not
  * stay in the ones that the next run begins with. */
 static void test_concatenation_as_loss(void **state) {
@@ -610,7 +651,7 @@ int main(int argument_count, char **arguments) {
     enum { SKIPPED = 77 };
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_convolutions), cmocka_unit_test(test_channel_scale),
         cmocka_unit_test(test_depthwise), cmocka_unit_test(test_first_layers), cmocka_unit_test(test_networks),
-        cmocka_unit_test(test_concatenation_as_loss), cmocka_unit_test(test_picked_channels),
+        cmocka_unit_test(test_rows_and_volumes), cmocka_unit_test(test_concatenation_as_loss), cmocka_unit_test(test_picked_channels),
         cmocka_unit_test(test_redirected), cmocka_unit_test(test_operation_cases), cmocka_unit_test(test_matrix_products),
         cmocka_unit_test(test_products_of_any_shape), cmocka_unit_test(test_fourier), cmocka_unit_test(test_bfloat16)};
     ph_context *context = ph_context_create();

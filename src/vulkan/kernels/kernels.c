@@ -18,6 +18,16 @@ void ph_words_result(struct ph_words *words, const struct ph_recorder *recorder,
     ph_words_int(words, backward && call->accumulate[0]);
 }
 
+void ph_words_window(struct ph_words *words, const int64_t values[PH_SPATIAL]) {
+    for (int i = 0; i < PH_SPATIAL; i++) ph_words_int(words, values[i]);
+}
+
+void ph_words_spatial(struct ph_words *words, const struct ph_shape *shape) {
+    int64_t dims[PH_SPATIAL];
+    ph_spatial_dims(shape, dims);
+    ph_words_window(words, dims);
+}
+
 void ph_words_axes(struct ph_words *words, const int64_t *values, int rank, int slots, int64_t spare) {
     for (int i = 0; i < slots; i++) ph_words_int(words, i < slots - rank ? spare : values[i - (slots - rank)]);
 }

@@ -5,6 +5,7 @@
 
 #include "graph/operations.h"
 #include "graph/ops/walk.h"
+#include "graph/ops/window.h"
 #include "vulkan/device.h"
 
 /* One line for each kernel, asked in this order. */
@@ -44,11 +45,8 @@ static inline const struct ph_shape *ph_query_output(const struct ph_kernel_quer
     return &ph_query_value(query, query->node->outputs[0])->shape;
 }
 
-/* Channels of planes, or of rows, which are planes of height 1; and the height (0) or width (1) of those. */
-static inline bool ph_is_plane(const struct ph_shape *shape) { return shape->rank == 3 || shape->rank == 4; }
-static inline int64_t ph_plane_size(const struct ph_shape *shape, int axis) {
-    return axis == 0 && shape->rank == 3 ? 1 : shape->dims[shape->rank - 2 + axis];
-}
+/* Whether its channels have a depth besides height and width. */
+static inline bool ph_has_depth(const struct ph_shape *shape) { return shape->rank == 2 + PH_SPATIAL; }
 
 /* Whether one of a list that ends with NULL; its index, or -1. */
 int ph_operation_index(const struct ph_operation *const *operations, const struct ph_operation *operation);
@@ -59,6 +57,9 @@ void ph_words_place(struct ph_words *words, const struct ph_recorder *recorder, 
  * or PH_NOWHERE; and whether to add to that. */
 void ph_words_result(struct ph_words *words, const struct ph_recorder *recorder, const struct ph_kernel_call *call,
                      bool backward);
+/* Appends depth, height and width of a tensor's channels, 1 where it does not have them; and numbers for those axes. */
+void ph_words_spatial(struct ph_words *words, const struct ph_shape *shape);
+void ph_words_window(struct ph_words *words, const int64_t values[PH_SPATIAL]);
 /* Appends `slots` words that are right-aligned in them, `spare` before. */
 void ph_words_axes(struct ph_words *words, const int64_t *values, int rank, int slots, int64_t spare);
 

@@ -8,7 +8,7 @@ static bool is_transposed(const struct ph_node *node) { return node->operation =
 
 static bool convolution_accepts(const struct ph_kernel_query *query) {
     bool convolves = query->node->operation == &ph_operation_convolution || is_transposed(query->node);
-    return convolves && ph_is_plane(ph_query_input(query, 0)) && (!query->backward || query->wanted == 1);
+    return convolves && (!query->backward || query->wanted == 1);
 }
 
 static unsigned convolution_reads(const struct ph_kernel_query *query) {
@@ -31,9 +31,9 @@ struct split { int64_t parts, depth; };
  * a batch has the bytes of its items alone. */
 static struct split split_of(const struct ph_node *node, const struct ph_shape *source, const struct ph_shape *target) {
     const struct ph_convolution_attributes *a = node->attributes;
-    int64_t tiles = ph_divide_up(ph_plane_size(target, 0) * ph_plane_size(target, 1), TILE) *
+    int64_t tiles = ph_divide_up(ph_channel_size(target), TILE) *
                     ph_divide_up(target->dims[1] / a->groups, TILE) * a->groups;
-    int64_t inner = source->dims[1] / a->groups * a->kernel[1] * a->kernel[2];
+    int64_t inner = source->dims[1] / a->groups * ph_spatial_size(a->kernel);
     int64_t parts = PH_MIN(PH_MIN(ENOUGH_TILES / PH_MAX(tiles, 1), inner / LEAST_DEPTH), MOST_PARTS);
     if (parts < 2) return (struct split){1, inner};
     int64_t depth = ph_divide_up(ph_divide_up(inner, parts), LEAST_DEPTH) * LEAST_DEPTH;
@@ -73,7 +73,7 @@ static ph_status parts_put(const struct ph_kernel_call *call, struct ph_recorder
     ph_words_place(&words, recorder, backward ? call->input_gradients[0].data : call->outputs[0].data);
     ph_words_int(&words, backward && call->accumulate[0]);
     ph_words_int(&words, target->dims[1]);
-    ph_words_int(&words, ph_plane_size(target, 0) * ph_plane_size(target, 1));
+    ph_words_int(&words, ph_channel_size(target));
     ph_words_float(&words, a->ceiling);
     return ph_dispatch_flat(recorder, PH_SHADER_parts, PH_CONSTANTS(a->relu && !backward), &words, ph_shape_size(target), true);
 }
@@ -82,7 +82,7 @@ static ph_status convolution_put(const struct ph_kernel_call *call, struct ph_re
     const struct ph_convolution_attributes *a = call->node->attributes;
     const struct ph_shape *in = call->plain.input_shapes[0], *out = &call->plain.output_shapes[0];
     const struct ph_shape *source = backward ? out : in, *target = backward ? in : out;
-    int64_t rows = target->dims[1] / a->groups, pixels = ph_plane_size(target, 0) * ph_plane_size(target, 1);
+    int64_t rows = target->dims[1] / a->groups, pixels = ph_channel_size(target);
     bool biased = !backward && call->node->input_count > 2;
     struct split split = split_of(call->node, source, target);
     struct ph_words words = {0};
@@ -95,14 +95,14 @@ static ph_status convolution_put(const struct ph_kernel_call *call, struct ph_re
     ph_words_int(&words, rows);
     ph_words_int(&words, source->dims[1] / a->groups);
     ph_words_int(&words, a->groups);
-    for (int i = 0; i < 2; i++) ph_words_int(&words, ph_plane_size(source, i));
-    for (int i = 0; i < 2; i++) ph_words_int(&words, ph_plane_size(target, i));
-    for (int i = 1; i < 3; i++) ph_words_int(&words, a->stride[i]);
-    for (int i = 1; i < 3; i++) ph_words_int(&words, a->dilation[i]);
-    for (int i = 1; i < 3; i++) ph_words_int(&words, a->pad_begin[i]);
+    ph_words_spatial(&words, source);
+    ph_words_spatial(&words, target);
+    ph_words_window(&words, a->stride);
+    ph_words_window(&words, a->dilation);
+    ph_words_window(&words, a->pad_begin);
     ph_words_float(&words, a->ceiling);
     const int32_t constants[PH_SHADER_CONSTANTS] = {backward != is_transposed(call->node), a->relu, (int32_t)a->kernel[1],
-                                                    (int32_t)a->kernel[2]};
+        (int32_t)a->kernel[2], ph_has_depth(source) ? (int32_t)a->kernel[0] : 0};
     if (thin)
         return ph_recorder_dispatch(recorder, PH_SHADER_thin, constants, &words, ph_divide_up(pixels, 64), 1, target->dims[0],
                                     false);

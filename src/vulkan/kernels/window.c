@@ -4,7 +4,7 @@
 static bool pool_accepts(const struct ph_kernel_query *query) {
     static const struct ph_operation *const pools[] = {
         &ph_operation_max_pool, &ph_operation_average_pool, &ph_operation_softened_max_pool, NULL};
-    return ph_is_plane(ph_query_input(query, 0)) && ph_operation_index(pools, query->node->operation) >= 0;
+    return ph_operation_index(pools, query->node->operation) >= 0;
 }
 
 static ph_status pool_put(const struct ph_kernel_call *call, struct ph_recorder *recorder, bool backward) {
@@ -18,12 +18,12 @@ static ph_status pool_put(const struct ph_kernel_call *call, struct ph_recorder 
     ph_words_int(&words, count);
     ph_words_place(&words, recorder, call->inputs[0].data);
     ph_words_result(&words, recorder, call, backward);
-    for (int i = 0; i < 2; i++) ph_words_int(&words, ph_plane_size(in, i));
-    for (int i = 0; i < 2; i++) ph_words_int(&words, ph_plane_size(out, i));
+    ph_words_spatial(&words, in);
+    ph_words_spatial(&words, out);
     const int64_t *const windows[] = {a->kernel, a->stride, a->dilation, a->pad_begin, a->pad_end};
-    for (int k = 0; k < PH_COUNT(windows); k++)
-        for (int i = 1; i < 3; i++) ph_words_int(&words, windows[k][i]);
-    return ph_dispatch_flat(recorder, PH_SHADER_pool, PH_CONSTANTS(maximum, backward, padded), &words, count, false);
+    for (int i = 0; i < PH_COUNT(windows); i++) ph_words_window(&words, windows[i]);
+    return ph_dispatch_flat(recorder, PH_SHADER_pool, PH_CONSTANTS(maximum, backward, padded, ph_has_depth(in)), &words, count,
+                            false);
 }
 
 static ph_status pool_record(const struct ph_kernel_call *call, struct ph_recorder *recorder) {
