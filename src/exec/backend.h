@@ -40,6 +40,10 @@ struct ph_kernel_call {
     struct ph_operand *inputs, *outputs;
     struct ph_operand *output_gradients, *input_gradients;
     const bool *accumulate;        /* [inputs] backward: add to the gradient instead of writing it */
+    /* Backward, of a kernel that gates: input 0 itself, blocked; its gradient is to be 0 where that is not between 0 and the
+     * ceiling, what was there before included. Data NULL: nowhere. */
+    struct ph_operand gate;
+    float gate_ceiling;
     struct ph_call plain;          /* the same for the operation's plain functions; all operands plain */
 };
 
@@ -51,6 +55,9 @@ struct ph_kernel {
     const struct ph_operation *operation; /* NULL: any */
     bool backward;
     bool by_item;                         /* items of the batch may be run one after the other, each as a batch of one */
+    bool gates;                           /* backward: cuts off what it writes, see ph_kernel_call */
+    bool gated;                           /* backward of an operation with a ReLU: does not need its output where the gradient
+                                           * comes cut off already, and then is not given it */
     enum ph_layout_kind input, output;    /* layouts of inputs and outputs, and of their gradients alike; not of constants */
     bool (*accepts)(const struct ph_kernel_query *query);     /* NULL: always */
     /* Zeros wanted around the operand it reads (forward: input 0; backward: gradient of output 0). NULL: none. */

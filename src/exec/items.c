@@ -39,6 +39,7 @@ static int64_t items_of_step(const struct ph_graph *graph, const struct ph_plan 
     const struct ph_node *node = &graph->nodes[step->node];
     for (int i = 0; i < node->input_count; i++) meet(&walk, step->inputs[i]), meet(&walk, step->input_gradients[i]);
     for (int i = 0; i < node->output_count; i++) meet(&walk, step->outputs[i]), meet(&walk, step->output_gradients[i]);
+    meet(&walk, step->gate);
     *large = walk.bytes >= large_step;
     return walk.fits ? walk.items : 0;
 }
@@ -107,6 +108,9 @@ static ph_status call_make(const struct ph_graph *graph, struct ph_plan *plan, c
     PH_TRY(parts_make(plan, step->outputs, &call->outputs, out, n));
     PH_TRY(parts_make(plan, step->input_gradients, &call->input_gradients, in, n));
     PH_TRY(parts_make(plan, step->output_gradients, &call->output_gradients, out, n));
+    struct ph_operand *gate = &call->gate;
+    PH_TRY(parts_make(plan, &step->gate, &gate, 1, n));
+    call->gate = *gate;
     /* Kernels ask the plain call for sizes alone, of the tensors that are not stored too. */
     const struct ph_shape **inputs = ph_pool_alloc(&plan->pool, ((size_t)in + 1) * sizeof *inputs);
     struct ph_shape *shapes = ph_pool_alloc(&plan->pool, ((size_t)(in + out) + 1) * sizeof *shapes);

@@ -22,6 +22,7 @@ struct planner {
     const struct ph_kernel **forward, **backward; /* [nodes]; NULL: nothing to run */
     int *forward_halo, *backward_halo;     /* [values] zeros wanted around value and gradient */
     int *last_use;                         /* [values] last node that reads it; PH_ABSENT: none */
+    int *readers;                          /* [values] nodes' inputs that it is */
     int *slice_of;                         /* [values] concatenation node whose output this value is made inside of */
     int *other;                            /* [values] storage of the value in its other layout */
     bool *written;                         /* [storages at the time of backward] gradient has been written */
@@ -126,7 +127,7 @@ static ph_status step_make(struct planner *p, int node_index, const struct ph_ke
     if (!lists || !accumulate) return ph_fail_memory(p->context);
     for (size_t i = 0; i < 2 * (in + out); i++) lists[i] = PH_ABSENT;
     *step = (struct ph_step){.kind = PH_STEP_KERNEL, .backward = backward, .kernel = kernel, .node = node_index,
-        .from = PH_ABSENT, .to = PH_ABSENT, .inputs = lists, .input_gradients = lists + in, .outputs = lists + 2 * in,
+        .from = PH_ABSENT, .to = PH_ABSENT, .gate = PH_ABSENT, .inputs = lists, .input_gradients = lists + in, .outputs = lists + 2 * in,
         .output_gradients = lists + 2 * in + out, .accumulate = accumulate};
     return PH_OK;
 }
@@ -222,13 +223,21 @@ static bool is_blocked_sum(const struct planner *p, const struct ph_node *node) 
     return gradient_kind(p, node->outputs[0]) == PH_LAYOUT_BLOCKED;
 }
 
-/* One halo, the largest, for a concatenation and what is made inside it, and for the gradients of a sum. Whether any
- * changed: concatenations of concatenations take several rounds. */
+/* A ReLU by itself, blocked, whose input nobody else reads: where the output's gradient comes cut off already, it is the
+ * input's too. */
+static bool is_blocked_relu(const struct planner *p, int n) {
+    const struct ph_node *node = &p->graph->nodes[n];
+    return node->operation == &ph_operation_relu && p->block > 1 && p->readers[node->inputs[0]] == 1 &&
+           gradient_kind(p, node->inputs[0]) == PH_LAYOUT_BLOCKED && gradient_kind(p, node->outputs[0]) == PH_LAYOUT_BLOCKED;
+}
+
+/* One halo, the largest, for a concatenation and what is made inside it, and for gradients that may share one memory: of a
+ * sum, of a ReLU. Whether any changed: concatenations of concatenations take several rounds. */
 static bool halos_spread(struct planner *p) {
     bool changed = false;
     for (int n = p->graph->node_count - 1; n >= 0; n--) {
         const struct ph_node *node = &p->graph->nodes[n];
-        bool concat = is_channel_concat(p, node), sum = is_blocked_sum(p, node);
+        bool concat = is_channel_concat(p, node), sum = is_blocked_sum(p, node) || is_blocked_relu(p, n);
         for (int direction = 0; direction < 2; direction++) {
             int *halo = direction ? p->backward_halo : p->forward_halo, largest = halo[node->outputs[0]];
             if (!concat && !(sum && direction)) continue;
@@ -251,7 +260,7 @@ static ph_status choose_kernels(struct planner *p) {
     for (int n = 0; n < graph->node_count; n++) {
         const struct ph_node *node = &graph->nodes[n];
         for (int i = 0; i < node->input_count; i++)
-            if (node->inputs[i] != PH_ABSENT) p->last_use[node->inputs[i]] = n;
+            if (node->inputs[i] != PH_ABSENT) p->last_use[node->inputs[i]] = n, p->readers[node->inputs[i]]++;
         if (node->operation->is_view || is_channel_concat(p, node)) continue;
         p->forward[n] = kernel_choose(p, node, false);
         bool wanted = false;
@@ -537,11 +546,25 @@ static ph_status plan_backward_sum(struct planner *p, int n) {
     return PH_OK;
 }
 
-static ph_status plan_backward(struct planner *p, int n) {
+/* Whether the gradient of a ReLU's input has become that of its output. */
+static bool relu_shares(struct planner *p, int n) {
     const struct ph_node *node = &p->graph->nodes[n];
+    int input = node->inputs[0], output = node->outputs[0];
+    if (!is_blocked_relu(p, n) || !has_gradient(p, output) || output == p->loss || !p->needs[input] ||
+        p->plan->gradient[input] != PH_ABSENT || gradient_slice_of(p, input) != PH_ABSENT ||
+        !ph_gate_put(p->graph, p->plan, output))
+        return false;
+    p->plan->gradient[input] = storage_alias(p, p->plan->gradient[output], &p->graph->values[input].shape, 0, true);
+    return p->plan->gradient[input] != PH_ABSENT;
+}
+
+static ph_status plan_backward(struct planner *p, int n) {
+    const struct ph_graph *graph = p->graph;
+    const struct ph_node *node = &graph->nodes[n];
     if (node->operation->is_view) return plan_backward_view(p, n);
     if (is_channel_concat(p, node)) return plan_backward_concat(p, n);
     if (is_blocked_sum(p, node)) return plan_backward_sum(p, n);
+    if (relu_shares(p, n)) return PH_OK;
     bool any = false;
     for (int i = 0; i < node->output_count; i++) any |= has_gradient(p, node->outputs[i]);
     if (!any || !p->backward[n]) return PH_OK;
@@ -554,6 +577,7 @@ static ph_status plan_backward(struct planner *p, int n) {
         if (has_gradient(p, node->outputs[i])) step.output_gradients[i] = p->plan->gradient[node->outputs[i]];
     struct ph_kernel_query query = query_make(p, node, true);
     unsigned reads = kernel->reads ? kernel->reads(&query) : node->operation->backward_reads;
+    if (reads & PH_READS_OUTPUTS && kernel->gated && ph_gate_put(graph, p->plan, node->outputs[0])) reads &= ~PH_READS_OUTPUTS;
     for (int i = 0; i < node->input_count; i++)
         if (node->inputs[i] != PH_ABSENT && (reads & PH_READS_INPUTS || p->graph->values[node->inputs[i]].data))
             PH_TRY(value_in(p, node->inputs[i], kind, true, n, &step.inputs[i]));
@@ -692,7 +716,8 @@ ph_status ph_plan_bind(const struct ph_graph *graph, struct ph_plan *plan, float
             .scratch = arena + plan->arena_floats, .accumulate = step->accumulate,
             .inputs = operands_of(plan, step->inputs, in, arena), .outputs = operands_of(plan, step->outputs, out, arena),
             .input_gradients = operands_of(plan, step->input_gradients, in, arena),
-            .output_gradients = operands_of(plan, step->output_gradients, out, arena)};
+            .output_gradients = operands_of(plan, step->output_gradients, out, arena),
+            .gate = operand_of(plan, step->gate, arena), .gate_ceiling = step->gate_ceiling};
         const struct ph_shape **shapes = ph_pool_alloc(&plan->pool, (size_t)in * sizeof *shapes);
         enum ph_type *types = ph_pool_alloc(&plan->pool, (size_t)(in + out) * sizeof *types);
         struct ph_shape *output_shapes = ph_pool_alloc(&plan->pool, (size_t)out * sizeof *output_shapes);
@@ -844,14 +869,15 @@ ph_status ph_plan_create(const struct ph_graph *graph, const struct ph_backend *
         .needs = ph_alloc_array(values, sizeof *p.needs), .forward = ph_alloc_array(nodes, sizeof *p.forward),
         .backward = ph_alloc_array(nodes, sizeof *p.backward),
         .forward_halo = ph_alloc_array(values, sizeof *p.forward_halo),
-        .backward_halo = ph_alloc_array(values, sizeof *p.backward_halo), .last_use = absent_list(values),
+        .backward_halo = ph_alloc_array(values, sizeof *p.backward_halo),
+        .readers = ph_alloc_array(values, sizeof *p.readers), .last_use = absent_list(values),
         .slice_of = absent_list(values), .other = absent_list(values), .plain_constant = absent_list(values)};
     p.kernels = backend->kernels(graph->context, &p.block);
     plan->home = absent_list(values);
     plan->gradient = absent_list(values);
     plan->tap = absent_list(values);
     ph_status status = PH_OK;
-    if (!p.needs || !p.forward || !p.backward || !p.forward_halo || !p.backward_halo || !p.last_use || !p.slice_of || !p.other ||
+    if (!p.needs || !p.forward || !p.backward || !p.forward_halo || !p.backward_halo || !p.readers || !p.last_use || !p.slice_of || !p.other ||
         !p.plain_constant || !plan->home || !plan->gradient || !plan->tap)
         status = ph_fail_memory(graph->context);
     if (!status) status = item_make(&p);
@@ -862,6 +888,7 @@ ph_status ph_plan_create(const struct ph_graph *graph, const struct ph_backend *
     ph_free(p.backward);
     ph_free(p.forward_halo);
     ph_free(p.backward_halo);
+    ph_free(p.readers);
     ph_free(p.last_use);
     ph_free(p.slice_of);
     ph_free(p.other);

@@ -28,6 +28,8 @@ struct ph_step {
     int from, to;          /* storages of a conversion, an addition or a zeroing */
     int *inputs, *outputs, *output_gradients, *input_gradients; /* storages, PH_ABSENT where there is none */
     bool *accumulate;
+    int gate;              /* storage of the value whose ReLU the gradient of input 0 is cut off at; PH_ABSENT: none */
+    float gate_ceiling;
     void *packed;
     struct ph_operand from_operand, to_operand;
     struct ph_kernel_call call; /* ready to run once memory is placed */
@@ -63,6 +65,12 @@ void ph_plan_guard(bool on);
 /* Test hook: while on, with PH_FP16 every tensor is of 16 bits that can be, wherever in the graph it stands. */
 void ph_plan_halve(bool on);
 bool ph_program_is_intact(const struct ph_program *program);
+
+/* gates.c: has the step that has written the gradient of `value` last cut it off where the value's ReLU does, if its kernel
+ * can and nobody reads what is cut off but those who would do so themselves. Whether it has. */
+bool ph_gate_put(const struct ph_graph *graph, struct ph_plan *plan, int value);
+/* Test hook: while off, it never has. */
+void ph_plan_gates(bool on);
 
 /* items.c: marks stretches of steps that are run item by item, before memory is placed; makes their calls afterwards. */
 void ph_items_find(const struct ph_graph *graph, struct ph_plan *plan);

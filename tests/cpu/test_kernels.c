@@ -160,6 +160,12 @@ static void compare(struct network *net, const char *backend, const char *name, 
     free(fast.gradient);
 }
 
+static void network_finish(struct network *net, float *input) {
+    free(input);
+    ph_graph_destroy(&net->graph);
+    for (int i = 0; i < net->constant_count; i++) free(net->constants[i]);
+}
+
 /* Runs the network everywhere and compares; then frees it. */
 static void check_with(struct network *net, const char *what, double tolerance, float *input) {
     struct ph_shape in = shape_of(net, net->input);
@@ -173,9 +179,7 @@ static void check_with(struct network *net, const char *what, double tolerance, 
     }
     free(plain.value);
     free(plain.gradient);
-    free(input);
-    ph_graph_destroy(&net->graph);
-    for (int i = 0; i < net->constant_count; i++) free(net->constants[i]);
+    network_finish(net, input);
 }
 
 static void check(struct network *net, const char *what, double tolerance) {
@@ -402,6 +406,78 @@ static void test_networks(void **state) {
         char what[64];
         snprintf(what, sizeof what, "network %d", i);
         check(&net, what, 2e-5);
+    }
+}
+
+/* One layer that reads `from` and keeps its size, at times with a ReLU behind it: of every kind whose backward may cut off
+ * a gradient in passing. */
+static int layer(struct network *net, int from) {
+    int channels = (int)shape_of(net, from).dims[1], kind = draw(0, 6);
+    static const struct ph_operation *const pools[] = {&ph_operation_max_pool, &ph_operation_average_pool};
+    if (kind == 5) return norm(net, from);
+    if (kind == 6) {
+        struct ph_pool_attributes a = {.kernel = {1, 3, 3}, .stride = {1, 1, 1}, .dilation = {1, 1, 1}, .pad_begin = {0, 1, 1},
+            .pad_end = {0, 1, 1}, .output = {1}, .divisor = PH_DIVIDE_PADDED};
+        struct ph_shape shape = shape_of(net, from);
+        for (int k = 2; k < 4; k++) a.output[k - 1] = shape.dims[k];
+        return node(net, pools[draw(0, 1)], &a, &from, 1);
+    }
+    int side = kind < 2 ? 3 : kind == 2 ? 5 : kind == 3 ? 1 : 3, groups = kind == 4 ? channels : 1;
+    int outputs = kind == 4 ? channels : 16 * draw(1, 3);
+    struct ph_convolution_attributes a = {.kernel = {1, side, side}, .stride = {1, 1, 1}, .dilation = {1, 1, 1},
+        .pad_begin = {0, side / 2, side / 2}, .pad_end = {0, side / 2, side / 2}, .groups = groups};
+    int inputs[3] = {from, constant(net, PH_SHAPE(outputs, channels / groups, side, side), 1 / sqrt((double)channels / groups * side * side)),
+        constant(net, PH_SHAPE(outputs), 0.3)};
+    int made = node(net, &ph_operation_convolution, &a, inputs, 3);
+    if (draw(0, 5) == 0) return made;
+    if (draw(0, 3)) return node(net, &ph_operation_relu, NULL, &made, 1);
+    return node(net, &ph_operation_clip, &(struct ph_activation_attributes){.low = 0, .high = draw(1, 2)}, &made, 1);
+}
+
+/* Values that come out of ReLUs and are read by one or more: the last of them to write the gradient may cut it off, but not
+ * what others read too. Beside what each ReLU makes of it by itself, with the same choices of ReLUs and maxima. */
+static void test_cut_off_gradients(void **state) {
+    for (int i = 0; i < (device_backend ? 0 : 60); i++) {
+        struct network net;
+        network_start(&net, *state, PH_SHAPE(draw(1, 3), draw(0, 1) ? 3 : 16, draw(12, 20), draw(12, 20)));
+        net.chooses = true;
+        net.last = convolution(&net, net.input, 16 * draw(1, 2), 1, 1, draw(1, 2), 1, 1, true);
+        net.last = node(&net, &ph_operation_relu, NULL, &net.last, 1);
+        for (int deep = draw(1, 3); deep > 0; deep--) {
+            int branches[3], count = draw(1, 3);
+            for (int b = 0; b < count; b++) {
+                branches[b] = layer(&net, net.last);
+                if (draw(0, 1)) branches[b] = layer(&net, branches[b]);
+            }
+            int way = count == 1 ? 2 : draw(0, 1);
+            if (way == 1) net.last = node(&net, &ph_operation_concat, &(struct ph_axis_attributes){1}, branches, count);
+            else net.last = branches[0];
+            if (draw(0, 1)) {
+                /* A residual with the ReLU behind the sum. */
+                int pair[2] = {convolution(&net, layer(&net, net.last), (int)shape_of(&net, net.last).dims[1], 1, 1, 1, 1, 1, false),
+                               net.last};
+                struct ph_shape sizes[2] = {shape_of(&net, pair[0]), shape_of(&net, pair[1])};
+                if (ph_shape_equal(&sizes[0], &sizes[1])) {
+                    if (draw(0, 1)) pair[0] = node(&net, &ph_operation_relu, NULL, &pair[0], 1);
+                    net.last = node(&net, &ph_operation_add, NULL, pair, 2);
+                    if (draw(0, 1)) net.last = node(&net, &ph_operation_relu, NULL, &net.last, 1);
+                }
+            }
+        }
+        struct ph_shape in = shape_of(&net, net.input);
+        float *input = noise(ph_shape_size(&in));
+        for (int level = 0; level <= (int)ph_instruction_set_detect(); level++) {
+            struct result results[2];
+            assert_int_equal(ph_context_set_instruction_set(net.context, ph_instruction_set_names[level]), PH_OK);
+            for (int cut = 0; cut < 2; cut++) {
+                ph_plan_gates(cut);
+                results[cut] = run(&net, "cpu", input, checks++ % 2);
+            }
+            double off = distance(results[1].gradient, results[0].gradient, ph_shape_size(&in), 0);
+            if (!(off < 1e-5)) fail_msg("%s, network %d: gradient off by %.2e", ph_instruction_set_names[level], i, off);
+            for (int cut = 0; cut < 2; cut++) free(results[cut].value), free(results[cut].gradient);
+        }
+        network_finish(&net, input);
     }
 }
 
@@ -650,7 +726,7 @@ static bool device_open(ph_context *context) {
 int main(int argument_count, char **arguments) {
     enum { SKIPPED = 77 };
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_convolutions), cmocka_unit_test(test_channel_scale),
-        cmocka_unit_test(test_depthwise), cmocka_unit_test(test_first_layers), cmocka_unit_test(test_networks),
+        cmocka_unit_test(test_depthwise), cmocka_unit_test(test_first_layers), cmocka_unit_test(test_networks), cmocka_unit_test(test_cut_off_gradients),
         cmocka_unit_test(test_rows_and_volumes), cmocka_unit_test(test_concatenation_as_loss), cmocka_unit_test(test_picked_channels),
         cmocka_unit_test(test_redirected), cmocka_unit_test(test_operation_cases), cmocka_unit_test(test_matrix_products),
         cmocka_unit_test(test_products_of_any_shape), cmocka_unit_test(test_fourier), cmocka_unit_test(test_bfloat16)};

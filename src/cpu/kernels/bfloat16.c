@@ -159,11 +159,13 @@ static void tile_finish(const struct direct *d, const float *sums, int64_t group
     int64_t first = group * GROUP_BLOCKS, blocks = PH_MIN((int64_t)GROUP_BLOCKS, d->out_blocks - first);
     for (int64_t p = 0; p < pixels && y < d->height; p++, sums += GROUP_OUTPUTS) {
         float *out = d->out + item * d->out_item + first * d->out_plane + y * d->out_row + x * d->out_pixel;
+        int64_t passed = item * d->gate.item + first * d->gate.plane + y * d->gate.row + x * d->gate_pixel;
         for (int64_t b = 0; b < blocks && x < d->width; b++, out += d->out_plane) {
             vector sum = load(sums + b * PH_LANES);
             if (d->bias) sum += load(d->bias + (first + b) * PH_LANES);
             if (d->accumulate) sum += load(out);
-            store(out, rectify(d->rectifier, sum));
+            sum = rectify(d->rectifier, sum);
+            store(out, d->gate.data ? gated(&d->gate, d->gate.data + passed + b * d->gate.plane, sum) : sum);
         }
         if (++x == pitch) x = 0, y++;
     }
@@ -255,7 +257,7 @@ static bool accepts(const struct ph_kernel_query *query) {
         .halo = PH_KERNEL(ph_convolution_halo),                                                                                \
         .packed_bytes = kind##_packed_bytes, .pack = kind##_pack, .scratch = kind##_scratch, .run = kind##_run};               \
     static const struct ph_kernel kind##_backward = {.name = #kind, .operation = &ph_operation_convolution, .backward = true,  \
-        .by_item = true, .input = PH_LAYOUT_BLOCKED, .output = PH_LAYOUT_BLOCKED, .accepts = accepts,                          \
+        .by_item = true, .gates = true, .gated = true, .input = PH_LAYOUT_BLOCKED, .output = PH_LAYOUT_BLOCKED, .accepts = accepts,                          \
         .halo = PH_KERNEL(ph_convolution_halo),                                                                                \
         .packed_bytes = kind##_packed_bytes, .pack = kind##_pack, .scratch = kind##_scratch, .run = kind##_run,                \
         .reads = PH_KERNEL(ph_convolution_reads)};

@@ -51,8 +51,19 @@ PH_INLINE vector rectify(struct rectifier rectifier, vector x) {
 PH_INLINE vector rectified_gradient(struct rectifier rectifier, vector output, vector gradient) {
     return where((output > (vector){0}) & (output < splat(rectifier.ceiling)), gradient, (vector){0});
 }
-/* Puts zeros into the output's gradient where a fused ReLU's output is at one of its limits. In place: the producer reads
- * it last. */
+/* What a backward cuts its result off by: values beside it and the limits they are let pass between. */
+struct gate { const float *data; /* NULL: everything passes */ int64_t item, plane, row; struct rectifier rectifier; };
+PH_INLINE struct gate gate_of(const struct ph_kernel_call *call) {
+    const struct ph_operand *values = &call->gate;
+    if (!values->data) return (struct gate){0};
+    return (struct gate){block_origin(values, 0, 0), values->layout.item, values->layout.plane, values->layout.row,
+                         {true, call->gate_ceiling}};
+}
+PH_INLINE vector gated(const struct gate *gate, const float *values, vector gradient) {
+    return gate->data ? rectified_gradient(gate->rectifier, load(values), gradient) : gradient;
+}
+/* Puts zeros into the output's gradient where a fused ReLU's output is at one of its limits, if that is not done already. In
+ * place: the producer reads it last. */
 void PH_KERNEL(ph_convolution_mask)(const struct ph_kernel_call *call);
 /* The backward reads the output where a ReLU is fused. */
 unsigned PH_KERNEL(ph_convolution_reads)(const struct ph_kernel_query *query);

@@ -49,7 +49,7 @@ static void mask_row(void *argument, int64_t index) {
 
 void PH_KERNEL(ph_convolution_mask)(const struct ph_kernel_call *call) {
     struct rectifier rectifier = rectifier_of(call->node->attributes);
-    if (!rectifier.on) return;
+    if (!rectifier.on || !call->outputs[0].data) return;
     const int64_t *dims = call->outputs[0].shape->dims;
     struct mask mask = {&call->output_gradients[0], &call->outputs[0], rectifier};
     ph_parallel_for(call->context, dims[0] * blocks_of(dims[1]) * dims[2], mask_row, &mask);
@@ -251,7 +251,12 @@ static size_t backward_walk(const struct geometry *g, const struct direct_way *w
                         .out = pixel_zero(&call->input_gradients[0]) + i * out_blocks * out->plane + qy * out->row + qx * PH_LANES,
                         .out_item = out->item, .out_plane = out->plane, .out_row = g->stride[0] * out->row,
                         .out_pixel = g->stride[1] * PH_LANES, .out_blocks = (int)out_blocks, .height = (int)height,
-                        .width = (int)width, .items = g->items, .weights = packed + at, .accumulate = call->accumulate[0]};
+                        .width = (int)width, .items = g->items, .weights = packed + at, .accumulate = call->accumulate[0],
+                        .gate = gate_of(call), .gate_pixel = g->stride[1] * PH_LANES};
+                    if (d.gate.data) {
+                        d.gate.data += i * out_blocks * d.gate.plane + qy * d.gate.row + qx * PH_LANES;
+                        d.gate.row *= g->stride[0];
+                    }
                     channels_set(&d, way, in_channels);
                     d.in = in->zero + i * d.in_blocks * in->plane;
                     way->run(call->context, &d);
@@ -297,6 +302,7 @@ const struct ph_kernel PH_KERNEL(ph_convolution_forward) = {.name = "direct", .o
     .halo = PH_KERNEL(ph_convolution_halo), .packed_bytes = packed_bytes, .pack = pack, .run = run};
 
 const struct ph_kernel PH_KERNEL(ph_convolution_backward) = {.name = "direct", .operation = &ph_operation_convolution,
-    .by_item = true, .backward = true, .input = PH_LAYOUT_BLOCKED, .output = PH_LAYOUT_BLOCKED, .accepts = backward_accepts,
+    .by_item = true, .backward = true, .gates = true, .gated = true, .input = PH_LAYOUT_BLOCKED, .output = PH_LAYOUT_BLOCKED,
+    .accepts = backward_accepts,
     .halo = PH_KERNEL(ph_convolution_halo), .packed_bytes = packed_bytes, .pack = pack, .run = run,
     .reads = PH_KERNEL(ph_convolution_reads)};

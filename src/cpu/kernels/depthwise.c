@@ -14,6 +14,7 @@ struct depthwise {
     int64_t blocks, taps;
     struct rectifier rectifier;
     bool accumulate;
+    struct gate gate;
 };
 
 static bool accepts(const struct ph_kernel_query *query) {
@@ -52,7 +53,8 @@ struct reach { int count; int64_t element[PH_MAX_TAPS], from[PH_MAX_TAPS]; };
 /* `count` pixels from `to` on, `step` floats apart; tap (i, j) of rows and columns reads at from + rows.from[i] *
  * row stride + columns.from[j] * lanes, pixels `pixel` floats apart. */
 PH_INLINE void stretch(const struct depthwise *d, const float *weights, const struct reach *rows, const struct reach *columns,
-                       const float *from, int64_t pixel, float *to, int64_t step, vector bias, const int count) {
+                       const float *from, int64_t pixel, float *to, int64_t step, const float *gate, vector bias,
+                       const int count) {
     vector sum[PIXELS];
 #pragma GCC unroll 8
     for (int p = 0; p < count; p++) sum[p] = bias;
@@ -66,16 +68,18 @@ PH_INLINE void stretch(const struct depthwise *d, const float *weights, const st
 #pragma GCC unroll 8
     for (int p = 0; p < count; p++) {
         if (d->accumulate) sum[p] += load(to + p * step);
+        if (gate) sum[p] = gated(&d->gate, gate + p * step, sum[p]);
         store(to + p * step, rectify(d->rectifier, sum[p]));
     }
 }
 
 static void pixels(const struct depthwise *d, const float *weights, const struct reach *rows, const struct reach *columns,
-                   const float *from, int64_t pixel, float *to, int64_t step, vector bias, int64_t count) {
+                   const float *from, int64_t pixel, float *to, int64_t step, const float *gate, vector bias, int64_t count) {
     int64_t x = 0;
     for (; x + PIXELS <= count; x += PIXELS)
-        stretch(d, weights, rows, columns, from + x * pixel, pixel, to + x * step, step, bias, PIXELS);
-    for (; x < count; x++) stretch(d, weights, rows, columns, from + x * pixel, pixel, to + x * step, step, bias, 1);
+        stretch(d, weights, rows, columns, from + x * pixel, pixel, to + x * step, step, gate ? gate + x * step : NULL, bias, PIXELS);
+    for (; x < count; x++)
+        stretch(d, weights, rows, columns, from + x * pixel, pixel, to + x * step, step, gate ? gate + x * step : NULL, bias, 1);
 }
 
 static struct depthwise depthwise_make(const struct ph_kernel_call *call, const struct ph_operand *in, const struct ph_operand *out) {
@@ -112,8 +116,8 @@ static void forward_row(void *argument, int64_t index) {
     reach_all(d->a, 1, &rows);
     reach_all(d->a, 2, &columns);
     pixels(d, packed + PH_LANES, &rows, &columns, block_origin(d->in, n, block) + y * d->a->stride[1] * d->in->layout.row,
-           d->a->stride[2] * PH_LANES, block_origin(d->out, n, block) + y * d->out->layout.row, PH_LANES, load(packed),
-           d->out->shape->dims[3]);
+           d->a->stride[2] * PH_LANES, block_origin(d->out, n, block) + y * d->out->layout.row, PH_LANES, NULL,
+           load(packed), d->out->shape->dims[3]);
 }
 
 static int forward_halo(const struct ph_kernel_query *query) {
@@ -157,12 +161,13 @@ static void backward_row(void *argument, int64_t index) {
     const float *weights = d->packed + block * (1 + d->taps) * PH_LANES + PH_LANES;
     const float *from = block_origin(d->in, n, block) + y / d->a->stride[1] * d->in->layout.row;
     float *to = block_origin(d->out, n, block) + y * d->out->layout.row;
+    const float *gate = d->gate.data ? d->gate.data + n * d->gate.item + block * d->gate.plane + y * d->gate.row : NULL;
     struct reach rows, columns;
     reach_phase(d->a, 1, y % d->a->stride[1], &rows);
     for (int64_t phase = 0; phase < PH_MIN(stride, width); phase++) {
         reach_phase(d->a, 2, phase, &columns);
-        pixels(d, weights, &rows, &columns, from, PH_LANES, to + phase * PH_LANES, stride * PH_LANES, (vector){0},
-               (width - phase + stride - 1) / stride);
+        pixels(d, weights, &rows, &columns, from, PH_LANES, to + phase * PH_LANES, stride * PH_LANES,
+               gate ? gate + phase * PH_LANES : NULL, (vector){0}, (width - phase + stride - 1) / stride);
     }
 }
 
@@ -185,10 +190,12 @@ static int backward_halo(const struct ph_kernel_query *query) {
 static void backward_run(const struct ph_kernel_call *call) {
     struct depthwise d = depthwise_make(call, &call->output_gradients[0], &call->input_gradients[0]);
     d.accumulate = call->accumulate[0];
+    d.gate = gate_of(call);
     PH_KERNEL(ph_convolution_mask)(call);
     ph_parallel_for(call->context, row_tasks(&d), backward_row, &d);
 }
 
 const struct ph_kernel PH_KERNEL(ph_depthwise_backward) = {.name = "depthwise", .operation = &ph_operation_convolution,
-    .by_item = true, .backward = true, .input = PH_LAYOUT_BLOCKED, .output = PH_LAYOUT_BLOCKED, .accepts = accepts, .halo = backward_halo,
+    .by_item = true, .backward = true, .gates = true, .gated = true, .input = PH_LAYOUT_BLOCKED, .output = PH_LAYOUT_BLOCKED,
+    .accepts = accepts, .halo = backward_halo,
     .packed_bytes = packed_bytes, .pack = pack, .run = backward_run, .reads = PH_KERNEL(ph_convolution_reads)};

@@ -33,24 +33,27 @@ void PH_KERNEL(ph_direct_pack)(float *packed, int64_t in_channels, int taps, int
 }
 
 /* What becomes of a tile's sums. */
-enum finish { STORE, ACCUMULATE, ACTIVATE };
+enum finish { STORE, ACCUMULATE, ACTIVATE, GATE, ACCUMULATE_GATE };
 
-PH_INLINE void finish(const struct direct *d, vector sum, vector bias, float *out, const enum finish how) {
-    if (how == ACCUMULATE) sum += load(out);
+PH_INLINE void finish(const struct direct *d, vector sum, vector bias, float *out, const float *gate, const enum finish how) {
+    if (how == ACCUMULATE || how == ACCUMULATE_GATE) sum += load(out);
     if (how == ACTIVATE) sum = minimum(splat(d->rectifier.ceiling), maximum((vector){0}, sum + bias));
     if (how == STORE) sum += bias;
+    if (how == GATE || how == ACCUMULATE_GATE) sum = rectified_gradient(d->gate.rectifier, load(gate), sum);
     store(out, sum);
 }
 
-PH_INLINE void tile_finish(const struct direct *d, const vector *sum, const float *bias, float *out, int blocks, const int GROUP,
-                           const int PIXELS, const enum finish how) {
+PH_INLINE void tile_finish(const struct direct *d, const vector *sum, const float *bias, float *out, const float *gate, int blocks,
+                           const int GROUP, const int PIXELS, const enum finish how) {
+    const bool gates = how == GATE || how == ACCUMULATE_GATE;
 #pragma GCC unroll 4
     for (int g = 0; g < GROUP; g++) {
         if (g >= blocks) break;
         vector shift = bias ? load(bias + g * PH_LANES) : (vector){0};
         float *to = out + g * d->out_plane;
 #pragma GCC unroll 14
-        for (int p = 0; p < PIXELS; p++, to += d->out_pixel) finish(d, sum[g * PIXELS + p], shift, to, how);
+        for (int p = 0; p < PIXELS; p++, to += d->out_pixel)
+            finish(d, sum[g * PIXELS + p], shift, to, gates ? gate + g * d->gate.plane + p * d->gate_pixel : NULL, how);
     }
 }
 
@@ -58,8 +61,9 @@ enum { PREFETCH = 2048 / sizeof(float) }; /* weights come in one stream */
 
 /* One tile: GROUP blocks (all of them stored only when `blocks` says so) by PIXELS pixels. The strides are constants in
  * the common case of blocked input and stride 1, so that every address is one register and a displacement. */
-PH_INLINE void tile(const struct direct *d, const float *in, const float *weights, const float *bias, float *out, int blocks,
-                    const int GROUP, const int PIXELS, const int64_t pixel, const int64_t channel_step) {
+PH_INLINE void tile(const struct direct *d, const float *in, const float *weights, const float *bias, float *out,
+                    const float *gate, int blocks, const int GROUP, const int PIXELS, const int64_t pixel,
+                    const int64_t channel_step) {
     vector sum[4 * 14];
 #pragma GCC unroll 56
     for (int i = 0; i < GROUP * PIXELS; i++) sum[i] = (vector){0};
@@ -85,18 +89,20 @@ PH_INLINE void tile(const struct direct *d, const float *in, const float *weight
             }
         }
     }
-    if (d->accumulate) tile_finish(d, sum, bias, out, blocks, GROUP, PIXELS, ACCUMULATE);
-    else if (d->rectifier.on) tile_finish(d, sum, bias, out, blocks, GROUP, PIXELS, ACTIVATE);
-    else tile_finish(d, sum, bias, out, blocks, GROUP, PIXELS, STORE);
+    if (d->accumulate && d->gate.data) tile_finish(d, sum, bias, out, gate, blocks, GROUP, PIXELS, ACCUMULATE_GATE);
+    else if (d->accumulate) tile_finish(d, sum, bias, out, gate, blocks, GROUP, PIXELS, ACCUMULATE);
+    else if (d->gate.data) tile_finish(d, sum, bias, out, gate, blocks, GROUP, PIXELS, GATE);
+    else if (d->rectifier.on) tile_finish(d, sum, bias, out, gate, blocks, GROUP, PIXELS, ACTIVATE);
+    else tile_finish(d, sum, bias, out, gate, blocks, GROUP, PIXELS, STORE);
 }
 
 #define TILE(GROUP, PIXELS)                                                                                              \
     static __attribute__((noinline)) void tile_##GROUP##_##PIXELS(const struct direct *d, const float *in,               \
-        const float *weights, const float *bias, float *out, int blocks) {                                               \
+        const float *weights, const float *bias, float *out, const float *gate, int blocks) {                            \
         if (d->in_pixel == PH_LANES && d->in_channel == 1)                                                               \
-            tile(d, in, weights, bias, out, blocks, GROUP, PIXELS, PH_LANES, 1);                                         \
+            tile(d, in, weights, bias, out, gate, blocks, GROUP, PIXELS, PH_LANES, 1);                                   \
         else                                                                                                             \
-            tile(d, in, weights, bias, out, blocks, GROUP, PIXELS, d->in_pixel, d->in_channel);                          \
+            tile(d, in, weights, bias, out, gate, blocks, GROUP, PIXELS, d->in_pixel, d->in_channel);                    \
     }
 #define TILES_3(GROUP) TILE(GROUP, 1) TILE(GROUP, 2) TILE(GROUP, 3)
 #define TILES_7(GROUP) TILES_3(GROUP) TILE(GROUP, 4) TILE(GROUP, 5) TILE(GROUP, 6) TILE(GROUP, 7)
@@ -104,7 +110,7 @@ PH_INLINE void tile(const struct direct *d, const float *in, const float *weight
 #define TILES_14(GROUP) TILES_12(GROUP) TILE(GROUP, 13) TILE(GROUP, 14)
 
 typedef void tile_function(const struct direct *d, const float *in, const float *weights, const float *bias, float *out,
-                           int blocks);
+                           const float *gate, int blocks);
 #define NAMES_3(GROUP) tile_##GROUP##_1, tile_##GROUP##_2, tile_##GROUP##_3
 #define NAMES_6(GROUP) NAMES_3(GROUP), tile_##GROUP##_4, tile_##GROUP##_5, tile_##GROUP##_6
 #define NAMES_7(GROUP) NAMES_6(GROUP), tile_##GROUP##_7
@@ -150,11 +156,14 @@ static void rows_run(const struct direct_job *job, int64_t n, int64_t g, int fir
     const float *bias = d->bias ? d->bias + first_block * PH_LANES : NULL;
     const float *in = d->in + n * d->in_item;
     float *out = d->out + n * d->out_item + first_block * d->out_plane;
+    const struct gate *gate = &d->gate;
+    const float *passed = gate->data ? gate->data + n * gate->item + first_block * gate->plane : NULL;
     for (int y = first; y < last; y++)
         for (int column = 0; column < job->columns; column++) {
             int x = (int)((int64_t)d->width * column / job->columns), end = (int)((int64_t)d->width * (column + 1) / job->columns);
             job->tiles[end - x - 1](d, in + y * d->in_row + x * d->in_pixel, weights, bias,
-                                    out + y * d->out_row + x * d->out_pixel, blocks);
+                                    out + y * d->out_row + x * d->out_pixel,
+                                    passed ? passed + y * gate->row + x * d->gate_pixel : NULL, blocks);
         }
 }
 

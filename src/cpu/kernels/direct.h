@@ -30,6 +30,8 @@ struct direct {
     const float *bias;          /* [out_blocks * lanes], NULL: zero */
     struct rectifier rectifier;
     bool accumulate;            /* backward alone: without bias and rectifier */
+    struct gate gate;           /* backward alone: at the first pixel, rows as they are written */
+    int64_t gate_pixel;
 };
 
 /* Floats of packed weights for rows of this width, and the packing: weight(state, out channel, in channel, tap), asked for

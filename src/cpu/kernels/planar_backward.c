@@ -136,5 +136,5 @@ static void run(const struct ph_kernel_call *call) {
 }
 
 const struct ph_kernel PH_KERNEL(ph_convolution_backward_planar) = {.name = "planar", .operation = &ph_operation_convolution,
-    .by_item = true, .backward = true, .input = PH_LAYOUT_PLAIN, .output = PH_LAYOUT_BLOCKED, .accepts = accepts, .halo = halo,
+    .by_item = true, .backward = true, .gated = true, .input = PH_LAYOUT_PLAIN, .output = PH_LAYOUT_BLOCKED, .accepts = accepts, .halo = halo,
     .packed_bytes = packed_bytes, .pack = pack, .run = run, .reads = PH_KERNEL(ph_convolution_reads)};

@@ -6,6 +6,7 @@
 struct pool {
     const struct ph_kernel_call *call;
     const struct ph_pool_attributes *a;
+    struct gate gate;
 };
 
 /* Window elements of output position o along an axis that lie inside [0, size): first and last + 1. */
@@ -83,6 +84,7 @@ static void max_pool_backward_block(void *argument, int64_t index) {
     const struct ph_kernel_call *call = pool->call;
     const struct ph_operand *in = &call->inputs[0], *out = &call->outputs[0];
     const struct ph_operand *gradient = &call->output_gradients[0], *result = &call->input_gradients[0];
+    const struct gate *gate = &pool->gate;
     const float *from = block_of_task(in, index), *best = block_of_task(out, index), *g = block_of_task(gradient, index);
     float *to = block_of_task(result, index);
     int64_t height = in->shape->dims[2], width = in->shape->dims[3], cleared = call->accumulate[0] ? height : 0;
@@ -98,6 +100,8 @@ static void max_pool_backward_block(void *argument, int64_t index) {
             window(a, 2, x, width, &x0, &x1);
             vector maximal = load(best + y * out->layout.row + x * PH_LANES);
             vector share = load(g + y * gradient->layout.row + x * PH_LANES);
+            /* What goes to an element goes to one that equals the maximum. */
+            if (gate->data) share = rectified_gradient(gate->rectifier, maximal, share);
             const float *in_window = from + top * in->layout.row + left * PH_LANES;
             float *result_window = to + top * result->layout.row + left * PH_LANES;
             if (y1 - y0 == 3 && x1 - x0 == 3)
@@ -108,6 +112,11 @@ static void max_pool_backward_block(void *argument, int64_t index) {
         }
     }
     clear_rows(result, to, cleared, height);
+    if (!gate->data || !call->accumulate[0]) return;
+    const float *passed = gate->data + index / blocks_of(in->shape->dims[1]) * gate->item + index % blocks_of(in->shape->dims[1]) * gate->plane;
+    for (int64_t y = 0; y < height; y++)
+        for (int64_t x = 0; x < width * PH_LANES; x += PH_LANES)
+            store(to + y * result->layout.row + x, gated(gate, passed + y * gate->row + x, load(to + y * result->layout.row + x)));
 }
 
 /* Elements a window's sum is divided by. */
@@ -204,20 +213,20 @@ static void global_average_backward_block(void *argument, int64_t index) {
 static unsigned reads_both(const struct ph_kernel_query *query) { return (void)query, PH_READS_INPUTS | PH_READS_OUTPUTS; }
 static unsigned reads_nothing(const struct ph_kernel_query *query) { return (void)query, 0; }
 
-#define POOL_KERNEL(kernel, block, op, direction, operand, kernel_reads)                                                 \
+#define POOL_KERNEL(kernel, block, op, direction, operand, kernel_reads, kernel_gates)                                                 \
     static void kernel##_run(const struct ph_kernel_call *call) {                                                        \
-        struct pool pool = {call, call->node->attributes};                                                               \
+        struct pool pool = {call, call->node->attributes, gate_of(call)};                                                               \
         ph_parallel_for(call->context, tasks_of(&call->operand[0]), block##_block, &pool);                               \
     }                                                                                                                    \
     const struct ph_kernel PH_KERNEL(ph_##kernel) = {.name = "blocked", .operation = &ph_operation_##op,                 \
-        .backward = direction, .by_item = true, .input = PH_LAYOUT_BLOCKED, .output = PH_LAYOUT_BLOCKED,               \
+        .backward = direction, .by_item = true, .gates = kernel_gates, .input = PH_LAYOUT_BLOCKED, .output = PH_LAYOUT_BLOCKED,               \
         .accepts = first_is_blockable, .run = kernel##_run, .reads = kernel_reads};
 
-POOL_KERNEL(max_pool_forward, max_pool_forward, max_pool, false, outputs, NULL)
-POOL_KERNEL(max_pool_backward, max_pool_backward, max_pool, true, input_gradients, reads_both)
-POOL_KERNEL(softened_max_pool_forward, max_pool_forward, softened_max_pool, false, outputs, NULL)
-POOL_KERNEL(softened_max_pool_backward, average_pool_backward, softened_max_pool, true, input_gradients, reads_nothing)
-POOL_KERNEL(average_pool_forward, average_pool_forward, average_pool, false, outputs, NULL)
-POOL_KERNEL(average_pool_backward, average_pool_backward, average_pool, true, input_gradients, reads_nothing)
-POOL_KERNEL(global_average_forward, global_average_forward, global_average_pool, false, outputs, NULL)
-POOL_KERNEL(global_average_backward, global_average_backward, global_average_pool, true, input_gradients, reads_nothing)
+POOL_KERNEL(max_pool_forward, max_pool_forward, max_pool, false, outputs, NULL, false)
+POOL_KERNEL(max_pool_backward, max_pool_backward, max_pool, true, input_gradients, reads_both, true)
+POOL_KERNEL(softened_max_pool_forward, max_pool_forward, softened_max_pool, false, outputs, NULL, false)
+POOL_KERNEL(softened_max_pool_backward, average_pool_backward, softened_max_pool, true, input_gradients, reads_nothing, false)
+POOL_KERNEL(average_pool_forward, average_pool_forward, average_pool, false, outputs, NULL, false)
+POOL_KERNEL(average_pool_backward, average_pool_backward, average_pool, true, input_gradients, reads_nothing, false)
+POOL_KERNEL(global_average_forward, global_average_forward, global_average_pool, false, outputs, NULL, false)
+POOL_KERNEL(global_average_backward, global_average_backward, global_average_pool, true, input_gradients, reads_nothing, false)

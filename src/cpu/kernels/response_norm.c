@@ -9,13 +9,14 @@ struct response {
     const struct ph_kernel_call *call;
     float scale, bias, beta;
     int before, after, blocks;
+    struct gate gate;
 };
 
 static struct response response_of(const struct ph_kernel_call *call) {
     const struct ph_response_norm_attributes *a = call->node->attributes;
     return (struct response){.call = call, .scale = (float)(a->alpha / (double)a->size), .bias = (float)a->bias,
         .beta = (float)a->beta, .before = (int)((a->size - 1) / 2), .after = (int)(a->size / 2),
-        .blocks = (int)blocks_of(call->plain.input_shapes[0]->dims[1])};
+        .blocks = (int)blocks_of(call->plain.input_shapes[0]->dims[1]), .gate = gate_of(call)};
 }
 
 PH_INLINE vector square_root(vector x) {
@@ -77,6 +78,7 @@ static void backward_row(void *argument, int64_t index) {
         const float *from = block_origin(in, n, 0) + y * in->layout.row + x * PH_LANES;
         const float *g = block_origin(gradient, n, 0) + y * gradient->layout.row + x * PH_LANES;
         float *to = block_origin(result, n, 0) + y * result->layout.row + x * PH_LANES;
+        const float *gate = r->gate.data ? r->gate.data + n * r->gate.item + y * r->gate.row + x * PH_LANES : NULL;
         for (int b = 0; b < r->blocks; b++) {
             vector v = load(from + b * in->layout.plane);
             store(squares + MAX_SIZE + b * PH_LANES, v * v);
@@ -92,7 +94,8 @@ static void backward_row(void *argument, int64_t index) {
             vector value = load(direct + b * PH_LANES) -
                            splat(2 * r->beta * r->scale) * load(from + b * in->layout.plane) * sum;
             float *target = to + b * result->layout.plane;
-            store(target, r->call->accumulate[0] ? load(target) + value : value);
+            if (r->call->accumulate[0]) value += load(target);
+            store(target, gate ? gated(&r->gate, gate + b * r->gate.plane, value) : value);
         }
     }
 }
@@ -120,5 +123,5 @@ static void backward_run(const struct ph_kernel_call *call) {
 const struct ph_kernel PH_KERNEL(ph_response_norm_forward) = {.name = "blocked", .operation = &ph_operation_local_response_norm,
     .by_item = true, .input = PH_LAYOUT_BLOCKED, .output = PH_LAYOUT_BLOCKED, .accepts = accepts, .run = forward_run};
 const struct ph_kernel PH_KERNEL(ph_response_norm_backward) = {.name = "blocked", .operation = &ph_operation_local_response_norm,
-    .by_item = true, .backward = true, .input = PH_LAYOUT_BLOCKED, .output = PH_LAYOUT_BLOCKED, .accepts = accepts, .run = backward_run,
-    .reads = reads};
+    .by_item = true, .backward = true, .gates = true, .input = PH_LAYOUT_BLOCKED, .output = PH_LAYOUT_BLOCKED, .accepts = accepts,
+    .run = backward_run, .reads = reads};

@@ -146,6 +146,7 @@ struct job {
     float *products;               /* of a slot: [point][block of the group][tile of the part][lane] */
     _Atomic int *busy;             /* [threads] slots in use */
     bool accumulate;
+    struct gate gate;
 };
 
 static int64_t transformed_floats(const struct shape *s, int64_t tiles) { return POINTS * s->in_blocks * tiles * PH_LANES; }
@@ -248,7 +249,7 @@ static void transform_inputs(const struct job *job, int64_t block, int64_t first
 
 /* 36 points, `step` floats apart, to the tile's pixels that lie inside. */
 PH_INLINE void transform_output(const struct job *job, const float *from, int64_t step, vector bias, float *to, int64_t row,
-                                int64_t height, int64_t width, const int out) {
+                                const float *gate, int64_t height, int64_t width, const int out) {
     vector rows[SIDE][SIDE];
 #pragma GCC unroll 6
     for (int x = 0; x < SIDE; x++) {
@@ -270,6 +271,7 @@ PH_INLINE void transform_output(const struct job *job, const float *from, int64_
             float *pixel = to + y * row + x * PH_LANES;
             vector sum = r[x] + bias;
             if (job->accumulate) sum += load(pixel);
+            if (gate) sum = gated(&job->gate, gate + y * job->gate.row + x * PH_LANES, sum);
             store(pixel, job->mask ? sum : rectify(job->rectifier, sum));
         }
     }
@@ -279,13 +281,16 @@ static void transform_outputs(const struct job *job, int64_t block, int64_t firs
                               int64_t step) {
     const struct shape *s = &job->s;
     int64_t row = job->out->layout.row;
+    const struct gate *gate = &job->gate;
     vector bias = load(job->bias + block * PH_LANES);
     for (int64_t tile = first; tile < first + count; tile++, from += PH_LANES) {
         struct place place = place_of(s, tile);
         int64_t height = PH_MIN(s->out, s->out_height - place.y), width = PH_MIN(s->out, s->out_width - place.x);
         float *to = block_origin(job->out, place.n, block) + place.y * row + place.x * PH_LANES;
-        if (s->out == 4) transform_output(job, from, step, bias, to, row, height, width, 4);
-        else transform_output(job, from, step, bias, to, row, height, width, 2);
+        const float *passed = gate->data ? gate->data + place.n * gate->item + block * gate->plane + place.y * gate->row +
+                                               place.x * PH_LANES : NULL;
+        if (s->out == 4) transform_output(job, from, step, bias, to, row, passed, height, width, 4);
+        else transform_output(job, from, step, bias, to, row, passed, height, width, 2);
     }
 }
 
@@ -341,8 +346,9 @@ static void run(const struct ph_kernel_call *call) {
     bool backward = call->output_gradients[0].data;
     struct job job = {.s = shape_of_call(call), .in = backward ? &call->output_gradients[0] : &call->inputs[0],
         .out = backward ? &call->input_gradients[0] : &call->outputs[0], .transformed = call->scratch, .bias = call->packed,
-        .rectifier = rectifier_of(call->node->attributes), .accumulate = backward && call->accumulate[0]};
+        .accumulate = backward && call->accumulate[0], .gate = gate_of(call)};
     const struct shape *s = &job.s;
+    if (!backward || call->outputs[0].data) job.rectifier = rectifier_of(call->node->attributes);
     if (backward && job.rectifier.on) job.mask = &call->outputs[0];
     int threads = call->context->threads;
     job.filters = job.bias + bias_floats(s);
@@ -358,5 +364,5 @@ const struct ph_kernel PH_KERNEL(ph_winograd_forward) = {.name = "winograd", .op
     .by_item = true, .input = PH_LAYOUT_BLOCKED, .output = PH_LAYOUT_BLOCKED, .accepts = accepts, .packed_bytes = packed_bytes, .pack = pack,
     .scratch = scratch, .run = run};
 const struct ph_kernel PH_KERNEL(ph_winograd_backward) = {.name = "winograd", .operation = &ph_operation_convolution,
-    .by_item = true, .backward = true, .input = PH_LAYOUT_BLOCKED, .output = PH_LAYOUT_BLOCKED, .accepts = accepts,
-    .packed_bytes = packed_bytes, .pack = pack, .scratch = scratch, .run = run, .reads = PH_KERNEL(ph_convolution_reads)};
+    .by_item = true, .backward = true, .gates = true, .gated = true, .input = PH_LAYOUT_BLOCKED, .output = PH_LAYOUT_BLOCKED,
+    .accepts = accepts, .packed_bytes = packed_bytes, .pack = pack, .scratch = scratch, .run = run, .reads = PH_KERNEL(ph_convolution_reads)};
