@@ -6,6 +6,7 @@
 #include "cpu/kernels/blocked.h"
 
 enum { PIXELS = 8 }; /* of a row, summed side by side */
+enum { BAND = 4096 };  /* products of vectors in a task, about: enough to be worth the claim */
 
 struct depthwise {
     const struct ph_convolution_attributes *a;
@@ -50,21 +51,25 @@ static void pack(const struct ph_kernel_query *query, void *packed) {
 /* Kernel elements that reach an output position, and where in what is read: the same for all positions of a phase. */
 struct reach { int count; int64_t element[PH_MAX_TAPS], from[PH_MAX_TAPS]; };
 
-/* `count` pixels from `to` on, `step` floats apart; tap (i, j) of rows and columns reads at from + rows.from[i] *
- * row stride + columns.from[j] * lanes, pixels `pixel` floats apart. */
+/* `count` pixels from `to` on, `step` floats apart; tap (i, j) of rows and columns reads at from + rows->from[i] *
+ * row stride + columns->from[j] * lanes, pixels `pixel` floats apart. `across`: the columns' count. */
 PH_INLINE void stretch(const struct depthwise *d, const float *weights, const struct reach *rows, const struct reach *columns,
                        const float *from, int64_t pixel, float *to, int64_t step, const float *gate, vector bias,
-                       const int count) {
+                       const int across, const int count) {
     vector sum[PIXELS];
 #pragma GCC unroll 8
     for (int p = 0; p < count; p++) sum[p] = bias;
-    for (int i = 0; i < rows->count; i++)
-        for (int j = 0; j < columns->count; j++) {
-            vector weight = load(weights + (rows->element[i] * d->a->kernel[2] + columns->element[j]) * PH_LANES);
-            const float *at = from + rows->from[i] * d->in->layout.row + columns->from[j] * PH_LANES;
+    for (int i = 0; i < rows->count; i++) {
+        const float *row = from + rows->from[i] * d->in->layout.row;
+        const float *elements = weights + rows->element[i] * d->a->kernel[2] * PH_LANES;
+#pragma GCC unroll 5
+        for (int j = 0; j < across; j++) {
+            vector weight = load(elements + columns->element[j] * PH_LANES);
+            const float *at = row + columns->from[j] * PH_LANES;
 #pragma GCC unroll 8
             for (int p = 0; p < count; p++) sum[p] += weight * load(at + p * pixel);
         }
+    }
 #pragma GCC unroll 8
     for (int p = 0; p < count; p++) {
         if (d->accumulate) sum[p] += load(to + p * step);
@@ -73,13 +78,32 @@ PH_INLINE void stretch(const struct depthwise *d, const float *weights, const st
     }
 }
 
+/* A row's pixels, in stretches of 8, 4, 2 and 1. */
+PH_INLINE void row_of(const struct depthwise *d, const float *weights, const struct reach *rows, const struct reach *columns,
+                      const float *from, int64_t pixel, float *to, int64_t step, const float *gate, vector bias, int64_t count,
+                      const int across) {
+#define STRETCH(size)                                                                                                        \
+    stretch(d, weights, rows, columns, from + x * pixel, pixel, to + x * step, step, gate ? gate + x * step : NULL, bias, \
+            across, size)
+    int64_t x = 0;
+    for (; x + PIXELS <= count; x += PIXELS) STRETCH(PIXELS);
+    if (count & 4) STRETCH(4), x += 4;
+    if (count & 2) STRETCH(2), x += 2;
+    if (count & 1) STRETCH(1);
+#undef STRETCH
+}
+
 static void pixels(const struct depthwise *d, const float *weights, const struct reach *rows, const struct reach *columns,
                    const float *from, int64_t pixel, float *to, int64_t step, const float *gate, vector bias, int64_t count) {
-    int64_t x = 0;
-    for (; x + PIXELS <= count; x += PIXELS)
-        stretch(d, weights, rows, columns, from + x * pixel, pixel, to + x * step, step, gate ? gate + x * step : NULL, bias, PIXELS);
-    for (; x < count; x++)
-        stretch(d, weights, rows, columns, from + x * pixel, pixel, to + x * step, step, gate ? gate + x * step : NULL, bias, 1);
+#define ROW(across) row_of(d, weights, rows, columns, from, pixel, to, step, gate, bias, count, across)
+    switch (columns->count) {
+    case 1: ROW(1); break;
+    case 2: ROW(2); break;
+    case 3: ROW(3); break;
+    case 5: ROW(5); break;
+    default: ROW(columns->count); break;
+    }
+#undef ROW
 }
 
 static struct depthwise depthwise_make(const struct ph_kernel_call *call, const struct ph_operand *in, const struct ph_operand *out) {
@@ -88,15 +112,24 @@ static struct depthwise depthwise_make(const struct ph_kernel_call *call, const 
         .taps = taps_of(a)};
 }
 
-/* The block of row task `index`, and its row. */
-static int64_t row_of_task(const struct depthwise *d, int64_t index, int64_t *n, int64_t *block) {
-    int64_t height = d->out->shape->dims[2];
-    *block = index / height % d->blocks;
-    *n = index / height / d->blocks;
-    return index % height;
+/* A task: some rows of a block of channels. */
+struct band { int64_t n, block, first, end; };
+
+static int64_t band_rows(const struct depthwise *d) {
+    const int64_t *dims = d->out->shape->dims;
+    return PH_MIN(dims[2], PH_MAX((int64_t)1, BAND / (dims[3] * d->taps)));
 }
 
-static int64_t row_tasks(const struct depthwise *d) { return d->out->shape->dims[0] * d->blocks * d->out->shape->dims[2]; }
+static struct band band_of(const struct depthwise *d, int64_t index) {
+    int64_t rows = band_rows(d), height = d->out->shape->dims[2], bands = (height + rows - 1) / rows;
+    int64_t first = index % bands * rows;
+    return (struct band){index / bands / d->blocks, index / bands % d->blocks, first, PH_MIN(first + rows, height)};
+}
+
+static void bands_run(const struct ph_kernel_call *call, struct depthwise *d, void (*body)(void *d, int64_t index)) {
+    const int64_t *dims = d->out->shape->dims, rows = band_rows(d);
+    ph_parallel_for(call->context, dims[0] * d->blocks * ((dims[2] + rows - 1) / rows), body, d);
+}
 
 /* ---- Forward ----------------------------------------------------------------------------------------------------- */
 
@@ -108,16 +141,18 @@ static void reach_all(const struct ph_convolution_attributes *a, int axis, struc
     }
 }
 
-static void forward_row(void *argument, int64_t index) {
+static void forward_band(void *argument, int64_t index) {
     const struct depthwise *d = argument;
-    int64_t n, block, y = row_of_task(d, index, &n, &block);
-    const float *packed = d->packed + block * (1 + d->taps) * PH_LANES;
+    struct band band = band_of(d, index);
+    const float *packed = d->packed + band.block * (1 + d->taps) * PH_LANES;
+    const float *from = block_origin(d->in, band.n, band.block);
+    float *to = block_origin(d->out, band.n, band.block);
     struct reach rows, columns;
     reach_all(d->a, 1, &rows);
     reach_all(d->a, 2, &columns);
-    pixels(d, packed + PH_LANES, &rows, &columns, block_origin(d->in, n, block) + y * d->a->stride[1] * d->in->layout.row,
-           d->a->stride[2] * PH_LANES, block_origin(d->out, n, block) + y * d->out->layout.row, PH_LANES, NULL,
-           load(packed), d->out->shape->dims[3]);
+    for (int64_t y = band.first; y < band.end; y++)
+        pixels(d, packed + PH_LANES, &rows, &columns, from + y * d->a->stride[1] * d->in->layout.row, d->a->stride[2] * PH_LANES,
+               to + y * d->out->layout.row, PH_LANES, NULL, load(packed), d->out->shape->dims[3]);
 }
 
 static int forward_halo(const struct ph_kernel_query *query) {
@@ -135,7 +170,7 @@ static int forward_halo(const struct ph_kernel_query *query) {
 static void forward_run(const struct ph_kernel_call *call) {
     struct depthwise d = depthwise_make(call, &call->inputs[0], &call->outputs[0]);
     d.rectifier = rectifier_of(d.a);
-    ph_parallel_for(call->context, row_tasks(&d), forward_row, &d);
+    bands_run(call, &d, forward_band);
 }
 
 const struct ph_kernel PH_KERNEL(ph_depthwise_forward) = {.name = "depthwise", .operation = &ph_operation_convolution,
@@ -155,19 +190,23 @@ static void reach_phase(const struct ph_convolution_attributes *a, int axis, int
     }
 }
 
-static void backward_row(void *argument, int64_t index) {
+static void backward_band(void *argument, int64_t index) {
     const struct depthwise *d = argument;
-    int64_t n, block, y = row_of_task(d, index, &n, &block), stride = d->a->stride[2], width = d->out->shape->dims[3];
-    const float *weights = d->packed + block * (1 + d->taps) * PH_LANES + PH_LANES;
-    const float *from = block_origin(d->in, n, block) + y / d->a->stride[1] * d->in->layout.row;
-    float *to = block_origin(d->out, n, block) + y * d->out->layout.row;
-    const float *gate = d->gate.data ? d->gate.data + n * d->gate.item + block * d->gate.plane + y * d->gate.row : NULL;
+    struct band band = band_of(d, index);
+    int64_t stride = d->a->stride[2], width = d->out->shape->dims[3];
+    const float *weights = d->packed + band.block * (1 + d->taps) * PH_LANES + PH_LANES;
+    const float *from = block_origin(d->in, band.n, band.block);
+    float *to = block_origin(d->out, band.n, band.block);
+    const float *gate = d->gate.data ? d->gate.data + band.n * d->gate.item + band.block * d->gate.plane : NULL;
     struct reach rows, columns;
-    reach_phase(d->a, 1, y % d->a->stride[1], &rows);
-    for (int64_t phase = 0; phase < PH_MIN(stride, width); phase++) {
-        reach_phase(d->a, 2, phase, &columns);
-        pixels(d, weights, &rows, &columns, from, PH_LANES, to + phase * PH_LANES, stride * PH_LANES,
-               gate ? gate + phase * PH_LANES : NULL, (vector){0}, (width - phase + stride - 1) / stride);
+    for (int64_t y = band.first; y < band.end; y++) {
+        reach_phase(d->a, 1, y % d->a->stride[1], &rows);
+        for (int64_t phase = 0; phase < PH_MIN(stride, width); phase++) {
+            reach_phase(d->a, 2, phase, &columns);
+            pixels(d, weights, &rows, &columns, from + y / d->a->stride[1] * d->in->layout.row, PH_LANES,
+                   to + y * d->out->layout.row + phase * PH_LANES, stride * PH_LANES,
+                   gate ? gate + y * d->gate.row + phase * PH_LANES : NULL, (vector){0}, (width - phase + stride - 1) / stride);
+        }
     }
 }
 
@@ -192,7 +231,7 @@ static void backward_run(const struct ph_kernel_call *call) {
     d.accumulate = call->accumulate[0];
     d.gate = gate_of(call);
     PH_KERNEL(ph_convolution_mask)(call);
-    ph_parallel_for(call->context, row_tasks(&d), backward_row, &d);
+    bands_run(call, &d, backward_band);
 }
 
 const struct ph_kernel PH_KERNEL(ph_depthwise_backward) = {.name = "depthwise", .operation = &ph_operation_convolution,
