@@ -47,19 +47,17 @@ static void convert_row(void *argument, int64_t index) {
         }
 }
 
-/* Blocked to blocked, as when concatenated slices do not start at a block. */
-static void convert_channel(void *argument, int64_t index) {
+/* Blocked to blocked, with the zeros in spare lanes: what several concatenations read, say. */
+static void convert_block(void *argument, int64_t index) {
     const struct convert *convert = argument;
-    const struct ph_operand *from = convert->from, *to = convert->to;
-    const int64_t *dims = from->shape->dims;
-    int block = from->layout.block;
-    int64_t n = index / dims[1], c = index % dims[1];
-    for (int64_t y = 0; y < dims[2]; y++) {
-        const float *in = from->data + n * from->layout.item + c / block * from->layout.plane +
-                          (y + from->layout.halo) * from->layout.row + from->layout.halo * block + c % block;
-        float *out = to->data + n * to->layout.item + c / block * to->layout.plane + (y + to->layout.halo) * to->layout.row +
-                     to->layout.halo * block + c % block;
-        for (int64_t x = 0; x < dims[3]; x++) out[x * block] = convert->add ? out[x * block] + in[x * block] : in[x * block];
+    const struct ph_layout *from = &convert->from->layout, *to = &convert->to->layout;
+    const int64_t *dims = convert->from->shape->dims;
+    int64_t blocks = (dims[1] + from->block - 1) / from->block, n = index / blocks, b = index % blocks, count = dims[3] * from->block;
+    const float *in = convert->from->data + n * from->item + b * from->plane + from->halo * (from->row + from->block);
+    float *out = convert->to->data + n * to->item + b * to->plane + to->halo * (to->row + to->block);
+    for (int64_t y = 0; y < dims[2]; y++, in += from->row, out += to->row) {
+        if (convert->add) for (int64_t i = 0; i < count; i++) out[i] += in[i];
+        else memcpy(out, in, (size_t)count * sizeof *out);
     }
 }
 
@@ -70,7 +68,8 @@ void ph_layout_convert(const ph_context *context, const struct ph_operand *from,
         int block = PH_MAX(from->layout.block, to->layout.block);
         ph_parallel_for(context, dims[0] * ((dims[1] + block - 1) / block) * dims[2], convert_row, &convert);
     } else if (from->layout.kind == PH_LAYOUT_BLOCKED) {
-        ph_parallel_for(context, dims[0] * dims[1], convert_channel, &convert);
+        int block = from->layout.block;
+        ph_parallel_for(context, dims[0] * ((dims[1] + block - 1) / block), convert_block, &convert);
     } else {
         int64_t size = ph_shape_size(from->shape);
         if (add) for (int64_t i = 0; i < size; i++) to->data[i] += from->data[i];

@@ -130,7 +130,7 @@ extern const struct ph_kernel ph_kernel_plain_forward, ph_kernel_plain_backward;
 struct ph_layout ph_layout_make(enum ph_layout_kind kind, const struct ph_shape *shape, int block, int halo);
 /* Floats a tensor takes. */
 size_t ph_layout_size(const struct ph_layout *layout, const struct ph_shape *shape);
-/* Copies (or adds) a tensor from one layout to another; halo and spare lanes of the target are not touched. */
+/* Copies (or adds) a tensor from one layout to another; the halo of the target is not touched, its spare lanes stay zero. */
 void ph_layout_convert(const ph_context *context, const struct ph_operand *from, const struct ph_operand *to, bool add);
 
 #endif

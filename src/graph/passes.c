@@ -202,7 +202,8 @@ static ph_status emit_concat(struct extraction *e, const struct ph_node *node) {
 
 static ph_status rewrite_node(struct extraction *e, const struct ph_node *node) {
     int first = node->input_count ? node->inputs[0] : PH_ABSENT;
-    if (node->operation == &ph_operation_identity) return import_value(e, first, &e->map[node->outputs[0]]);
+    bool joins_one = node->operation == &ph_operation_concat && node->input_count == 1;
+    if (node->operation == &ph_operation_identity || joins_one) return import_value(e, first, &e->map[node->outputs[0]]);
     if (node->operation == &ph_operation_concat) return emit_concat(e, node);
     if (node->operation == &ph_operation_pick) return emit_pick(e, node);
 
