@@ -57,7 +57,7 @@ PH_INLINE void tile_finish(const struct direct *d, const vector *sum, const floa
     }
 }
 
-enum { PREFETCH = 2048 / sizeof(float) }; /* weights come in one stream */
+enum { PREFETCH = 4096 / sizeof(float) }; /* weights come in one stream */
 
 /* One tile: GROUP blocks (all of them stored only when `blocks` says so) by PIXELS pixels. The strides are constants in
  * the common case of blocked input and stride 1, so that every address is one register and a displacement. */
