@@ -634,9 +634,36 @@ size_t ph_storage_floats(const struct ph_storage *storage) {
     return storage->half ? (size + 1) / 2 : size;
 }
 
+static bool same_zeros(const struct ph_storage *a, const struct ph_storage *b) {
+    return ph_shape_equal(&a->shape, &b->shape) && a->layout.kind == b->layout.kind && a->layout.halo == b->layout.halo &&
+           a->half == b->half;
+}
+
+/* Tensors that count on zeros around them and in spare lanes have memory that nothing else writes to, but for others with their
+ * zeros at the same places, one after the other: each becomes a part of the last such one that is over before it begins. */
+static void zeros_share(struct ph_plan *plan) {
+    for (int step = 0; step < plan->step_count; step++)
+        for (int i = 0; i < plan->storage_count; i++) {
+            struct ph_storage *storage = &plan->storages[i];
+            if (!storage->exclusive || storage->parent != PH_ABSENT || storage->external || storage->first != step) continue;
+            int best = PH_ABSENT;
+            for (int k = 0; k < plan->storage_count; k++) {
+                const struct ph_storage *other = &plan->storages[k];
+                if (other->exclusive && other->parent == PH_ABSENT && !other->external && other->first < step &&
+                    other->last < step && other->last >= 0 && same_zeros(other, storage) &&
+                    (best == PH_ABSENT || other->last > plan->storages[best].last))
+                    best = k;
+            }
+            if (best == PH_ABSENT) continue;
+            storage->parent = best;
+            plan->storages[best].last = storage->last;
+        }
+}
+
 /* First fit by decreasing size among the storages whose spans of steps overlap. */
 static ph_status place(struct planner *p) {
     struct ph_plan *plan = p->plan;
+    if (!guarded) zeros_share(plan);
     int *order = ph_alloc_array((size_t)plan->storage_count + 1, sizeof *order), count = 0;
     int *placed = ph_alloc_array((size_t)plan->storage_count + 1, sizeof *placed), placed_count = 0;
     if (!order || !placed) {
