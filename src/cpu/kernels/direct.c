@@ -35,25 +35,43 @@ void PH_KERNEL(ph_direct_pack)(float *packed, int64_t in_channels, int taps, int
 /* What becomes of a tile's sums. */
 enum finish { STORE, ACCUMULATE, ACTIVATE, GATE, ACCUMULATE_GATE };
 
-PH_INLINE void finish(const struct direct *d, vector sum, vector bias, float *out, const float *gate, const enum finish how) {
-    if (how == ACCUMULATE || how == ACCUMULATE_GATE) sum += load(out);
-    if (how == ACTIVATE) sum = minimum(splat(d->rectifier.ceiling), maximum((vector){0}, sum + bias));
-    if (how == STORE) sum += bias;
-    if (how == GATE || how == ACCUMULATE_GATE) sum = rectified_gradient(d->gate.rectifier, load(gate), sum);
-    store(out, sum);
-}
-
+/* Strides and limits are read once: for all the compiler knows, a store might change them. */
 PH_INLINE void tile_finish(const struct direct *d, const vector *sum, const float *bias, float *out, const float *gate, int blocks,
                            const int GROUP, const int PIXELS, const enum finish how) {
-    const bool gates = how == GATE || how == ACCUMULATE_GATE;
+    const bool gates = how == GATE || how == ACCUMULATE_GATE, adds = how == ACCUMULATE || how == ACCUMULATE_GATE;
+    const int64_t out_plane = d->out_plane, out_pixel = d->out_pixel, gate_plane = d->gate.plane, gate_pixel = d->gate_pixel;
+    const struct rectifier rectifier = gates ? d->gate.rectifier : d->rectifier;
+    const vector ceiling = splat(rectifier.ceiling);
 #pragma GCC unroll 4
     for (int g = 0; g < GROUP; g++) {
         if (g >= blocks) break;
         vector shift = bias ? load(bias + g * PH_LANES) : (vector){0};
-        float *to = out + g * d->out_plane;
 #pragma GCC unroll 14
-        for (int p = 0; p < PIXELS; p++, to += d->out_pixel)
-            finish(d, sum[g * PIXELS + p], shift, to, gates ? gate + g * d->gate.plane + p * d->gate_pixel : NULL, how);
+        for (int p = 0; p < PIXELS; p++) {
+            float *to = out + g * out_plane + p * out_pixel;
+            vector result = sum[g * PIXELS + p];
+            if (adds) result += load(to);
+            else if (!gates) result += shift;
+            if (how == ACTIVATE) result = minimum(ceiling, maximum((vector){0}, result));
+            if (gates) {
+                vector passed = load(gate + g * gate_plane + p * gate_pixel);
+                result = where((passed > (vector){0}) & (passed < ceiling), result, (vector){0});
+            }
+            store(to, result);
+        }
+    }
+}
+
+/* What the finish will read, fetched while the sums are made. */
+PH_INLINE void finish_fetch(const struct direct *d, const float *out, const float *gate, int blocks, const int GROUP, const int PIXELS) {
+#pragma GCC unroll 4
+    for (int g = 0; g < GROUP; g++) {
+        if (g >= blocks) break;
+#pragma GCC unroll 14
+        for (int p = 0; p < PIXELS; p++) {
+            if (gate) __builtin_prefetch(gate + g * d->gate.plane + p * d->gate_pixel);
+            if (d->accumulate) __builtin_prefetch(out + g * d->out_plane + p * d->out_pixel);
+        }
     }
 }
 
@@ -67,6 +85,7 @@ PH_INLINE void tile(const struct direct *d, const float *in, const float *weight
     vector sum[4 * 14];
 #pragma GCC unroll 56
     for (int i = 0; i < GROUP * PIXELS; i++) sum[i] = (vector){0};
+    if (d->accumulate || gate) finish_fetch(d, out, gate, blocks, GROUP, PIXELS);
     for (int block = 0; block < d->in_blocks; block++, in += d->in_plane) {
         int channels = block == d->in_blocks - 1 ? d->last_block_channels : d->in_block_channels;
 #pragma GCC unroll 14
