@@ -335,11 +335,22 @@ static void test_depthwise(void **state) {
 }
 
 static void test_first_layers(void **state) {
-    static const int shapes[][3] = {{7, 2, 224}, {3, 1, 64}, {3, 2, 57}, {11, 4, 91}, {5, 2, 64}, {1, 1, 30}, {5, 3, 44}};
-    for (int i = 0; i < PH_COUNT(shapes); i++) {
+    static const struct { int kernel, stride, size, channels, outputs; } shapes[] = {{7, 2, 64, 3, 20}, {3, 1, 64, 3, 20}, {3, 2, 57, 3, 20},
+        {11, 4, 91, 1, 20}, {11, 4, 95, 3, 40}, {5, 2, 64, 3, 20}, {1, 1, 30, 3, 20}, {5, 3, 44, 3, 20}, {8, 2, 41, 2, 17}, {7, 3, 50, 4, 33}};
+    for (int i = 0; i < 2 * PH_COUNT(shapes); i++) {
+        int kernel = shapes[i / 2].kernel, stride = shapes[i / 2].stride, channels = shapes[i / 2].channels, outputs = shapes[i / 2].outputs;
         struct network net;
-        network_start(&net, *state, PH_SHAPE(i % 2 + 1, i == 3 ? 1 : 3, shapes[i][2], shapes[i][2] + 3 * i));
-        net.last = convolution(&net, net.input, 20, shapes[i][0], shapes[i][0], shapes[i][1], 1, 1, true);
+        network_start(&net, *state, PH_SHAPE(i / 2 % 2 + 1, channels, shapes[i / 2].size, shapes[i / 2].size + 3 * (i / 2)));
+        if (i % 2) {
+            /* As networks have them: pads of half the filter on all sides. */
+            struct ph_convolution_attributes a = {.kernel = {1, kernel, kernel}, .stride = {1, stride, stride}, .dilation = {1, 1, 1},
+                .pad_begin = {0, kernel / 2, kernel / 2}, .pad_end = {0, kernel / 2, kernel / 2}, .groups = 1};
+            int inputs[] = {net.input, constant(&net, PH_SHAPE(outputs, channels, kernel, kernel), 1 / sqrt((double)channels * kernel * kernel)),
+                constant(&net, PH_SHAPE(outputs), 0.5)};
+            net.last = node(&net, &ph_operation_convolution, &a, inputs, 3);
+        } else {
+            net.last = convolution(&net, net.input, outputs, kernel, kernel, stride, 1, 1, true);
+        }
         net.last = node(&net, &ph_operation_relu, NULL, &net.last, 1);
         net.last = convolution(&net, net.last, 5, 1, 1, 1, 1, 1, true);
         check(&net, "first layer", 1e-5);

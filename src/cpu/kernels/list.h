@@ -7,7 +7,7 @@
 
 #define PH_CPU_KERNELS(X) \
     X(ph_channel_matrix_forward) X(ph_channel_matrix_backward) \
-    X(ph_convolution_forward_planar) X(ph_convolution_backward_planar) \
+    X(ph_phases_forward) X(ph_phases_backward) X(ph_convolution_forward_planar) X(ph_convolution_backward_planar) \
     X(ph_depthwise_forward) X(ph_depthwise_backward) \
     X(ph_winograd_forward) X(ph_winograd_backward) X(ph_convolution_forward) X(ph_convolution_backward) \
     X(ph_max_pool_forward) X(ph_max_pool_backward) \

@@ -1,15 +1,14 @@
 /* Convolutions of stride 1 by Winograd's minimal filtering (Lavin and Gray, "Fast Algorithms for Convolutional Neural
- * Networks", arXiv:1509.09308): F(4x4, 3x3), whose tiles of 4x4 outputs take 36 products a channel pair instead of 144, and
- * F(2x2, 5x5), 36 instead of 100. Both evaluate polynomials at the points 0, 1, -1, 2, -2 and infinity, so the 6x6 inputs of
- * a tile are transformed alike.
+ * Networks", arXiv:1509.09308): F(4x4, 3x3), whose tiles of 4x4 outputs take 36 products a channel pair instead of 144,
+ * F(2x2, 5x5), 36 instead of 100, and, for the phases of first layers (phases.c), F(3x3, 4x4). All evaluate polynomials at the
+ * points 0, 1, -1, 2, -2 and infinity, so the 6x6 inputs of a tile are transformed alike.
  *
  * A task takes some tiles through all of it while they stay in its processor's own caches: transform the inputs, and for
  * two blocks of output channels at a time multiply at each of the 36 points (the direct convolution's loop with one tap) and
  * transform back. Where tiles are few, tasks share the transformed inputs and split the output channels. Filters are
  * transformed in double and rounded once. Sums never depend on how the work is split. The rule that picks this kernel looks
  * at one item's size, so that bytes do not depend on the batch. */
-#include "cpu/kernels/blocked.h"
-#include "cpu/kernels/direct.h"
+#include "cpu/kernels/winograd.h"
 #include <stdatomic.h>
 
 enum { POINTS = 36, SIDE = 6, GROUP = 2, MAX_KERNEL = 5 };
@@ -22,25 +21,7 @@ enum { FEW_TILES = 12 };
 enum { MANY_TILES = 4 * FEW_TILES };
 static const int64_t CACHED_FILTERS = 12 << 20; /* bytes that may stay in the last-level cache */
 
-/* Backward is forward with the gradient as input, filters turned and transposed, and padding kernel - 1 - pad. */
-struct shape {
-    int64_t items, in_channels, in_height, in_width, out_channels, out_height, out_width, pad[2];
-    int64_t kernel, out;            /* sides of the filter and of a tile's outputs: together 7 */
-    int64_t rows, columns, tiles;   /* tiles of an item; of all items */
-    int64_t in_blocks, out_blocks, groups;
-    int64_t parts, splits;          /* tasks: parts of the tiles, by parts of the groups */
-    int64_t most;                   /* tiles of the largest part */
-    bool shared;                    /* transformed inputs: by all tasks */
-};
-
-static struct shape shape_of(const struct ph_convolution_attributes *a, const int64_t *in, const int64_t *out, bool backward,
-                             int threads) {
-    struct shape s = {.items = in[0], .in_channels = in[1], .in_height = in[2], .in_width = in[3], .out_channels = out[1],
-        .out_height = out[2], .out_width = out[3], .pad = {a->pad_begin[1], a->pad_begin[2]}, .kernel = a->kernel[1]};
-    if (backward)
-        s = (struct shape){.items = in[0], .in_channels = out[1], .in_height = out[2], .in_width = out[3],
-            .out_channels = in[1], .out_height = in[2], .out_width = in[3], .kernel = a->kernel[1],
-            .pad = {a->kernel[1] - 1 - a->pad_begin[1], a->kernel[1] - 1 - a->pad_begin[2]}};
+struct winograd PH_KERNEL(ph_winograd_plan)(struct winograd s, int threads) {
     s.out = SIDE + 1 - s.kernel;
     s.rows = (s.out_height + s.out - 1) / s.out;
     s.columns = (s.out_width + s.out - 1) / s.out;
@@ -57,14 +38,26 @@ static struct shape shape_of(const struct ph_convolution_attributes *a, const in
     return s;
 }
 
-static struct shape shape_of_query(const struct ph_kernel_query *query) {
+/* Backward is forward with the gradient as input, filters turned and transposed, and padding kernel - 1 - pad. */
+static struct winograd shape_of(const struct ph_convolution_attributes *a, const int64_t *in, const int64_t *out, bool backward,
+                                int threads) {
+    struct winograd s = {.items = in[0], .in_channels = in[1], .in_height = in[2], .in_width = in[3], .out_channels = out[1],
+        .out_height = out[2], .out_width = out[3], .pad = {a->pad_begin[1], a->pad_begin[2]}, .kernel = a->kernel[1]};
+    if (backward)
+        s = (struct winograd){.items = in[0], .in_channels = out[1], .in_height = out[2], .in_width = out[3],
+            .out_channels = in[1], .out_height = in[2], .out_width = in[3], .kernel = a->kernel[1],
+            .pad = {a->kernel[1] - 1 - a->pad_begin[1], a->kernel[1] - 1 - a->pad_begin[2]}};
+    return PH_KERNEL(ph_winograd_plan)(s, threads);
+}
+
+static struct winograd shape_of_query(const struct ph_kernel_query *query) {
     const struct ph_value *values = query->graph->values;
     const struct ph_node *node = query->node;
     return shape_of(node->attributes, values[node->inputs[0]].shape.dims, values[node->outputs[0]].shape.dims, query->backward,
                     query->threads);
 }
 
-static struct shape shape_of_call(const struct ph_kernel_call *call) {
+static struct winograd shape_of_call(const struct ph_kernel_call *call) {
     return shape_of(call->node->attributes, call->plain.input_shapes[0]->dims, call->plain.output_shapes[0].dims,
                     call->output_gradients[0].data, call->context->threads);
 }
@@ -76,18 +69,22 @@ static bool accepts(const struct ph_kernel_query *query) {
     if (kernel != 3 && kernel != 5) return false;
     for (int i = 1; i < PH_SPATIAL; i++)
         if (a->kernel[i] != kernel || a->stride[i] != 1 || a->dilation[i] != 1 || a->pad_begin[i] >= kernel) return false;
-    struct shape s = shape_of_query(query);
+    struct winograd s = shape_of_query(query);
     int64_t inputs = query->graph->values[query->node->inputs[0]].shape.dims[1];
     return a->groups == 1 && PH_MIN(inputs, whole_outputs(query)) >= PH_LANES && s.out_height >= least && s.out_width >= least;
 }
 
 /* ---- Filters: bias, then [group][point][in channel][blocks of the group][lane] ------------------------------------- */
 
-static size_t bias_floats(const struct shape *s) { return (size_t)s->out_blocks * PH_LANES; }
+static size_t bias_floats(const struct winograd *s) { return (size_t)s->out_blocks * PH_LANES; }
+
+size_t PH_KERNEL(ph_winograd_packed_floats)(const struct winograd *s) {
+    return bias_floats(s) + (size_t)(POINTS * s->in_channels) * bias_floats(s);
+}
 
 static size_t packed_bytes(const struct ph_kernel_query *query) {
-    struct shape s = shape_of_query(query);
-    return (bias_floats(&s) + (size_t)(POINTS * s.in_channels) * bias_floats(&s)) * sizeof(float);
+    struct winograd s = shape_of_query(query);
+    return PH_KERNEL(ph_winograd_packed_floats)(&s) * sizeof(float);
 }
 
 /* The polynomial with coefficients w[0], w[stride], ... at the six points, each divided by its Lagrange factor. */
@@ -103,60 +100,72 @@ PH_INLINE void filter_1d(const double *w, int64_t count, int64_t stride, double 
     to[5 * to_stride] = w[(count - 1) * stride];
 }
 
-struct filters { const struct ph_kernel_query *query; struct shape s; float *packed; };
+struct filters { const struct winograd *s; ph_direct_weight *weight; const void *state; float *packed; };
 
 static void pack_group(void *argument, int64_t group) {
     const struct filters *f = argument;
-    const struct shape *s = &f->s;
-    const float *weights = f->query->graph->values[f->query->node->inputs[1]].data;
-    bool backward = f->query->backward;
+    const struct winograd *s = f->s;
     int64_t first = group * GROUP * PH_LANES, lanes = PH_MIN((int64_t)GROUP * PH_LANES, s->out_blocks * PH_LANES - first);
-    int64_t size = s->kernel * s->kernel;
     float *to = f->packed + first * POINTS * s->in_channels;
     for (int64_t c = 0; c < s->in_channels; c++)
         for (int64_t o = 0; o < lanes && first + o < s->out_channels; o++) {
             double w[MAX_KERNEL * MAX_KERNEL], columns[SIDE * MAX_KERNEL], points[POINTS];
-            const float *from = weights + (backward ? c * s->out_channels + first + o : (first + o) * s->in_channels + c) * size;
-            for (int64_t i = 0; i < size; i++) w[i] = from[backward ? size - 1 - i : i];
+            for (int tap = 0; tap < s->kernel * s->kernel; tap++) w[tap] = f->weight(f->state, first + o, c, tap);
             for (int64_t x = 0; x < s->kernel; x++) filter_1d(w + x, s->kernel, s->kernel, columns + x, s->kernel);
             for (int64_t y = 0; y < SIDE; y++) filter_1d(columns + y * s->kernel, s->kernel, 1, points + y * SIDE, 1);
             for (int64_t p = 0; p < POINTS; p++) to[(p * s->in_channels + c) * lanes + o] = (float)points[p];
         }
 }
 
+void PH_KERNEL(ph_winograd_pack)(const ph_context *context, const struct winograd *s, const float *bias, ph_direct_weight *weight,
+                                 const void *state, float *packed) {
+    memset(packed, 0, PH_KERNEL(ph_winograd_packed_floats)(s) * sizeof *packed);
+    if (bias) memcpy(packed, bias, (size_t)s->out_channels * sizeof *bias);
+    struct filters f = {s, weight, state, packed + bias_floats(s)};
+    ph_parallel_for(context, s->groups, pack_group, &f);
+}
+
+struct layer_weights { const float *weights; int64_t inputs, size; bool backward; /* inputs: of the layer */ };
+
+static float layer_weight(const void *state, int64_t out, int64_t in, int tap) {
+    const struct layer_weights *w = state;
+    const float *filter = w->weights + (w->backward ? in * w->inputs + out : out * w->inputs + in) * w->size;
+    return filter[w->backward ? w->size - 1 - tap : tap];
+}
+
 static void pack(const struct ph_kernel_query *query, void *packed) {
-    struct filters f = {.query = query, .s = shape_of_query(query)};
     const struct ph_node *node = query->node;
-    memset(packed, 0, packed_bytes(query));
-    if (!query->backward && node->input_count > 2 && node->inputs[2] != PH_ABSENT)
-        memcpy(packed, query->graph->values[node->inputs[2]].data, (size_t)f.s.out_channels * sizeof(float));
-    f.packed = (float *)packed + bias_floats(&f.s);
-    ph_parallel_for(query->graph->context, f.s.groups, pack_group, &f);
+    const struct ph_value *values = query->graph->values;
+    struct winograd s = shape_of_query(query);
+    bool biased = !query->backward && node->input_count > 2 && node->inputs[2] != PH_ABSENT;
+    struct layer_weights weights = {values[node->inputs[1]].data, values[node->inputs[0]].shape.dims[1], s.kernel * s.kernel,
+                                    query->backward};
+    PH_KERNEL(ph_winograd_pack)(query->graph->context, &s, biased ? values[node->inputs[2]].data : NULL, layer_weight, &weights, packed);
 }
 
 /* ---- Transforms --------------------------------------------------------------------------------------------------- */
 
 struct job {
-    struct shape s;
-    const struct ph_operand *in, *out;
-    const struct ph_operand *mask; /* backward through a ReLU: its output, where the gradient passes; NULL: everywhere */
-    struct rectifier rectifier;    /* forward: the epilogue's; backward: the mask's */
+    struct winograd s;
+    struct winograd_operands o;
     const float *bias, *filters;
     float *transformed;            /* [part][point][in block][tile of the part][lane]; of a slot's part where not shared */
     float *products;               /* of a slot: [point][block of the group][tile of the part][lane] */
     _Atomic int *busy;             /* [threads] slots in use */
-    bool accumulate;
-    struct gate gate;
 };
 
-static int64_t transformed_floats(const struct shape *s, int64_t tiles) { return POINTS * s->in_blocks * tiles * PH_LANES; }
-static int64_t products_floats(const struct shape *s) { return POINTS * GROUP * s->most * PH_LANES; }
-static int64_t part_first(const struct shape *s, int64_t part) { return s->tiles * part / s->parts; }
+static int64_t transformed_floats(const struct winograd *s, int64_t tiles) { return POINTS * s->in_blocks * tiles * PH_LANES; }
+static int64_t products_floats(const struct winograd *s) { return POINTS * GROUP * s->most * PH_LANES; }
+static int64_t part_first(const struct winograd *s, int64_t part) { return s->tiles * part / s->parts; }
+
+size_t PH_KERNEL(ph_winograd_scratch)(const struct winograd *s, int threads) {
+    int64_t transformed = s->shared ? transformed_floats(s, s->tiles) : threads * transformed_floats(s, s->most);
+    return (size_t)(transformed + threads * (products_floats(s) + 1));
+}
 
 static size_t scratch(const struct ph_kernel_query *query) {
-    struct shape s = shape_of_query(query);
-    int64_t transformed = s.shared ? transformed_floats(&s, s.tiles) : query->threads * transformed_floats(&s, s.most);
-    return (size_t)(transformed + query->threads * (products_floats(&s) + 1));
+    struct winograd s = shape_of_query(query);
+    return PH_KERNEL(ph_winograd_scratch)(&s, query->threads);
 }
 
 PH_INLINE void input_1d(const vector d[SIDE], vector r[SIDE]) {
@@ -177,6 +186,10 @@ PH_INLINE void output_1d(const vector m[SIDE], vector *r, const int out) {
         return;
     }
     r[2] = sum12 + 4 * sum34;
+    if (out == 3) {
+        r[2] += m[5];
+        return;
+    }
     r[3] = difference12 + 8 * difference34 + m[5];
 }
 
@@ -209,7 +222,7 @@ PH_INLINE void transform_input(const float *from, int64_t row, const float *pass
 /* Where a tile's outputs begin. */
 struct place { int64_t n, y, x; };
 
-PH_INLINE struct place place_of(const struct shape *s, int64_t tile) {
+PH_INLINE struct place place_of(const struct winograd *s, int64_t tile) {
     int64_t at = tile % (s->rows * s->columns);
     return (struct place){tile / (s->rows * s->columns), at / s->columns * s->out, at % s->columns * s->out};
 }
@@ -225,8 +238,8 @@ static void copy_inside(struct inside inside, const float *from, int64_t row, fl
 }
 
 static void transform_inputs(const struct job *job, int64_t block, int64_t first, int64_t count, float *to, int64_t step) {
-    const struct shape *s = &job->s;
-    const struct ph_operand *in = job->in, *mask = job->mask;
+    const struct winograd *s = &job->s;
+    const struct ph_operand *in = job->o.in, *mask = job->o.mask;
     for (int64_t tile = first; tile < first + count; tile++, to += PH_LANES) {
         struct place place = place_of(s, tile);
         int64_t top = place.y - s->pad[0], left = place.x - s->pad[1], row = in->layout.row;
@@ -242,8 +255,8 @@ static void transform_inputs(const struct job *job, int64_t block, int64_t first
             from = aside[0], row = SIDE * PH_LANES;
             passed = mask ? aside[1] : NULL, passed_row = row;
         }
-        if (mask) transform_input(from, row, passed, passed_row, job->rectifier, to, step);
-        else transform_input(from, row, NULL, 0, job->rectifier, to, step);
+        if (mask) transform_input(from, row, passed, passed_row, job->o.rectifier, to, step);
+        else transform_input(from, row, NULL, 0, job->o.rectifier, to, step);
     }
 }
 
@@ -270,26 +283,27 @@ PH_INLINE void transform_output(const struct job *job, const float *from, int64_
             if (x >= width) break;
             float *pixel = to + y * row + x * PH_LANES;
             vector sum = r[x] + bias;
-            if (job->accumulate) sum += load(pixel);
-            if (gate) sum = gated(&job->gate, gate + y * job->gate.row + x * PH_LANES, sum);
-            store(pixel, job->mask ? sum : rectify(job->rectifier, sum));
+            if (job->o.accumulate) sum += load(pixel);
+            if (gate) sum = gated(&job->o.gate, gate + y * job->o.gate.row + x * PH_LANES, sum);
+            store(pixel, job->o.mask ? sum : rectify(job->o.rectifier, sum));
         }
     }
 }
 
 static void transform_outputs(const struct job *job, int64_t block, int64_t first, int64_t count, const float *from,
                               int64_t step) {
-    const struct shape *s = &job->s;
-    int64_t row = job->out->layout.row;
-    const struct gate *gate = &job->gate;
+    const struct winograd *s = &job->s;
+    int64_t row = job->o.out->layout.row;
+    const struct gate *gate = &job->o.gate;
     vector bias = load(job->bias + block * PH_LANES);
     for (int64_t tile = first; tile < first + count; tile++, from += PH_LANES) {
         struct place place = place_of(s, tile);
         int64_t height = PH_MIN(s->out, s->out_height - place.y), width = PH_MIN(s->out, s->out_width - place.x);
-        float *to = block_origin(job->out, place.n, block) + place.y * row + place.x * PH_LANES;
+        float *to = block_origin(job->o.out, place.n, block) + place.y * row + place.x * PH_LANES;
         const float *passed = gate->data ? gate->data + place.n * gate->item + block * gate->plane + place.y * gate->row +
                                                place.x * PH_LANES : NULL;
         if (s->out == 4) transform_output(job, from, step, bias, to, row, passed, height, width, 4);
+        else if (s->out == 3) transform_output(job, from, step, bias, to, row, passed, height, width, 3);
         else transform_output(job, from, step, bias, to, row, passed, height, width, 2);
     }
 }
@@ -306,7 +320,7 @@ enum { CHUNK = 4 };
 
 static void share_inputs(void *argument, int64_t index) {
     const struct job *job = argument;
-    const struct shape *s = &job->s;
+    const struct winograd *s = &job->s;
     int64_t chunks = (s->most + CHUNK - 1) / CHUNK, chunk = index % chunks, block = index / chunks % s->in_blocks;
     int64_t part = index / chunks / s->in_blocks, first = part_first(s, part), count = part_first(s, part + 1) - first;
     int64_t begin = chunk * CHUNK, end = PH_MIN(begin + CHUNK, count);
@@ -318,7 +332,7 @@ static void share_inputs(void *argument, int64_t index) {
 
 static void run_task(void *argument, int64_t index) {
     const struct job *job = argument;
-    const struct shape *s = &job->s;
+    const struct winograd *s = &job->s;
     int64_t part = index % s->parts, split = index / s->parts;
     int64_t first = part_first(s, part), count = part_first(s, part + 1) - first, plane = count * PH_LANES;
     int64_t slot = slot_take(job);
@@ -342,22 +356,27 @@ static void run_task(void *argument, int64_t index) {
     atomic_store_explicit(&job->busy[slot], 0, memory_order_release);
 }
 
-static void run(const struct ph_kernel_call *call) {
-    bool backward = call->output_gradients[0].data;
-    struct job job = {.s = shape_of_call(call), .in = backward ? &call->output_gradients[0] : &call->inputs[0],
-        .out = backward ? &call->input_gradients[0] : &call->outputs[0], .transformed = call->scratch, .bias = call->packed,
-        .accumulate = backward && call->accumulate[0], .gate = gate_of(call)};
-    const struct shape *s = &job.s;
-    if (!backward || call->outputs[0].data) job.rectifier = rectifier_of(call->node->attributes);
-    if (backward && job.rectifier.on) job.mask = &call->outputs[0];
-    int threads = call->context->threads;
-    job.filters = job.bias + bias_floats(s);
+void PH_KERNEL(ph_winograd_run)(const ph_context *context, const struct winograd *s, const struct winograd_operands *operands,
+                                const float *packed, float *scratch) {
+    int threads = context->threads;
+    struct job job = {.s = *s, .o = *operands, .bias = packed, .filters = packed + bias_floats(s), .transformed = scratch};
     job.products = job.transformed + (s->shared ? transformed_floats(s, s->tiles) : threads * transformed_floats(s, s->most));
     job.busy = (_Atomic int *)(job.products + threads * products_floats(s));
     for (int i = 0; i < threads; i++) atomic_init(&job.busy[i], 0);
     if (s->shared)
-        ph_parallel_for(call->context, s->parts * s->in_blocks * ((s->most + CHUNK - 1) / CHUNK), share_inputs, &job);
-    ph_parallel_for(call->context, s->parts * s->splits, run_task, &job);
+        ph_parallel_for(context, s->parts * s->in_blocks * ((s->most + CHUNK - 1) / CHUNK), share_inputs, &job);
+    ph_parallel_for(context, s->parts * s->splits, run_task, &job);
+}
+
+static void run(const struct ph_kernel_call *call) {
+    bool backward = call->output_gradients[0].data;
+    struct winograd s = shape_of_call(call);
+    struct winograd_operands operands = {.in = backward ? &call->output_gradients[0] : &call->inputs[0],
+        .out = backward ? &call->input_gradients[0] : &call->outputs[0], .accumulate = backward && call->accumulate[0],
+        .gate = gate_of(call)};
+    if (!backward || call->outputs[0].data) operands.rectifier = rectifier_of(call->node->attributes);
+    if (backward && operands.rectifier.on) operands.mask = &call->outputs[0];
+    PH_KERNEL(ph_winograd_run)(call->context, &s, &operands, call->packed, call->scratch);
 }
 
 const struct ph_kernel PH_KERNEL(ph_winograd_forward) = {.name = "winograd", .operation = &ph_operation_convolution,
