@@ -168,13 +168,14 @@ static size_t scratch(const struct ph_kernel_query *query) {
     return PH_KERNEL(ph_winograd_scratch)(&s, query->threads);
 }
 
+/* Of equal inputs all but one are 0, exactly: so outputs of a flat stretch are equal, and a maximum among them is the first. */
 PH_INLINE void input_1d(const vector d[SIDE], vector r[SIDE]) {
-    r[0] = 4 * d[0] - 5 * d[2] + d[4];
+    r[0] = 4 * (d[0] - d[2]) + (d[4] - d[2]);
     r[1] = (d[4] - 4 * d[2]) + (d[3] - 4 * d[1]);
     r[2] = (d[4] - 4 * d[2]) - (d[3] - 4 * d[1]);
     r[3] = (d[4] - d[2]) + 2 * (d[3] - d[1]);
     r[4] = (d[4] - d[2]) - 2 * (d[3] - d[1]);
-    r[5] = 4 * d[1] - 5 * d[3] + d[5];
+    r[5] = 4 * (d[1] - d[3]) + (d[5] - d[3]);
 }
 
 PH_INLINE void output_1d(const vector m[SIDE], vector *r, const int out) {
