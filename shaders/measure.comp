@@ -1,27 +1,42 @@
-// What the host is told of a step: each item's objective, and the largest element of its gradient. Without their signs
-// floats are ordered as their bits are, infinity and NaN last.
+// The size of each item of a tensor, or of the difference of two, in parts (loop.glsl): a workgroup for each.
 #version 460
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
+#include "loop.glsl"
 layout(local_size_x = 256) in;
+layout(constant_id = 0) const int SUM = NO_SUM;
 
 layout(push_constant) uniform Call {
-    uint items, size, value, gradient, report; // size: parameters of an item; report: two numbers for each item
+    uint size, x, minus, parts; // size: elements of an item; minus: NOWHERE where there is none
 } call;
 
-shared uint parts[256];
+shared uint most[256];
+shared float sums[256];
+
+float value(uint i) { return memory[call.x + i] - (call.minus == NOWHERE ? 0 : memory[call.minus + i]); }
 
 void main() {
-    uint item = flat_group(), lane = gl_LocalInvocationID.x, largest = 0;
-    if (item >= call.items) return; // the whole group
-    for (uint i = lane; i < call.size; i += 256)
-        largest = max(largest, bits[call.gradient + item * call.size + i] & 0x7fffffffu);
-    parts[lane] = largest;
+    uint item = gl_WorkGroupID.y, part = gl_WorkGroupID.x, lane = gl_LocalInvocationID.x;
+    uint length = (call.size + PARTS - 1) / PARTS, begin = item * call.size + min(part * length, call.size);
+    uint end = min(begin + length, (item + 1) * call.size), largest = 0;
+    for (uint i = begin + lane; i < end; i += 256) largest = max(largest, floatBitsToUint(value(i)) & 0x7fffffffu);
+    most[lane] = largest;
     for (uint width = 128; width > 0; width /= 2) {
         barrier();
-        if (lane < width) parts[lane] = max(parts[lane], parts[lane + width]);
+        if (lane < width) most[lane] = max(most[lane], most[lane + width]);
+    }
+    barrier();
+    float scale = uintBitsToFloat(most[0]), sum = 0;
+    for (uint i = begin + lane; i < end && SUM != NO_SUM && scale > 0; i += 256) {
+        float share = abs(value(i)) / scale;
+        sum += SUM == SQUARES ? share * share : share;
+    }
+    sums[lane] = sum;
+    for (uint width = 128; width > 0 && SUM != NO_SUM; width /= 2) {
+        barrier();
+        if (lane < width) sums[lane] += sums[lane + width];
     }
     if (lane > 0) return;
-    bits[call.report + 2 * item] = bits[call.value + item];
-    bits[call.report + 2 * item + 1] = parts[0];
+    bits[call.parts + 2 * (item * PARTS + part)] = most[0];
+    memory[call.parts + 2 * (item * PARTS + part) + 1] = sums[0];
 }

@@ -79,8 +79,10 @@ struct ph_kernel {
 /* Runs a plan's steps elsewhere than on the host, in a memory of its own. The arena of the program is then the place where
  * values fed from outside are taken from and taps and gradients of parameters are brought to. */
 struct ph_engine {
-    /* `arena` holds what the memory begins with. */
-    ph_status (*create)(const struct ph_graph *graph, const struct ph_plan *plan, const float *arena, void **state);
+    /* `arena` holds what the memory begins with. `loop`, with values of `graph`: steps to be made ready for; NULL: none, as
+     * always where there is no loop_start. It is copied. */
+    ph_status (*create)(const struct ph_graph *graph, const struct ph_plan *plan, const struct ph_loop *loop, const float *arena,
+                        void **state);
     void (*destroy)(void *state);
     /* The forward steps, or the backward ones; what they are to bring is in `arena` afterwards. */
     ph_status (*run)(void *state, bool backward, float *arena);
@@ -89,11 +91,10 @@ struct ph_engine {
     ph_status (*time)(void *state, double *milliseconds);
     /* Test hook: all of the memory that stands for the arena. */
     ph_status (*read)(void *state, float *arena);
-    /* Steps of an optimiser (program.h); values are those of `graph`, the one that was created with. `steps` may come back
-     * less. NULL: it makes none. */
-    ph_status (*loop_start)(void *state, const struct ph_graph *graph, const struct ph_loop *loop, float *arena);
-    ph_status (*loop_run)(void *state, int64_t first, int *steps, const float *scalars, float *arena,
-                          struct ph_loop_report *reports);
+    /* Steps of an optimiser (program.h). NULL: it makes none. */
+    ph_status (*loop_start)(void *state, const float *arena);
+    ph_status (*loop_submit)(void *state, int64_t first, int *steps, bool look, const float *arena);
+    ph_status (*loop_collect)(void *state, struct ph_loop_report *reports, float *arena);
     ph_status (*loop_fetch)(void *state, float *arena);
 };
 

@@ -17,6 +17,7 @@ struct ph_program {
     const struct ph_backend *backend;
     const struct ph_engine *engine; /* the backend's; NULL: steps run on the host */
     void *state;            /* the engine's */
+    bool loops;             /* the engine makes the steps of the request's loop */
     int *map;               /* value of the caller's graph -> value of `graph` */
     int loss;
 };
@@ -160,6 +161,34 @@ static ph_status seed(struct ph_program *program) {
     return PH_OK;
 }
 
+static bool tap_exists(const struct ph_program *program, int value) {
+    return program->map[value] != PH_ABSENT && program->plan.tap[program->map[value]] != PH_ABSENT;
+}
+
+/* Where the objective or a goal depends on nothing that moves, there is no loop to speak of. */
+static bool can_loop(const struct ph_program *program, const struct ph_loop *loop) {
+    int parameter = program->map[loop->parameter];
+    bool can = program->engine->loop_start && parameter != PH_ABSENT && program->plan.gradient[parameter] != PH_ABSENT &&
+               tap_exists(program, loop->value);
+    for (int i = 0; i < loop->error_count && can; i++) can = tap_exists(program, loop->errors[i]);
+    return can;
+}
+
+static ph_status engine_create(const struct ph_program_request *request, struct ph_program *program) {
+    const struct ph_engine *engine = program->engine;
+    program->loops = request->loop && can_loop(program, request->loop);
+    if (!program->loops) return engine->create(program->graph, &program->plan, NULL, program->arena, &program->state);
+    struct ph_loop own = *request->loop;
+    int *errors = mapped(program->map, own.errors, own.error_count);
+    if (!errors) return ph_fail_memory(program->context);
+    own.parameter = program->map[own.parameter];
+    own.value = program->map[own.value];
+    own.errors = errors;
+    ph_status status = engine->create(program->graph, &program->plan, &own, program->arena, &program->state);
+    ph_free(errors);
+    return status;
+}
+
 static ph_status program_make(const struct ph_graph *graph, const struct ph_program_request *request,
                               const struct ph_backend *backend, struct ph_program **program) {
     struct ph_program *made = ph_alloc(sizeof *made);
@@ -169,7 +198,7 @@ static ph_status program_make(const struct ph_graph *graph, const struct ph_prog
     made->engine = backend->engine;
     ph_status status = build(graph, request, backend, made);
     if (!status && made->loss != PH_ABSENT) status = seed(made);
-    if (!status && made->engine) status = made->engine->create(made->graph, &made->plan, made->arena, &made->state);
+    if (!status && made->engine) status = engine_create(request, made);
     if (status) ph_program_destroy(&made);
     *program = made;
     return status;
@@ -277,22 +306,18 @@ ph_status ph_program_backward(struct ph_program *program) {
     return PH_OK;
 }
 
-bool ph_program_loops(const struct ph_program *program, int parameter, int value) {
-    int own = program->map[parameter], tap = program->map[value];
-    return program->engine && program->engine->loop_start && own != PH_ABSENT && tap != PH_ABSENT &&
-           program->plan.gradient[own] != PH_ABSENT && program->plan.tap[tap] != PH_ABSENT;
+bool ph_program_loops(const struct ph_program *program) { return program->loops; }
+
+ph_status ph_program_loop_start(struct ph_program *program) {
+    return program->engine->loop_start(program->state, program->arena);
 }
 
-ph_status ph_program_loop_start(struct ph_program *program, const struct ph_loop *loop) {
-    struct ph_loop own = *loop;
-    own.parameter = program->map[loop->parameter];
-    own.value = program->map[loop->value];
-    return program->engine->loop_start(program->state, program->graph, &own, program->arena);
+ph_status ph_program_loop_submit(struct ph_program *program, int64_t first, int *steps, bool look) {
+    return program->engine->loop_submit(program->state, first, steps, look, program->arena);
 }
 
-ph_status ph_program_loop_run(struct ph_program *program, int64_t first, int *steps, const float *scalars,
-                              struct ph_loop_report *reports) {
-    return program->engine->loop_run(program->state, first, steps, scalars, program->arena, reports);
+ph_status ph_program_loop_collect(struct ph_program *program, struct ph_loop_report *reports) {
+    return program->engine->loop_collect(program->state, reports, program->arena);
 }
 
 ph_status ph_program_loop_fetch(struct ph_program *program) {

@@ -4,7 +4,7 @@
 #ifndef PH_PROGRAM_H
 #define PH_PROGRAM_H
 
-#include "graph/graph.h"
+#include "exec/loop.h"
 
 struct ph_program;
 
@@ -15,6 +15,7 @@ struct ph_program_request {
     const int *parameters;  /* inputs whose gradient is wanted */
     int parameter_count;
     const char *backend;    /* NULL: the context's; "plain" runs the operations' own plain functions */
+    const struct ph_loop *loop; /* steps that the device is to make by itself, if it can; NULL: none */
 };
 
 /* The program keeps no pointer to the graph's nodes; constants borrowed by the graph must outlive the program. Values in
@@ -38,30 +39,17 @@ const float *ph_program_gradient(struct ph_program *program, int parameter);
 
 /* ---- Steps that the backend's device makes by itself -------------------------------------------------------------- */
 
-enum { PH_LOOP_STEPS = 8 }; /* most at once */
-
-/* Adam along the gradient of one parameter. */
-struct ph_loop {
-    int parameter, value;   /* values of the graph: what moves, [items, ...], and the objective of each item, [items], a tap */
-    double beta1, beta2, epsilon;
-    float *moments;         /* [2][size of the parameter], the caller's: read at the start, written by a fetch */
-    void (*feed)(void *user, int64_t step); /* writes what step `step` is fed into the program's inputs */
-    void *user;
-};
-
-/* Of one item in one step: the objective, and the largest element of the gradient. Where either is not finite the item
- * stayed where it was. */
-struct ph_loop_report { float value, gradient; };
-
-/* Whether it can, with this parameter and objective; else the caller makes its steps with forward and backward. */
-bool ph_program_loops(const struct ph_program *program, int parameter, int value);
-/* From the parameter's input and the moments as they are. Once for a program. */
-ph_status ph_program_loop_start(struct ph_program *program, const struct ph_loop *loop);
-/* Steps first, first + 1, ...: *steps of them, or fewer, which *steps then says. scalars[steps][2]: the learning rate over
- * 1 - beta1^t, and 1 / sqrt(1 - beta2^t). reports[steps][items]. */
-ph_status ph_program_loop_run(struct ph_program *program, int64_t first, int *steps, const float *scalars,
-                              struct ph_loop_report *reports);
-/* Brings the parameter to its input and the moments to the caller's. */
+/* Whether it does those of the request's loop; else the caller makes its steps with forward and backward. */
+bool ph_program_loops(const struct ph_program *program);
+/* From the parameter's input, the moments and the items as they are. Again only after a fetch that nothing followed. */
+ph_status ph_program_loop_start(struct ph_program *program);
+/* Feeds steps first, first + 1, ... and has the device begin with them: *steps, or fewer, which *steps then says. With `look`
+ * their collection brings the parameter, as it is after the last of them. At most PH_LOOP_SUBMISSIONS are uncollected. */
+ph_status ph_program_loop_submit(struct ph_program *program, int64_t first, int *steps, bool look);
+/* Waits for the oldest submission that is not collected. reports[steps][items]. */
+ph_status ph_program_loop_collect(struct ph_program *program, struct ph_loop_report *reports);
+/* Brings the parameter to its input, the moments and the items to the caller's, as they are after all that was submitted,
+ * collected or not. */
 ph_status ph_program_loop_fetch(struct ph_program *program);
 
 /* Bytes of the arena (activations and gradients) and of packed constants. */

@@ -7,8 +7,6 @@
 
 /* ---- Gaussian blur ----------------------------------------------------------------------------------------------- */
 
-#define MOST_TAPS 1024 /* on each side */
-
 /* Position `i` of `n`, reflected about the border's edge as often as it takes (scipy.ndimage's "reflect"). */
 static int reflected(int i, int n) {
     int period = 2 * n, at = i % period;
@@ -16,22 +14,11 @@ static int reflected(int i, int n) {
     return at < n ? at : period - 1 - at;
 }
 
-/* Weights of 0 and on; *taps beyond it, cut off at four deviations. */
-static void gaussian(double deviation, float *weights, int *taps) {
-    double sum = 0, exact[MOST_TAPS + 1];
-    *taps = PH_MIN((int)(4 * deviation + 0.5), MOST_TAPS);
-    for (int i = 0; i <= *taps; i++) {
-        exact[i] = exp(-0.5 * i * i / (deviation * deviation));
-        sum += (i ? 2 : 1) * exact[i];
-    }
-    for (int i = 0; i <= *taps; i++) weights[i] = (float)(exact[i] / sum);
-}
-
 /* A row in pieces, each copied with what lies around it. Element by element the taps are added in the same order, from the
  * middle out, as in columns_blur. */
 static void row_blur(const float *from, float *to, int n, const float *weights, int taps) {
     enum { PIECE = 256 };
-    float around[PIECE + 2 * MOST_TAPS];
+    float around[PIECE + 2 * PH_BLUR_TAPS];
     for (int first = 0; first < n; first += PIECE) {
         int count = PH_MIN(PIECE, n - first);
         for (int i = 0; i < count + 2 * taps; i++) around[i] = from[reflected(first - taps + i, n)];
@@ -57,10 +44,10 @@ static void columns_blur(const float *from, float *to, int height, int width, co
 }
 
 void ph_planes_blur(float *data, int planes, int height, int width, double deviation, float *scratch) {
-    float weights[MOST_TAPS + 1];
-    int taps;
+    float weights[PH_BLUR_TAPS + 1];
+    int taps = ph_blur_taps(deviation);
     if (!(deviation > 0)) return;
-    gaussian(deviation, weights, &taps);
+    ph_blur_weights(deviation, weights);
     for (int p = 0; p < planes; p++, data += (size_t)height * (size_t)width) {
         for (int y = 0; y < height; y++)
             row_blur(data + (size_t)y * (size_t)width, scratch + (size_t)y * (size_t)width, width, weights, taps);

@@ -1,21 +1,9 @@
-/* Optimisers: how a gradient becomes a step. Most see plain arrays, element by element, so a picture does not depend on
- * what else is in its batch; one that needs more evaluations for a step runs the loop itself. */
+/* Optimisers: how a gradient becomes a step. Most are the coefficients of one rule (struct ph_update), element by element, so
+ * a picture does not depend on what else is in its batch; one that needs more evaluations for a step runs the loop itself. */
 #ifndef PH_OPTIMISER_H
 #define PH_OPTIMISER_H
 
-#include "base/base.h"
-
-#define PH_MAX_ITEMS 64 /* of one batch */
-
-/* What a gradient is divided by before anything else is done with it. */
-enum ph_normalisation {
-    PH_NORMALISE_NONE,
-    PH_NORMALISE_MEAN,
-    PH_NORMALISE_RMS,
-    PH_NORMALISE_L2,
-    PH_NORMALISE_PROGRESS,
-    PH_NORMALISE_SHARE
-};
+#include "exec/loop.h"
 
 struct ph_optimiser_state {
     const ph_context *context;
@@ -28,8 +16,8 @@ struct ph_optimiser_state {
     int64_t steps;          /* made so far */
     int items;
     size_t item_size, count; /* parameters of one item, of all */
-    bool resting[PH_MAX_ITEMS]; /* items that stay as they are */
-    float *moments;         /* optimiser->moments arrays of `count`, zero at the start */
+    bool resting[PH_MAX_BATCH]; /* items that stay as they are */
+    float *moments;         /* [mean + square][count], zero at the start */
 };
 
 /* What an optimiser that runs the loop itself is given: one item. */
@@ -48,13 +36,11 @@ struct ph_descent {
 
 struct ph_optimiser {
     const char *name, *help;
-    int moments;
+    bool mean, square;      /* what it keeps of the gradients */
     enum ph_normalisation normalisation; /* when the recipe asks for none */
-    void (*begin)(struct ph_optimiser_state *state); /* once before the elements of a step; NULL: nothing to do */
-    /* Moves parameters[begin, end) against the gradient; state->steps counts this step already. */
-    void (*step)(const struct ph_optimiser_state *state, float *parameters, const float *gradient, size_t begin,
-                 size_t end);
-    ph_status (*minimise)(const struct ph_descent *descent); /* instead of step */
+    /* The step's coefficients; state->steps, counted from 1, and state->rate are the step's already. */
+    struct ph_update (*update)(struct ph_optimiser_state *state);
+    ph_status (*minimise)(const struct ph_descent *descent); /* instead of update */
 };
 extern const struct ph_optimiser ph_optimiser_adam, ph_optimiser_nadam, ph_optimiser_sgd, ph_optimiser_normalised,
     ph_optimiser_rmsprop, ph_optimiser_lbfgs;
@@ -62,15 +48,10 @@ extern const struct ph_optimiser *const ph_optimisers[]; /* NULL-terminated */
 
 ph_status ph_optimiser_start(ph_context *context, const struct ph_optimiser *optimiser, int items, size_t item_size,
                              struct ph_optimiser_state *state);
+/* Goes on to the next step, and says what it is; the step itself is made elsewhere. */
+struct ph_update ph_optimiser_next(struct ph_optimiser_state *state, double rate);
 void ph_optimiser_step(struct ph_optimiser_state *state, double rate, float *parameters, const float *gradient);
 void ph_optimiser_finish(struct ph_optimiser_state *state);
-
-/* ---- adam.c ------------------------------------------------------------------------------------------------------ */
-
-#define PH_ADAM_EPSILON 1e-8
-
-/* What Adam's step state->steps, counted from 1, goes by: the rate and the root's factor, corrected for the start. */
-void ph_adam_scalars(const struct ph_optimiser_state *state, float *rate, float *root);
 
 /* ---- schedule.c: the learning rate over the steps ---------------------------------------------------------------- */
 

@@ -174,7 +174,39 @@ static bool moves_parameters(const struct ph_refiner *refiner) {
     return refiner->scratch || refiner->bounded || refiner->recipe->pixel_decay > 0;
 }
 
-bool ph_refiner_is_idle(const struct ph_refiner *refiner) { return !refiner->gradient && !moves_parameters(refiner); }
+static int most_taps(const struct ph_numbers *blur) {
+    return blurs(blur) ? ph_blur_taps(fmax(blur->values[0], blur->values[blur->count - 1])) : PH_ABSENT;
+}
+
+void ph_refiner_tell(const struct ph_refiner *refiner, struct ph_loop *loop) {
+    const ph_recipe *recipe = refiner->recipe;
+    loop->normalisation = refiner->normalisation;
+    if (refiner->normalisation == PH_NORMALISE_PROGRESS && recipe->rate_limit < HUGE_VAL)
+        loop->least_square = recipe->learning_rate / recipe->rate_limit; /* |g / g^2|^2 = 1 / g^2 */
+    loop->common = (int64_t)refiner->common;
+    loop->decay = recipe->pixel_decay;
+    loop->bounded = refiner->bounded;
+    if (!refiner->scratch) return;
+    loop->channels = refiner->view.channels;
+    loop->height = refiner->view.height;
+    loop->width = refiner->view.width;
+    loop->taps[PH_LOOP_BLUR_GRADIENT] = most_taps(&recipe->gradient_blur);
+    loop->taps[PH_LOOP_BLUR] = most_taps(&recipe->blur);
+    loop->bands = (int)recipe->gradient_bands;
+    loop->clip_norm = recipe->clip_norm;
+    loop->clip_contribution = recipe->clip_contribution;
+}
+
+void ph_refiner_tell_step(const struct ph_refiner *refiner, int64_t step, struct ph_loop_step *told) {
+    const ph_recipe *recipe = refiner->recipe;
+    const struct ph_numbers *numbers[] = {[PH_LOOP_BLUR_GRADIENT] = &recipe->gradient_blur, [PH_LOOP_BLUR] = &recipe->blur};
+    for (int i = 0; i < PH_LOOP_BLURS; i++) {
+        bool due = i != PH_LOOP_BLUR || step % recipe->blur_every == 0;
+        double deviation = due ? ph_recipe_over_steps(recipe, numbers[i], step) : 0;
+        told->taps[i] = ph_blur_taps(deviation);
+        if (told->weights[i]) ph_blur_weights(deviation, told->weights[i]);
+    }
+}
 
 void ph_refiner_parameters(struct ph_refiner *refiner, int64_t step, const bool *resting, float *parameters,
                            const float *gradient) {

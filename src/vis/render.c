@@ -8,7 +8,7 @@
 #define AUTOMATIC_BATCH 8
 #define AUTOMATIC_BYTES (1e9) /* of activations and gradients in one batch */
 #define TOLERANCE_EVERY 4     /* steps between looks at pictures on 8 bits whose errors are small enough before rounding */
-#define LOOP_PATIENCE 0.1     /* seconds between looks at steps that a device makes */
+#define LOOP_PATIENCE 0.05    /* seconds between looks at steps that a device makes */
 #define LBFGS_STRETCH 10      /* steps of an optimiser that runs itself under one view */
 
 struct batch {
@@ -21,6 +21,7 @@ struct batch {
     float *parameters;         /* between programs, and for pictures on the way */
     float *values;             /* [count] objective on the transformed picture */
     struct ph_watch items[PH_MAX_BATCH];
+    struct ph_loop_item moving[PH_MAX_BATCH]; /* what becomes of the items */
     struct ph_optimiser_state optimiser;
     struct ph_refiner refiner;
     float *best, *best_values; /* of the plain pictures looked at, with keep-best */
@@ -31,7 +32,7 @@ struct batch {
     int regularisers;
     bool balanced;
     int attempt;
-    bool loops;                /* the device makes the steps, and has the parameters */
+    int64_t looked_at;         /* step whose goals the host has looked at after a device held its steps; -1 */
     struct ph_developer developer;
     struct ph_scene scene;
     struct ph_program *program;
@@ -43,11 +44,9 @@ struct batch {
 
 static void draw_views(struct batch *b) { ph_scene_draw(b->render, &b->scene, b->program, (uint32_t)b->step); }
 
-static ph_status parameters_keep(struct batch *b) {
-    if (b->loops) PH_TRY(ph_program_loop_fetch(b->program));
+static void parameters_keep(struct batch *b) {
     memcpy(b->parameters, ph_program_input(b->program, b->scene.parameters),
            (size_t)b->count * b->item_size * sizeof(float));
-    return PH_OK;
 }
 
 /* The largest error of an item's goals. */
@@ -57,25 +56,31 @@ static float worst_error(const struct batch *b, int item) {
     return worst;
 }
 
-/* Items whose goals are all reached, as the network sees them now and on 8 bits, rest. */
-static ph_status tolerance_look(struct batch *b) {
-    const struct ph_recipe *recipe = b->render->recipe;
-    bool any = false, near[PH_MAX_BATCH];
-    if (!b->errors || b->step % TOLERANCE_EVERY) return PH_OK;
-    for (int i = 0; i < b->scene.error_count; i++)
-        ph_program_read(b->program, b->scene.errors[i], b->errors + i * b->count);
-    for (int n = 0; n < b->count; n++)
-        any |= near[n] = !b->items[n].failed && !b->items[n].rests && worst_error(b, n) <= (float)recipe->tolerance;
-    if (!any) return PH_OK;
-    PH_TRY(parameters_keep(b));
+/* Items near their goals rest where those are reached on 8 bits too. */
+static ph_status tolerance_look(struct batch *b, const bool *near) {
+    parameters_keep(b);
     PH_TRY(ph_developer_errors(&b->developer, b->parameters, b->errors));
     for (int n = 0; n < b->count; n++) {
-        if (!near[n] || !(worst_error(b, n) <= (float)recipe->tolerance)) continue;
+        if (!near[n] || !(worst_error(b, n) <= (float)b->render->recipe->tolerance)) continue;
         b->items[n].rests = true;
+        b->moving[n].state = PH_LOOP_RESTS;
         ph_log(b->context, "objective '%s': within the tolerance after step %lld: %g",
                b->render->objectives[b->first + n].text, (long long)b->step, (double)worst_error(b, n));
     }
     return PH_OK;
+}
+
+static bool looks_for_goals(const struct batch *b, int64_t step) { return b->errors && step % TOLERANCE_EVERY == 0; }
+
+/* Items whose goals are all near as the network sees them now. */
+static ph_status goals_look(struct batch *b) {
+    bool any = false, near[PH_MAX_BATCH];
+    if (!looks_for_goals(b, b->step)) return PH_OK;
+    for (int i = 0; i < b->scene.error_count; i++)
+        ph_program_read(b->program, b->scene.errors[i], b->errors + i * b->count);
+    for (int n = 0; n < b->count; n++)
+        any |= near[n] = b->moving[n].state == PH_LOOP_MOVES && worst_error(b, n) <= (float)b->render->recipe->tolerance;
+    return any ? tolerance_look(b, near) : PH_OK;
 }
 
 /* Forward, backward, and a look at what came out; *alive tells whether any item still moves. */
@@ -87,11 +92,12 @@ static ph_status evaluate(struct batch *b, const float **gradient, bool *alive) 
     bool intact = false;
     *alive = false;
     for (int n = 0; n < b->count; n++) {
-        struct ph_watch *item = &b->items[n];
-        ph_watch_step(item, b->render, b->first + n, n, &b->scene, b->program, b->step, b->values[n],
-                      ph_gradient_size(b->context, *gradient + (size_t)n * b->item_size, b->item_size));
+        float size = ph_gradient_size(b->context, *gradient + (size_t)n * b->item_size, b->item_size);
+        const struct ph_loop_report report = {b->values[n], size,
+            ph_watch_judge(&b->moving[n], b->render->recipe, b->step, b->values[n], size)};
+        ph_watch_step(&b->items[n], b->render, b->first + n, n, &b->scene, b->program, b->step, &report);
     }
-    PH_TRY(tolerance_look(b));
+    PH_TRY(goals_look(b));
     for (int n = 0; n < b->count; n++) {
         const struct ph_watch *item = &b->items[n];
         b->optimiser.resting[n] = item->rests;
@@ -149,6 +155,13 @@ static int given_index(const struct ph_render *render, int picture) {
 
 /* ---- Reports ----------------------------------------------------------------------------------------------------- */
 
+static ph_status stopped(struct batch *b) {
+    const ph_recipe *recipe = b->render->recipe;
+    int64_t each = ph_recipe_last_step(recipe);
+    return ph_fail(b->context, PH_ERROR_CANCELLED, "stopped after step %lld of %lld",
+                   (long long)(each * b->attempt + b->step), (long long)(each * recipe->attempts));
+}
+
 static ph_status report(struct batch *b) {
     const struct ph_render *render = b->render;
     double now = ph_seconds(), elapsed = now - b->mark_time;
@@ -168,14 +181,13 @@ static ph_status report(struct batch *b) {
         .values = chosen ? b->values + recipe->item - 1 : b->values, .steps_per_second = b->rate,
         .seconds_left = b->rate > 0 ? ((double)(steps - step) + batches_left * (double)steps) / b->rate : -1};
     if (b->callbacks->progress(b->callbacks->user, &progress)) return PH_OK;
-    return ph_fail(b->context, PH_ERROR_CANCELLED, "stopped after step %lld of %lld", (long long)step,
-                   (long long)steps);
+    return stopped(b);
 }
 
 static ph_status snapshot(struct batch *b) {
     if (!b->callbacks || !b->callbacks->snapshot || !ph_recipe_snapshot_due(b->render->recipe, b->step)) return PH_OK;
     ph_picture *pictures[PH_MAX_BATCH];
-    PH_TRY(parameters_keep(b));
+    parameters_keep(b);
     PH_TRY(ph_developer_run(&b->developer, b->parameters, b->step, false, pictures));
     for (int n = 0; n < b->count; n++) {
         int given = given_index(b->render, b->first + n);
@@ -188,15 +200,34 @@ static ph_status snapshot(struct batch *b) {
 
 /* ---- A batch ----------------------------------------------------------------------------------------------------- */
 
+static void loop_feed(void *user, int64_t step, struct ph_loop_step *told) {
+    struct batch *b = user;
+    ph_scene_draw(b->render, &b->scene, b->program, (uint32_t)step);
+    told->update = ph_optimiser_next(&b->optimiser, rate_at(b->render->recipe, step));
+    told->looks = looks_for_goals(b, step) && step != b->looked_at;
+    ph_refiner_tell_step(&b->refiner, step, told);
+}
+
+/* What a device that makes the steps is told about them. */
+static struct ph_loop loop_tell(struct batch *b) {
+    const ph_recipe *recipe = b->render->recipe;
+    struct ph_loop loop = {.parameter = b->scene.parameters, .value = b->scene.value, .mean = b->optimiser.optimiser->mean,
+        .square = b->optimiser.optimiser->square, .moments = b->optimiser.moments, .items = b->moving,
+        .target = recipe->target, .stop_value = recipe->stop_value, .plateau = recipe->plateau, .errors = b->scene.errors,
+        .error_count = b->errors ? b->scene.error_count : 0, .tolerance = recipe->tolerance, .feed = loop_feed, .user = b};
+    ph_refiner_tell(&b->refiner, &loop);
+    return loop;
+}
+
 static ph_status program_create(struct batch *b) {
-    int goals = b->errors ? b->scene.error_count : 0;
-    int *taps = ph_alloc_array((size_t)goals + 2, sizeof *taps);
+    const struct ph_loop loop = loop_tell(b);
+    int *taps = ph_alloc_array((size_t)loop.error_count + 2, sizeof *taps);
     if (!taps) return ph_fail_memory(b->context);
     taps[0] = b->scene.value;
     taps[1] = b->scene.loss;
-    for (int i = 0; i < goals; i++) taps[i + 2] = b->scene.errors[i];
-    struct ph_program_request request = {.taps = taps, .tap_count = goals + 2, .loss = b->scene.loss,
-        .parameters = &b->scene.parameters, .parameter_count = 1};
+    for (int i = 0; i < loop.error_count; i++) taps[i + 2] = b->scene.errors[i];
+    struct ph_program_request request = {.taps = taps, .tap_count = loop.error_count + 2, .loss = b->scene.loss,
+        .parameters = &b->scene.parameters, .parameter_count = 1, .loop = b->optimiser.optimiser->minimise ? NULL : &loop};
     ph_status status = ph_program_create(b->scene.graph, &request, &b->program);
     ph_free(taps);
     PH_TRY(status);
@@ -215,7 +246,7 @@ static ph_status step_finish(struct batch *b) {
     const ph_recipe *recipe = b->render->recipe;
     PH_TRY(snapshot(b));
     if (recipe->keep_best && b->step % recipe->keep_best == 0) {
-        PH_TRY(parameters_keep(b));
+        parameters_keep(b);
         PH_TRY(best_look(b));
     }
     return report(b);
@@ -251,83 +282,142 @@ static ph_status descent_run(struct batch *b, int64_t end) {
 
 /* ---- Steps on a device ------------------------------------------------------------------------------------------- */
 
-/* Nothing that the host would have to look at before the next step. */
-static bool can_loop(const struct batch *b) {
+/* Steps that were submitted together, from `first`; `before`: the optimiser before them. */
+struct flight { int64_t first; int steps; bool looks; struct ph_optimiser_state before; };
+
+struct flights { struct flight queue[PH_LOOP_SUBMISSIONS]; int count; int64_t next, end; int most; double seen; };
+
+/* Whether someone wants to see the parameters after so many steps. */
+static bool wants_look(const struct batch *b, int64_t made) {
     const ph_recipe *recipe = b->render->recipe;
-    bool looks = b->errors || recipe->plateau || !isnan(recipe->stop_value);
-    return !looks && b->optimiser.optimiser == &ph_optimiser_adam && ph_refiner_is_idle(&b->refiner) &&
-           ph_program_loops(b->program, b->scene.parameters, b->scene.value);
+    return (b->callbacks && b->callbacks->snapshot && ph_recipe_snapshot_due(recipe, made)) ||
+           (recipe->keep_best && made % recipe->keep_best == 0);
 }
 
-static void loop_feed(void *user, int64_t step) {
-    struct batch *b = user;
-    ph_scene_draw(b->render, &b->scene, b->program, (uint32_t)step);
+/* Steps until then; those that hold others begin a flight. */
+static ph_status flight_begin(struct batch *b, struct flights *flights) {
+    struct flight *flight = &flights->queue[flights->count];
+    *flight = (struct flight){.first = flights->next, .before = b->optimiser};
+    do flight->steps++;
+    while (flight->steps < flights->most && flight->first + flight->steps < flights->end &&
+           !wants_look(b, flight->first + flight->steps) && !looks_for_goals(b, flight->first + flight->steps));
+    flight->looks = wants_look(b, flight->first + flight->steps);
+    PH_TRY(ph_program_loop_submit(b->program, flight->first, &flight->steps, flight->looks));
+    flights->next += flight->steps;
+    flights->count++;
+    return PH_OK;
 }
 
-/* Steps until someone wants to see the parameters, `most` at most. */
-static int loop_length(const struct batch *b, int64_t end, int most) {
-    const ph_recipe *recipe = b->render->recipe;
-    int count = 1;
-    for (; count < most && b->step + count < end; count++) {
-        int64_t made = b->step + count;
-        if ((b->callbacks && b->callbacks->snapshot && ph_recipe_snapshot_due(recipe, made)) ||
-            (recipe->keep_best && made % recipe->keep_best == 0))
-            break;
-    }
-    return count;
+static ph_status flight_end(struct batch *b, struct flights *flights, struct flight *flight, struct ph_loop_report *reports) {
+    *flight = flights->queue[0];
+    for (int i = 1; i < flights->count; i++) flights->queue[i - 1] = flights->queue[i];
+    flights->count--;
+    return ph_program_loop_collect(b->program, reports);
 }
 
-/* The look at one step's numbers. To find the layer that something is wrong with, the program must have on the host what it
- * had on the device. */
+/* To find the layer that something is wrong with, the program must have on the host what it had on the device; what a look
+ * has brought there stays. */
+static ph_status trouble_prepare(struct batch *b) {
+    parameters_keep(b);
+    PH_TRY(ph_program_loop_fetch(b->program));
+    draw_views(b);
+    return PH_OK;
+}
+
+/* The look at one step's numbers. */
 static ph_status loop_look(struct batch *b, const struct ph_loop_report *reports) {
     bool trouble = false;
     b->alive = false;
     for (int n = 0; n < b->count; n++)
-        trouble |= !(fabsf(reports[n].value) <= FLT_MAX) || !(reports[n].gradient <= FLT_MAX) || reports[n].gradient == 0;
-    if (trouble) {
-        PH_TRY(ph_program_loop_fetch(b->program));
-        draw_views(b);
-    }
+        trouble |= !b->items[n].failed && !b->items[n].rests &&
+                   (reports[n].state == PH_LOOP_FAILED || (reports[n].gradient == 0 && !b->items[n].warned));
+    if (trouble) PH_TRY(trouble_prepare(b));
+    bool intact = false;
     for (int n = 0; n < b->count; n++) {
         b->values[n] = reports[n].value;
-        ph_watch_step(&b->items[n], b->render, b->first + n, n, &b->scene, b->program, b->step, reports[n].value,
-                      reports[n].gradient);
-        b->alive |= !b->items[n].failed;
+        ph_watch_step(&b->items[n], b->render, b->first + n, n, &b->scene, b->program, b->step, &reports[n]);
+        b->alive |= !b->items[n].failed && !b->items[n].rests;
+        intact |= !b->items[n].failed;
     }
-    b->step++;
-    return b->alive ? PH_OK : PH_ERROR_NUMERIC;
+    if (trouble)
+        memcpy(ph_program_input(b->program, b->scene.parameters), b->parameters,
+               (size_t)b->count * b->item_size * sizeof(float));
+    b->step += b->alive;
+    return intact ? PH_OK : PH_ERROR_NUMERIC;
 }
 
-static ph_status loop_steps(struct batch *b, int count) {
-    float scalars[PH_LOOP_STEPS][2];
+/* All that is still in flight, without a look. */
+static ph_status flights_drop(struct batch *b, struct flights *flights) {
     struct ph_loop_report reports[PH_LOOP_STEPS * PH_MAX_BATCH];
-    int64_t before = b->optimiser.steps;
-    for (int i = 0; i < count; i++) {
-        b->optimiser.steps++;
-        b->optimiser.rate = rate_at(b->render->recipe, b->step + i);
-        ph_adam_scalars(&b->optimiser, &scalars[i][0], &scalars[i][1]);
+    struct flight flight;
+    ph_status status = PH_OK;
+    while (flights->count) {
+        ph_status ended = flight_end(b, flights, &flight, reports);
+        if (ended) status = ended;
     }
-    PH_TRY(ph_program_loop_run(b->program, b->step, &count, scalars[0], reports));
-    b->optimiser.steps = before + count;
-    for (int i = 0; i < count; i++) PH_TRY(loop_look(b, reports + i * b->count));
+    return status;
+}
+
+/* The device waits at step b->step, the first of a flight, for a look at items that are near their goals; then it goes on from
+ * there. */
+static ph_status loop_release(struct batch *b, struct flights *flights, const struct flight *held,
+                              const struct ph_loop_report *reports) {
+    bool near[PH_MAX_BATCH];
+    for (int n = 0; n < b->count; n++) near[n] = reports[n].state == PH_LOOP_HELD;
+    PH_TRY(flights_drop(b, flights));
+    PH_TRY(ph_program_loop_fetch(b->program));
+    PH_TRY(tolerance_look(b, near));
+    float *moments = b->optimiser.moments;
+    b->optimiser = held->before;
+    b->optimiser.moments = moments;
+    b->looked_at = flights->next = b->step;
+    return ph_program_loop_start(b->program);
+}
+
+static bool holds(const struct batch *b, const struct ph_loop_report *reports) {
+    for (int n = 0; n < b->count; n++)
+        if (reports[n].state == PH_LOOP_HELD) return true;
+    return false;
+}
+
+static ph_status flight_look(struct batch *b, struct flights *flights) {
+    struct ph_loop_report reports[PH_LOOP_STEPS * PH_MAX_BATCH];
+    struct flight flight;
+    PH_TRY(flight_end(b, flights, &flight, reports));
+    if (holds(b, reports)) return loop_release(b, flights, &flight, reports);
+    for (int i = 0; i < flight.steps && b->alive; i++) PH_TRY(loop_look(b, reports + i * b->count));
     return PH_OK;
 }
 
 /* As many steps at once as keep the progress report alive: results do not depend on it. */
-static ph_status loop_run(struct batch *b, int64_t end) {
-    const struct ph_loop loop = {.parameter = b->scene.parameters, .value = b->scene.value,
-        .beta1 = b->optimiser.beta1, .beta2 = b->optimiser.beta2, .epsilon = PH_ADAM_EPSILON,
-        .moments = b->optimiser.moments, .feed = loop_feed, .user = b};
-    int most = 1;
-    PH_TRY(ph_program_loop_start(b->program, &loop));
-    b->loops = true;
-    while (b->step < end) {
-        double start = ph_seconds();
-        PH_TRY(loop_steps(b, loop_length(b, end, most)));
-        most = ph_seconds() - start < LOOP_PATIENCE ? PH_MIN(2 * most, PH_LOOP_STEPS) : PH_MAX(most / 2, 1);
-        PH_TRY(step_finish(b));
+static void flights_time(struct flights *flights) {
+    double now = ph_seconds(), elapsed = now - flights->seen;
+    flights->most = elapsed < LOOP_PATIENCE ? PH_MIN(2 * flights->most, PH_LOOP_STEPS) : PH_MAX(flights->most / 2, 1);
+    flights->seen = now;
+}
+
+static ph_status flights_run(struct batch *b, struct flights *flights) {
+    while (b->alive && b->step < flights->end) {
+        while (flights->count < PH_LOOP_SUBMISSIONS && flights->next < flights->end) PH_TRY(flight_begin(b, flights));
+        int64_t before = b->step;
+        PH_TRY(flight_look(b, flights));
+        flights_time(flights);
+        if (b->alive && b->step > before) PH_TRY(step_finish(b));
     }
     return PH_OK;
+}
+
+/* A call that is stopped ends with the steps that were in flight. */
+static ph_status loop_run(struct batch *b, int64_t end) {
+    struct flights flights = {.next = b->step, .end = end, .most = 1, .seen = ph_seconds()};
+    PH_TRY(ph_program_loop_start(b->program));
+    ph_status status = flights_run(b, &flights), last = PH_OK;
+    while (status == PH_ERROR_CANCELLED && flights.count && !last) last = flight_look(b, &flights);
+    ph_status dropped = flights_drop(b, &flights);
+    if (!last) last = dropped;
+    if (!last) last = ph_program_loop_fetch(b->program);
+    if (last) return last;
+    return status == PH_ERROR_CANCELLED ? stopped(b) : status;
 }
 
 /* Steps up to `end` with one program; fewer when every item has come to rest. */
@@ -336,15 +426,14 @@ static ph_status stretch_run(struct batch *b, int64_t end) {
     b->mark_time = ph_seconds();
     b->mark_step = b->step;
     if (!status && b->optimiser.optimiser->minimise) status = descent_run(b, end);
-    else if (!status && can_loop(b)) status = loop_run(b, end);
+    else if (!status && ph_program_loops(b->program)) status = loop_run(b, end);
     else
         while (!status && b->step < end && b->alive) {
             status = step_run(b, &b->alive);
             if (!status && b->alive) status = step_finish(b);
         }
-    ph_status kept = b->program ? parameters_keep(b) : PH_OK;
-    b->loops = false;
-    return status ? status : kept;
+    if (b->program) parameters_keep(b);
+    return status;
 }
 
 /* ---- Balance --------------------------------------------------------------------------------------------------------- */
@@ -406,7 +495,7 @@ static ph_status balance_run(struct batch *b) {
     program_finish(b);
     ph_developer_rebalance(&b->developer);
     for (int n = 0; n < b->count; n++) {
-        b->items[n].best = -DBL_MAX;
+        b->moving[n].best = -FLT_MAX;
         if (b->best_values) b->best_values[n] = NAN;
     }
     b->balanced = true;
@@ -475,6 +564,7 @@ static ph_status batch_start(struct batch *b) {
         if (!b->errors) return ph_fail_memory(b->context);
     }
     b->alive = true;
+    b->looked_at = -1;
     for (int n = 0; n < b->count; n++) {
         item_start(b, n, b->parameters + (size_t)n * b->item_size);
         b->items[n].silent_since = -1;

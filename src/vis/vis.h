@@ -247,8 +247,9 @@ const float *ph_refiner_gradient(struct ph_refiner *refiner, int64_t step, const
 /* After step `step`, counted from 0, along `gradient`; resting items stay as they are. */
 void ph_refiner_parameters(struct ph_refiner *refiner, int64_t step, const bool *resting, float *parameters,
                            const float *gradient);
-/* Whether both leave what they are given as it is. */
-bool ph_refiner_is_idle(const struct ph_refiner *refiner);
+/* The same two, told to a device that makes the steps; the loop is zeroed before. */
+void ph_refiner_tell(const struct ph_refiner *refiner, struct ph_loop *loop);
+void ph_refiner_tell_step(const struct ph_refiner *refiner, int64_t step, struct ph_loop_step *told);
 void ph_refiner_finish(struct ph_refiner *refiner);
 
 /* Divides by what `normalisation` names; a gradient of zeros stays as it is. */
@@ -273,18 +274,17 @@ struct ph_watch {
     float first_size;        /* of the first gradient that was not zero */
     double early[2], late[2]; /* sums of the objective and of its squares over the first and the last steps of the start */
     bool rests;              /* has reached its value or a plateau and stays as it is */
-    double smooth, best;     /* running mean of the value, and its best */
-    int64_t best_at;
 };
 
 /* Largest size of an element; infinity or NAN where one is not finite. */
 float ph_gradient_size(const ph_context *context, const float *gradient, size_t count);
-/* Takes notice of one item's value and gradient size at step `step`, counted from 0. `program` is what just ran. */
+/* What becomes of an item with this value and gradient size at step `step`, counted from 0; PH_LOOP_MOVES, or for good what
+ * keeps it from moving. shaders/judge.comp does the same. */
+enum ph_loop_state ph_watch_judge(struct ph_loop_item *item, const ph_recipe *recipe, int64_t step, float value, float size);
+/* Takes notice of it. `program` is what just ran. */
 void ph_watch_step(struct ph_watch *watch, const struct ph_render *render, int objective, int item,
-                   const struct ph_scene *scene, struct ph_program *program, int64_t step, float value, float size);
-
-/* A word about a finished picture that is nearly of one colour, unless there was one before. */
-void ph_watch_picture(struct ph_watch *watch, const struct ph_render *render, int objective, const ph_picture *picture);
+                   const struct ph_scene *scene, struct ph_program *program, int64_t step,
+                   const struct ph_loop_report *report);
 
 /* A word about a finished picture that is nearly of one colour, unless there was one before. */
 void ph_watch_picture(struct ph_watch *watch, const struct ph_render *render, int objective, const ph_picture *picture);

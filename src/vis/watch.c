@@ -158,40 +158,45 @@ static void check_start(struct ph_watch *watch, const struct ph_render *render, 
     warn(watch, render, objective, text);
 }
 
-static bool reached(const ph_recipe *recipe, double value) {
+static bool reached(const ph_recipe *recipe, float value) {
     if (isnan(recipe->stop_value)) return false;
     return isnan(recipe->target) ? value >= recipe->stop_value : fabs(value - recipe->target) <= recipe->stop_value;
 }
 
-/* Of the running mean, for single values jump with the view: with every tenth of what a step brings. */
-static bool at_plateau(struct ph_watch *watch, const ph_recipe *recipe, int64_t step, double value) {
-    double good = isnan(recipe->target) ? value : -fabs(value - recipe->target);
-    watch->smooth = step ? watch->smooth + 0.1 * (good - watch->smooth) : good;
-    if (!step || watch->smooth > watch->best + 1e-3 * fabs(watch->best)) {
-        watch->best = watch->smooth;
-        watch->best_at = step;
+/* A plateau is one of the running mean, for single values jump with the view: with every tenth of what a step brings. */
+enum ph_loop_state ph_watch_judge(struct ph_loop_item *item, const ph_recipe *recipe, int64_t step, float value, float size) {
+    float good = isnan(recipe->target) ? value : -fabsf(value - (float)recipe->target);
+    if (item->state != PH_LOOP_MOVES) return item->state;
+    if (!(fabsf(value) <= FLT_MAX) || !(size <= FLT_MAX)) return item->state = PH_LOOP_FAILED;
+    item->smooth = step ? item->smooth + 0.1f * (good - item->smooth) : good;
+    if (!step || item->smooth > item->best + 1e-3f * fabsf(item->best)) {
+        item->best = item->smooth;
+        item->best_at = (int32_t)step;
     }
-    return recipe->plateau && step - watch->best_at >= recipe->plateau;
+    if (reached(recipe, value)) item->state = PH_LOOP_REACHED;
+    else if (recipe->plateau && step - item->best_at >= recipe->plateau) item->state = PH_LOOP_FLAT;
+    return item->state;
 }
 
 void ph_watch_step(struct ph_watch *watch, const struct ph_render *render, int objective, int item,
-                   const struct ph_scene *scene, struct ph_program *program, int64_t step, float value, float size) {
-    const ph_recipe *recipe = render->recipe;
+                   const struct ph_scene *scene, struct ph_program *program, int64_t step,
+                   const struct ph_loop_report *report) {
     if (watch->failed || watch->rests) return;
-    if (!(fabsf(value) <= FLT_MAX) || !(size <= FLT_MAX)) {
+    if (report->state == PH_LOOP_FAILED) {
         watch->failed = true;
-        watch->value_failed = !(fabsf(value) <= FLT_MAX);
+        watch->value_failed = !(fabsf(report->value) <= FLT_MAX);
         watch->failed_at = step + 1;
         layer_find(scene, program, item, NOT_FINITE, watch->culprit, sizeof watch->culprit);
         return;
     }
-    bool done = reached(recipe, value), flat = at_plateau(watch, recipe, step, value);
-    if (value != (float)recipe->target) check_gradient(watch, render, objective, item, scene, program, step, size);
-    check_start(watch, render, objective, step, value);
-    if (!done && !flat) return;
+    if (report->value != (float)render->recipe->target)
+        check_gradient(watch, render, objective, item, scene, program, step, report->gradient);
+    check_start(watch, render, objective, step, report->value);
+    if (report->state == PH_LOOP_MOVES) return;
     watch->rests = true;
     ph_log(render->model->context, "objective '%s': %s after step %lld: %g", render->objectives[objective].text,
-           done ? "the value is reached" : "nothing is gained any more", (long long)step, (double)value);
+           report->state == PH_LOOP_REACHED ? "the value is reached" : "nothing is gained any more", (long long)step,
+           (double)report->value);
 }
 
 void ph_watch_picture(struct ph_watch *watch, const struct ph_render *render, int objective, const ph_picture *picture) {

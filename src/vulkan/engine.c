@@ -127,6 +127,7 @@ ph_status ph_recorder_dispatch(struct ph_recorder *recorder, enum ph_shader shad
 
 static ph_status steps_record(struct ph_recorder *recorder) {
     const struct ph_plan *plan = recorder->plan;
+    recorder->dispatch_count = 0;
     for (recorder->step = 0; recorder->step < plan->step_count; recorder->step++) {
         const struct ph_step *step = &plan->steps[recorder->step];
         switch (step->kind) {
@@ -136,7 +137,7 @@ static ph_status steps_record(struct ph_recorder *recorder) {
         case PH_STEP_ZERO: PH_TRY(ph_vulkan_copy(recorder, NULL, &step->to_operand, false)); break;
         }
     }
-    return PH_OK;
+    return recorder->loop ? ph_vulkan_loop_record(recorder) : PH_OK;
 }
 
 /* ---- What is fed and read ---------------------------------------------------------------------------------------- */
@@ -357,15 +358,38 @@ static ph_status direction_record(struct ph_recorder *recorder, bool backward) {
     return ph_commands_end(recorder, *commands);
 }
 
-ph_status ph_submit(struct ph_recorder *recorder, const VkCommandBuffer *commands, uint32_t count) {
+void ph_commands_free(struct ph_recorder *recorder, VkCommandBuffer *commands) {
+    struct ph_vulkan *vulkan = recorder->vulkan;
+    if (*commands) vulkan->FreeCommandBuffers(vulkan->device, vulkan->commands, 1, commands);
+    *commands = VK_NULL_HANDLE;
+}
+
+ph_status ph_fence_make(struct ph_recorder *recorder, VkFence *fence) {
+    struct ph_vulkan *vulkan = recorder->vulkan;
+    const VkFenceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_FENCE_CREATE_INFO};
+    return ph_vulkan_check(recorder->context, vulkan, PH_VULKAN_MAKE(CreateFence, vulkan->device, &info, NULL, fence),
+                           "a fence");
+}
+
+ph_status ph_submit_start(struct ph_recorder *recorder, const VkCommandBuffer *commands, uint32_t count, VkFence fence) {
     struct ph_vulkan *vulkan = recorder->vulkan;
     const VkSubmitInfo info = {.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO, .commandBufferCount = count,
         .pCommandBuffers = commands};
-    const uint64_t patience = 120000000000; /* ns */
-    VkResult result = vulkan->ResetFences(vulkan->device, 1, &recorder->fence);
-    if (!result) result = vulkan->QueueSubmit(vulkan->queue, 1, &info, recorder->fence);
-    if (!result) result = vulkan->WaitForFences(vulkan->device, 1, &recorder->fence, VK_TRUE, patience);
+    VkResult result = vulkan->ResetFences(vulkan->device, 1, &fence);
+    if (!result) result = vulkan->QueueSubmit(vulkan->queue, 1, &info, fence);
     return ph_vulkan_check(recorder->context, vulkan, result, "running the program");
+}
+
+ph_status ph_submit_wait(struct ph_recorder *recorder, VkFence fence) {
+    struct ph_vulkan *vulkan = recorder->vulkan;
+    const uint64_t patience = 120000000000; /* ns */
+    return ph_vulkan_check(recorder->context, vulkan, vulkan->WaitForFences(vulkan->device, 1, &fence, VK_TRUE, patience),
+                           "running the program");
+}
+
+ph_status ph_submit(struct ph_recorder *recorder, const VkCommandBuffer *commands, uint32_t count) {
+    PH_TRY(ph_submit_start(recorder, commands, count, recorder->fence));
+    return ph_submit_wait(recorder, recorder->fence);
 }
 
 /* Between a place of the memory and the host, by way of a buffer of the host's. */
@@ -385,7 +409,7 @@ ph_status ph_memory_copy(struct ph_recorder *recorder, size_t place, float *data
     }
     if (!status) status = ph_submit(recorder, &commands, 1);
     if (!status && read) memcpy(data, by->mapped, floats * sizeof *data);
-    if (commands) vulkan->FreeCommandBuffers(vulkan->device, vulkan->commands, 1, &commands);
+    ph_commands_free(recorder, &commands);
     return status;
 }
 
@@ -434,7 +458,7 @@ static ph_status set_make(struct ph_recorder *recorder) {
     return ph_vulkan_check(recorder->context, vulkan, result, "descriptors");
 }
 
-static ph_status engine_build(struct ph_recorder *recorder, const struct ph_graph *graph) {
+static ph_status engine_build(struct ph_recorder *recorder, const struct ph_graph *graph, const struct ph_loop *loop) {
     struct ph_vulkan *vulkan = recorder->vulkan;
     const struct ph_plan *plan = recorder->plan;
     for (int i = 0; i < plan->storage_count; i++) recorder->halves |= plan->storages[i].half;
@@ -443,17 +467,15 @@ static ph_status engine_build(struct ph_recorder *recorder, const struct ph_grap
                        "backend vulkan: %s stores no 16-bit numbers; --precision fp32 does without", vulkan->properties.deviceName);
     for (int i = 0; i < plan->storage_count; i++)
         if (plan->storages[i].external) PH_TRY(storage_constant_add(recorder, &plan->storages[i]));
-    size_t most_bound = ph_vulkan_most_bound(vulkan), loop_floats = ph_vulkan_loop_floats(plan, graph);
-    recorder->far = vulkan->addresses && (recorder->floats + loop_floats) * sizeof(float) > most_bound;
+    if (loop) PH_TRY(ph_vulkan_loop_create(recorder, graph, loop));
+    size_t most_bound = ph_vulkan_most_bound(vulkan);
+    recorder->far = vulkan->addresses && recorder->floats * sizeof(float) > most_bound;
     PH_TRY(steps_record(recorder));
-    if (vulkan->addresses && !recorder->far && (recorder->floats + loop_floats) * sizeof(float) > most_bound) {
+    if (vulkan->addresses && !recorder->far && recorder->floats * sizeof(float) > most_bound) {
         recorder->far = true; /* with the tables of its steps, which are there already */
-        recorder->dispatch_count = 0;
         PH_TRY(steps_record(recorder));
     }
     PH_TRY(transfers_list(recorder, graph));
-    recorder->loop_place = (uint32_t)recorder->floats;
-    recorder->floats += loop_floats;
     double bytes = (double)recorder->floats * sizeof(float), most = recorder->far ? HUGE_VAL : (double)most_bound;
     /* Places are of 32 bits, or 31 with a mark. */
     size_t most_floats = recorder->halves ? INT32_MAX / 2 : INT32_MAX;
@@ -466,21 +488,19 @@ static ph_status engine_build(struct ph_recorder *recorder, const struct ph_grap
     PH_TRY(ph_buffer_make(recorder, PH_MAX(recorder->staged, (size_t)1), true, &recorder->staging));
     if (recorder->far) PH_TRY(where_make(recorder));
     PH_TRY(set_make(recorder));
-    const VkFenceCreateInfo fence = {.sType = VK_STRUCTURE_TYPE_FENCE_CREATE_INFO};
-    PH_TRY(ph_vulkan_check(recorder->context, vulkan, PH_VULKAN_MAKE(CreateFence, vulkan->device, &fence, NULL, &recorder->fence),
-                           "a fence"));
+    PH_TRY(ph_fence_make(recorder, &recorder->fence));
     PH_TRY(memory_fill(recorder));
     PH_TRY(direction_record(recorder, false));
-    return direction_record(recorder, true);
+    PH_TRY(direction_record(recorder, true));
+    return loop ? ph_vulkan_loop_finish_recording(recorder) : PH_OK;
 }
 
 static void engine_destroy(void *state) {
     struct ph_recorder *recorder = state;
     struct ph_vulkan *vulkan = recorder->vulkan;
     vulkan->DeviceWaitIdle(vulkan->device);
-    ph_vulkan_loop_finish(recorder);
-    for (int i = 0; i < PH_COUNT(recorder->commands); i++)
-        if (recorder->commands[i]) vulkan->FreeCommandBuffers(vulkan->device, vulkan->commands, 1, &recorder->commands[i]);
+    ph_vulkan_loop_destroy(recorder);
+    for (int i = 0; i < PH_COUNT(recorder->commands); i++) ph_commands_free(recorder, &recorder->commands[i]);
     vulkan->DestroyFence(vulkan->device, recorder->fence, NULL);
     vulkan->DestroyQueryPool(vulkan->device, recorder->queries, NULL);
     vulkan->DestroyDescriptorPool(vulkan->device, recorder->pool, NULL);
@@ -494,7 +514,8 @@ static void engine_destroy(void *state) {
     ph_free(recorder);
 }
 
-static ph_status engine_create(const struct ph_graph *graph, const struct ph_plan *plan, const float *arena, void **state) {
+static ph_status engine_create(const struct ph_graph *graph, const struct ph_plan *plan, const struct ph_loop *loop,
+                               const float *arena, void **state) {
     struct ph_vulkan *vulkan;
     PH_TRY(ph_vulkan_open(graph->context, &vulkan));
     struct ph_recorder *recorder = ph_alloc(sizeof *recorder);
@@ -505,7 +526,7 @@ static ph_status engine_create(const struct ph_graph *graph, const struct ph_pla
     recorder->arena = arena;
     recorder->arena_floats = plan->arena_floats + plan->scratch_floats + 16;
     recorder->floats = (recorder->arena_floats + 15) & ~(size_t)15;
-    ph_status status = engine_build(recorder, graph);
+    ph_status status = engine_build(recorder, graph, loop);
     if (status) engine_destroy(recorder);
     else *state = recorder;
     return status;
@@ -575,5 +596,5 @@ static ph_status engine_read(void *state, float *arena) {
 }
 
 const struct ph_engine ph_vulkan_engine = {.create = engine_create, .destroy = engine_destroy, .run = engine_run,
-    .dispatches = engine_dispatches, .time = engine_time, .read = engine_read, .loop_start = ph_vulkan_loop_start, .loop_run = ph_vulkan_loop_run,
-    .loop_fetch = ph_vulkan_loop_fetch};
+    .dispatches = engine_dispatches, .time = engine_time, .read = engine_read, .loop_start = ph_vulkan_loop_start,
+    .loop_submit = ph_vulkan_loop_submit, .loop_collect = ph_vulkan_loop_collect, .loop_fetch = ph_vulkan_loop_fetch};

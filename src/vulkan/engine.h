@@ -35,7 +35,6 @@ struct ph_recorder {
     VkCommandBuffer commands[3]; /* forward, backward, both with times */
     VkQueryPool queries;
     VkFence fence;
-    uint32_t loop_place;         /* what steps on the device need besides the program's tensors */
     struct loop *loop;           /* NULL: the host makes the steps */
 };
 
@@ -56,7 +55,13 @@ void ph_barrier_put(const struct ph_recorder *recorder, VkCommandBuffer commands
 /* Records steps [first, last) of the plan; with `times`, a timestamp behind each. */
 ph_status ph_steps_put(struct ph_recorder *recorder, VkCommandBuffer commands, int first, int last, bool times);
 void ph_dispatch_put(const struct ph_recorder *recorder, VkCommandBuffer commands, const struct ph_dispatch *dispatch);
-/* Runs command buffers, one after the other, and waits for the last. */
+void ph_commands_free(struct ph_recorder *recorder, VkCommandBuffer *commands);
+ph_status ph_fence_make(struct ph_recorder *recorder, VkFence *fence);
+/* Has the device run command buffers, one after the other, behind what it was given before; the fence tells when they are
+ * done. */
+ph_status ph_submit_start(struct ph_recorder *recorder, const VkCommandBuffer *commands, uint32_t count, VkFence fence);
+ph_status ph_submit_wait(struct ph_recorder *recorder, VkFence fence);
+/* Both. */
 ph_status ph_submit(struct ph_recorder *recorder, const VkCommandBuffer *commands, uint32_t count);
 /* Between a place of the memory and the host, by way of a buffer of the host's. */
 ph_status ph_memory_copy(struct ph_recorder *recorder, size_t place, float *data, size_t floats, bool read,
@@ -64,12 +69,17 @@ ph_status ph_memory_copy(struct ph_recorder *recorder, size_t place, float *data
 
 /* ---- loop.c ------------------------------------------------------------------------------------------------------ */
 
-/* Floats behind the program's tensors that its steps need; 0: it has no gradient. */
-size_t ph_vulkan_loop_floats(const struct ph_plan *plan, const struct ph_graph *graph);
-ph_status ph_vulkan_loop_start(void *state, const struct ph_graph *graph, const struct ph_loop *told, float *arena);
-ph_status ph_vulkan_loop_run(void *state, int64_t first, int *steps, const float *scalars, float *arena,
-                             struct ph_loop_report *reports);
+/* In the order of a program's making: what the steps of `told` are and which memory they need, their dispatches behind those
+ * of the program's own steps, and, when there is memory, their commands. */
+ph_status ph_vulkan_loop_create(struct ph_recorder *recorder, const struct ph_graph *graph, const struct ph_loop *told);
+ph_status ph_vulkan_loop_record(struct ph_recorder *recorder);
+ph_status ph_vulkan_loop_finish_recording(struct ph_recorder *recorder);
+void ph_vulkan_loop_destroy(struct ph_recorder *recorder);
+
+/* Of struct ph_engine. */
+ph_status ph_vulkan_loop_start(void *state, const float *arena);
+ph_status ph_vulkan_loop_submit(void *state, int64_t first, int *steps, bool look, const float *arena);
+ph_status ph_vulkan_loop_collect(void *state, struct ph_loop_report *reports, float *arena);
 ph_status ph_vulkan_loop_fetch(void *state, float *arena);
-void ph_vulkan_loop_finish(struct ph_recorder *recorder);
 
 #endif
