@@ -85,7 +85,8 @@ PH_API ph_status ph_context_set_threads(ph_context *context, int threads);
 PH_API ph_status ph_context_set_instruction_set(ph_context *context, const char *name);
 
 /* Where networks and pictures are computed from now on: "cpu" (default), "vulkan", "plain" (for tests; slow) or "auto", which
- * takes a GPU where there is one and, for what that cannot do, the CPU. `device` counts what ph_catalogue lists as "vulkan N",
+ * takes whichever the first job, such as a render's steps, is estimated to be done with first, by its arithmetic and the kind
+ * of device, says so through the log and stays with it; for what a GPU cannot do the CPU goes on. `device` counts what ph_catalogue lists as "vulkan N",
  * from 0; other backends have one. A device is opened when it is first needed, and what it lacks is an error then. */
 PH_API ph_status ph_context_set_backend(ph_context *context, const char *name, int device);
 

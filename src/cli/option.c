@@ -150,7 +150,7 @@ static const struct cli_option options[] = {
     {"threads", 't', "N", "0", "worker threads, 0: all; results do not depend on it", CLI_COMMON, AT(threads), 0, 1024},
     {"instruction-set", 0, "auto|portable|avx2|avx512|avx512-bf16|amx", "auto", "highest instruction set to use", CLI_COMMON,
      AT(instruction_set)},
-    {"backend", 0, "cpu|vulkan|auto", "cpu", "what computes: the processor, a GPU, or a GPU where there is a faster one",
+    {"backend", 0, "cpu|vulkan|auto", "cpu", "what computes: the processor, a GPU, or the one that should be done first",
      CLI_COMMON, AT(backend)},
     {"precision", 0, "auto|fp32|fp16|bf16x3|bf16", "auto",
      "what numbers are kept and multiplied in: fp16 on a GPU; on a processor bf16, a preview, or bf16x3, as exact as fp32; "

@@ -3,7 +3,7 @@
 #ifndef PH_BACKEND_H
 #define PH_BACKEND_H
 
-#include "exec/program.h"
+#include "exec/choice.h"
 #include "graph/operations.h"
 
 /* How a tensor lies in memory. Plain: row-major. Blocked: [N,C,H,W] as [N][C/block][H+2 halo][W+2 halo][block]; the halo
@@ -109,15 +109,16 @@ struct ph_backend {
     /* Devices the backend can run on, for a catalogue; false behind the last. NULL: it needs none. */
     bool (*device)(int index, char *name, size_t name_size, char *help, size_t help_size);
     ph_status (*open)(ph_context *context);      /* the context's device, once; NULL: it needs none */
-    bool (*preferred)(ph_context *context);      /* whether what was opened is faster than the CPU; NULL: no */
+    /* What is assumed of what was opened, for the choice between backends. NULL: it is never chosen. */
+    struct ph_rates (*rates)(const ph_context *context);
     /* What decides about the bytes of a picture: "cpu/avx2". NULL: the name alone. */
     void (*profile)(const ph_context *context, char *text, size_t size);
     /* GFLOP/s of fused multiply-adds in float, measured; 0: not known. NULL: nothing measures it. */
     double (*peak)(const ph_context *context);
 };
 
-/* The context's choice: "auto" becomes the name of a backend. */
-ph_status ph_backend_resolve(ph_context *context, const struct ph_backend **backend);
+/* The context's choice: "auto" becomes, for this job and for good, the name of a backend. job NULL where it is not "auto". */
+ph_status ph_backend_resolve(ph_context *context, const struct ph_job *job, const struct ph_backend **backend);
 /* Of the backend whose programs the context runs. */
 void ph_backend_profile(const ph_context *context, char *text, size_t size);
 

@@ -1,6 +1,7 @@
 /* A plan with its memory, and the functions that run it. */
 #include "exec/plan.h"
 #include "graph/passes.h"
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,27 +56,66 @@ static bool precision_is_had(const ph_context *context, const struct ph_backend 
     return precision <= PH_FP32 || (backend->precisions && backend->precisions(context) >> precision & 1);
 }
 
-/* With "auto" the first backend whose device is faster than the CPU. */
-ph_status ph_backend_resolve(ph_context *context, const struct ph_backend **backend) {
+enum { MOST_BACKENDS = 8 };
+
+/* Those that can be opened, the default first, with what is assumed of them; `why`: what keeps another away. */
+static int candidates_list(ph_context *context, const struct ph_backend *candidates[MOST_BACKENDS],
+                           struct ph_rates rates[MOST_BACKENDS], char *why, size_t size) {
+    int count = 0;
+    for (int i = 0; ph_backends[i] && count < MOST_BACKENDS; i++) {
+        const struct ph_backend *backend = ph_backends[i];
+        if (backend->open && backend->open(context)) snprintf(why, size, "; %s", context->error);
+        else if (backend->rates) {
+            candidates[count] = backend;
+            rates[count++] = backend->rates(context);
+        }
+    }
+    return count;
+}
+
+/* One line: which it is, and what speaks for it. */
+static void choice_tell(ph_context *context, const struct ph_job *job, const struct ph_backend *const *candidates,
+                        const struct ph_rates *rates, int count, int chosen, bool falls, const char *why) {
+    struct ph_text text = {0};
+    char profile[300];
+    ph_backend_profile(context, profile, sizeof profile);
+    ph_text_append(&text, "backend: %s%s", profile, falls ? " in fp32" : "");
+    if (count > 1)
+        ph_text_append(&text, "; estimated for %lld x %.3g GFLOP in %d operations:", (long long)job->runs, job->flops / 1e9,
+                       job->operations);
+    for (int i = 0; i < count && count > 1; i++) {
+        double seconds = ph_job_seconds(job, &rates[(chosen + i) % count]);
+        const char *name = candidates[(chosen + i) % count]->name;
+        if (isinf(seconds)) ph_text_append(&text, "%s %s has no GPU", i ? "," : "", name);
+        else ph_text_append(&text, "%s %s %.2g s", i ? "," : "", name, seconds);
+    }
+    ph_log(context, "%s%s", text.data && !text.failed ? text.data : "backend", why);
+    ph_text_finish(&text);
+}
+
+ph_status ph_backend_resolve(ph_context *context, const struct ph_job *job, const struct ph_backend **backend) {
     if (strcmp(context->backend, "auto")) {
         PH_TRY(backend_find(context, context->backend, backend));
         return (*backend)->open ? (*backend)->open(context) : PH_OK;
     }
-    *backend = ph_backends[0];
-    char profile[300], why[sizeof context->error] = "";
-    for (int i = 0; ph_backends[i] && *backend == ph_backends[0]; i++) {
-        if (!ph_backends[i]->open) continue;
-        bool opened = !ph_backends[i]->open(context);
-        if (opened && ph_backends[i]->preferred(context)) *backend = ph_backends[i];
-        else snprintf(why, sizeof why, "%s", opened ? "the only other device is this processor too" : context->error);
-    }
+    const struct ph_backend *candidates[MOST_BACKENDS];
+    struct ph_rates rates[MOST_BACKENDS];
+    char why[sizeof context->error + 2] = "";
+    int count = candidates_list(context, candidates, rates, why, sizeof why), chosen = ph_job_choose(job, rates, count);
+    *backend = candidates[chosen];
     snprintf(context->backend, sizeof context->backend, "%s", (*backend)->name);
     bool falls = !precision_is_had(context, *backend, context->precision);
     if (falls) context->precision = PH_FP32;
-    ph_backend_profile(context, profile, sizeof profile);
-    bool says = *backend == ph_backends[0] && *why;
-    ph_log(context, "backend: %s%s%s%s", profile, falls ? " in fp32" : "", says ? "; " : "", says ? why : "");
+    choice_tell(context, job, candidates, rates, count, chosen, falls, why);
     return PH_OK;
+}
+
+ph_status ph_program_choose_backend(const struct ph_graph *graph, const struct ph_program_request *request) {
+    const struct ph_backend *backend;
+    struct ph_job job;
+    if (strcmp(graph->context->backend, "auto")) return PH_OK;
+    PH_TRY(ph_job_measure(graph, request, &job));
+    return ph_backend_resolve(graph->context, &job, &backend);
 }
 
 void ph_backend_profile(const ph_context *context, char *text, size_t size) {
@@ -231,7 +271,8 @@ ph_status ph_program_create(const struct ph_graph *graph, const struct ph_progra
         PH_TRY(backend_find(context, request->backend, &backend));
         if (backend->open) PH_TRY(backend->open(context));
     } else {
-        PH_TRY(ph_backend_resolve(context, &backend));
+        PH_TRY(ph_program_choose_backend(graph, request));
+        PH_TRY(ph_backend_resolve(context, NULL, &backend));
     }
     ph_status status = request->backend ? PH_OK : precision_check(context, backend);
     if (!status) status = program_make(graph, request, backend, program);

@@ -15,6 +15,7 @@ struct ph_program_request {
     const int *parameters;  /* inputs whose gradient is wanted */
     int parameter_count;
     const char *backend;    /* NULL: the context's; "plain" runs the operations' own plain functions */
+    int64_t runs;           /* of which there will be about so many, for the choice of a backend; 0: one */
     const struct ph_loop *loop; /* steps that the device is to make by itself, if it can; NULL: none */
 };
 
@@ -22,6 +23,9 @@ struct ph_program_request {
  * the request are indices in `graph`, and stay the names by which the program's functions know them. */
 ph_status ph_program_create(const struct ph_graph *graph, const struct ph_program_request *request,
                             struct ph_program **program);
+/* Has the context's backend, where it is still "auto", chosen by what this program would compute, before any is made: the
+ * first program makes the choice for all. */
+ph_status ph_program_choose_backend(const struct ph_graph *graph, const struct ph_program_request *request);
 void ph_program_destroy(struct ph_program **program);
 
 /* Where a fed value is written before a run: row-major float, NULL where nothing wanted depends on it. Kernels may want it in

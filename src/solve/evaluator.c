@@ -60,7 +60,8 @@ ph_status ph_evaluator_start(const struct ph_problem *problem, const char *objec
                                          .tap_count = 1,
                                          .loss = e->loss,
                                          .parameters = e->inputs,
-                                         .parameter_count = problem->input_count};
+                                         .parameter_count = problem->input_count,
+                                         .runs = options->evaluations};
     return exact ? ph_double_program_create(e->graph, &request, &e->exact)
                  : ph_program_create(e->graph, &request, &e->fast);
 }

@@ -319,6 +319,7 @@ static ph_status objective_dream(ph_model *model, const ph_picture *base, const 
     PH_TRY(ph_objective_parse(model->context, text, &objective));
     ph_status status = ph_objective_check_single(model->context, &objective);
     if (!status) status = ph_tiles_start(model, &objective, options->tile ? options->tile : TILE, &dream.tiles);
+    dream.tiles.runs = (int64_t)options->steps * PH_MAX(options->octaves, 1);
     if (!status) {
         struct call call = {&dream, base, out, PH_OK};
         ph_parallel_region(model->context, call_run, &call);

@@ -16,6 +16,7 @@ struct ph_tiles {
     struct ph_program *program;
     int most;                           /* longest side of a tile, where the network leaves its size free */
     int height, width;                  /* of a tile; 0: no program yet */
+    int64_t runs;                       /* of the program, about: with the backend "auto" they choose; 0: one */
 };
 
 /* Of one pass over a picture. */

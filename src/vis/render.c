@@ -227,7 +227,8 @@ static ph_status program_create(struct batch *b) {
     taps[1] = b->scene.loss;
     for (int i = 0; i < loop.error_count; i++) taps[i + 2] = b->scene.errors[i];
     struct ph_program_request request = {.taps = taps, .tap_count = loop.error_count + 2, .loss = b->scene.loss,
-        .parameters = &b->scene.parameters, .parameter_count = 1, .loop = b->optimiser.optimiser->minimise ? NULL : &loop};
+        .parameters = &b->scene.parameters, .parameter_count = 1, .runs = b->render->recipe->steps,
+        .loop = b->optimiser.optimiser->minimise ? NULL : &loop};
     ph_status status = ph_program_create(b->scene.graph, &request, &b->program);
     ph_free(taps);
     PH_TRY(status);
@@ -815,6 +816,20 @@ static ph_status pictures_check(const struct ph_render *render) {
     return PH_OK;
 }
 
+/* With the backend "auto", by the first objective's steps, before any smaller program makes the choice. What keeps its graph
+ * from being built will be found again. */
+static ph_status backend_choose(const struct ph_render *render) {
+    struct ph_scene scene;
+    if (strcmp(render->model->context->backend, "auto")) return PH_OK;
+    ph_status status = ph_scene_optimise(render, 0, (int)render->recipe->pictures, false, NULL, &scene);
+    if (status) return status == PH_ERROR_MEMORY ? status : PH_OK;
+    struct ph_program_request request = {.taps = &scene.value, .tap_count = 1, .loss = scene.loss,
+        .runs = render->recipe->steps};
+    status = ph_program_choose_backend(scene.graph, &request);
+    ph_scene_finish(&scene);
+    return status;
+}
+
 /* What needs the sizes of the picture, which the first objective's view has. */
 static ph_status render_prepare(struct ph_render *render, struct ph_start *start) {
     const ph_recipe *recipe = render->recipe;
@@ -824,6 +839,7 @@ static ph_status render_prepare(struct ph_render *render, struct ph_start *start
     if (recipe->attempts > 1 && recipe->snapshots.values[0] > 0)
         return ph_fail(render->model->context, PH_ERROR_ARGUMENT,
                        "snapshots and attempts do not go together: which attempt is given is known at the end");
+    PH_TRY(backend_choose(render));
     PH_TRY(ph_start_load(render, start));
     render->start = start;
     return PH_OK;

@@ -41,7 +41,7 @@ static ph_status view_choose(struct ph_tiles *tiles, int height, int width) {
 static ph_status program_make(struct ph_tiles *tiles) {
     PH_TRY(ph_scene_optimise(&tiles->render, 0, 1, false, NULL, &tiles->scene));
     struct ph_program_request request = {.taps = &tiles->scene.value, .tap_count = 1, .loss = tiles->scene.loss,
-        .parameters = &tiles->scene.parameters, .parameter_count = 1};
+        .parameters = &tiles->scene.parameters, .parameter_count = 1, .runs = tiles->runs};
     PH_TRY(ph_program_create(tiles->scene.graph, &request, &tiles->program));
     ph_scene_draw(&tiles->render, &tiles->scene, tiles->program, 0);
     return PH_OK;

@@ -18,10 +18,18 @@ static ph_status vulkan_open(ph_context *context) {
     return ph_vulkan_open(context, &vulkan);
 }
 
-/* A device that is the processor itself is never faster than the processor's own kernels. */
-static bool vulkan_preferred(ph_context *context) {
+struct ph_rates ph_vulkan_rates(VkPhysicalDeviceType type) {
+    switch (type) {
+    case VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU: return (struct ph_rates){.gflops = 2000, .launch = 10e-6, .start = 0.5};
+    case VK_PHYSICAL_DEVICE_TYPE_VIRTUAL_GPU:
+    case VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU: return (struct ph_rates){.gflops = 200, .launch = 20e-6, .start = 0.5};
+    default: return (struct ph_rates){.gflops = 0}; /* the processor itself, which its own kernels know better, or unknown */
+    }
+}
+
+static struct ph_rates vulkan_rates(const ph_context *context) {
     const struct ph_vulkan *vulkan = context->device;
-    return vulkan->properties.deviceType != VK_PHYSICAL_DEVICE_TYPE_CPU;
+    return ph_vulkan_rates(vulkan->properties.deviceType);
 }
 
 static void vulkan_profile(const ph_context *context, char *text, size_t size) {
@@ -33,4 +41,4 @@ extern const struct ph_backend ph_backend_vulkan;
 const struct ph_backend ph_backend_vulkan = {
     .name = "vulkan", .help = "compute shaders on a GPU", .kernels = vulkan_kernels, .precisions = vulkan_precisions, .rewrites = true,
     .engine = &ph_vulkan_engine, .device = ph_vulkan_describe, .open = vulkan_open,
-    .preferred = vulkan_preferred, .profile = vulkan_profile};
+    .rates = vulkan_rates, .profile = vulkan_profile};

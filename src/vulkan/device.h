@@ -93,6 +93,12 @@ int ph_vulkan_closing_messages(void);
 ph_status ph_vulkan_pipeline_get(ph_context *context, struct ph_vulkan *vulkan, enum ph_shader shader, int variant,
                                  const int32_t constants[PH_SHADER_CONSTANTS], VkPipeline *pipeline);
 
+/* ---- backend.c --------------------------------------------------------------------------------------------------- */
+
+/* What is assumed of a kind of device. A tenth of what a discrete GPU of middling size could do, a fifth of an integrated
+ * one: these shaders use no matrix hardware. Start: the driver compiles the shaders, and constants are brought over. */
+struct ph_rates ph_vulkan_rates(VkPhysicalDeviceType type);
+
 /* ---- engine.c ---------------------------------------------------------------------------------------------------- */
 
 #define PH_NOWHERE 0xffffffffu

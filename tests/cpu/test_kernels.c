@@ -729,7 +729,7 @@ static void test_fourier(void **state) {
 /* Whether the device can be had; without one the program is skipped. */
 static bool device_open(ph_context *context) {
     const struct ph_backend *backend;
-    if (!ph_context_set_backend(context, device_backend, 0) && !ph_backend_resolve(context, &backend)) return true;
+    if (!ph_context_set_backend(context, device_backend, 0) && !ph_backend_resolve(context, NULL, &backend)) return true;
     printf("skipped: %s\n", ph_context_error(context));
     return false;
 }

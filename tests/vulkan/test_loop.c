@@ -250,7 +250,7 @@ int main(void) {
     enum { SKIPPED = 77 };
     const struct ph_backend *backend;
     context = ph_context_create();
-    bool there = !ph_context_set_backend(context, "vulkan", 0) && !ph_backend_resolve(context, &backend);
+    bool there = !ph_context_set_backend(context, "vulkan", 0) && !ph_backend_resolve(context, NULL, &backend);
     if (!there) printf("skipped: %s\n", ph_context_error(context));
     const struct CMUnitTest tests[] = {cmocka_unit_test(every_optimiser_with_every_normalisation),
         cmocka_unit_test(everything_between_two_gradients)};

@@ -66,7 +66,7 @@ static void the_cpu_goes_on_where_it_may(void **state) {
     ph_picture *picture = NULL;
     ph_context_set_log(context, hear, &heard);
     assert_int_equal(ph_context_set_backend(context, "vulkan", 0), PH_OK);
-    assert_int_equal(ph_backend_resolve(context, &backend), PH_OK);
+    assert_int_equal(ph_backend_resolve(context, NULL, &backend), PH_OK);
     ph_model *model;
     ph_recipe *recipe;
     assert_int_equal(ph_model_load(context, NULL, &model), PH_OK);
@@ -118,7 +118,7 @@ int main(void) {
     enum { SKIPPED = 77 };
     const struct ph_backend *backend;
     ph_context *context = ph_context_create();
-    bool there = !ph_context_set_backend(context, "vulkan", 0) && !ph_backend_resolve(context, &backend);
+    bool there = !ph_context_set_backend(context, "vulkan", 0) && !ph_backend_resolve(context, NULL, &backend);
     if (!there) printf("skipped: %s\n", ph_context_error(context));
     ph_context_destroy(&context);
     if (!there) return SKIPPED;

@@ -224,7 +224,7 @@ static void a_device_that_is_not_there_is_named(void **state) {
     const struct ph_backend *backend;
     ph_context *context = ph_context_create();
     assert_int_equal(ph_context_set_backend(context, "vulkan", 15), PH_OK);
-    assert_int_equal(ph_backend_resolve(context, &backend), PH_ERROR_NOT_FOUND);
+    assert_int_equal(ph_backend_resolve(context, NULL, &backend), PH_ERROR_NOT_FOUND);
     assert_non_null(strstr(ph_context_error(context), "there is no device 15"));
     assert_int_equal(ph_context_set_backend(context, "cuda", 0), PH_ERROR_NOT_FOUND);
     assert_int_equal(ph_context_set_backend(context, "vulkan", -1), PH_ERROR_ARGUMENT);
@@ -235,7 +235,7 @@ int main(void) {
     enum { SKIPPED = 77 };
     const struct ph_backend *backend;
     ph_context *context = ph_context_create();
-    bool there = !ph_context_set_backend(context, "vulkan", 0) && !ph_backend_resolve(context, &backend);
+    bool there = !ph_context_set_backend(context, "vulkan", 0) && !ph_backend_resolve(context, NULL, &backend);
     if (!there) printf("skipped: %s\n", ph_context_error(context));
     ph_context_destroy(&context);
     if (!there) return SKIPPED;

@@ -74,7 +74,8 @@ static ph_status seen_run(const struct ph_objective_scope *scope, const ph_pictu
     PH_TRY(ph_model_build(scope->model, graph, value));
     ph_pooling_swap(graph, scope->recipe, first_node);
     PH_TRY(ph_model_find_layer(scope->model, graph, layer, &value));
-    struct ph_program_request request = {.taps = &value, .tap_count = 1, .loss = PH_ABSENT};
+    /* Of a render that is to come: the first program chooses for all what computes them. */
+    struct ph_program_request request = {.taps = &value, .tap_count = 1, .loss = PH_ABSENT, .runs = scope->recipe->steps};
     ph_status status = ph_program_create(graph, &request, &program);
     if (!status) {
         float *fed = ph_program_input(program, input); /* NULL where the layer does not depend on it */
