@@ -41,4 +41,4 @@ extern const struct ph_backend ph_backend_vulkan;
 const struct ph_backend ph_backend_vulkan = {
     .name = "vulkan", .help = "compute shaders on a GPU", .kernels = vulkan_kernels, .precisions = vulkan_precisions, .rewrites = true,
     .engine = &ph_vulkan_engine, .device = ph_vulkan_describe, .open = vulkan_open,
-    .rates = vulkan_rates, .profile = vulkan_profile};
+    .rates = vulkan_rates, .peak = ph_vulkan_peak, .profile = vulkan_profile};

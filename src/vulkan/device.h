@@ -28,7 +28,7 @@
 /* One line for each file in shaders/. */
 #define PH_VULKAN_SHADERS(X) \
     X(band) X(batch_norm) X(binary) X(blur) X(clear) X(convolution) X(copy) X(gather) X(irfft) X(judge) X(measure) X(parts) \
-    X(pool) X(product) X(redirected) X(reduce) X(resample) X(response_norm) X(row_norm) X(select) X(softmax) X(thin) X(unary) \
+    X(peak) X(pool) X(product) X(redirected) X(reduce) X(resample) X(response_norm) X(row_norm) X(select) X(softmax) X(thin) X(unary) \
     X(update) X(warp)
 
 enum ph_shader {
@@ -98,6 +98,10 @@ ph_status ph_vulkan_pipeline_get(ph_context *context, struct ph_vulkan *vulkan, 
 /* What is assumed of a kind of device. A tenth of what a discrete GPU of middling size could do, a fifth of an integrated
  * one: these shaders use no matrix hardware. Start: the driver compiles the shaders, and constants are brought over. */
 struct ph_rates ph_vulkan_rates(VkPhysicalDeviceType type);
+
+/* ---- peak.c ------------------------------------------------------------------------------------------------------ */
+
+double ph_vulkan_peak(const ph_context *context); /* of struct ph_backend */
 
 /* ---- engine.c ---------------------------------------------------------------------------------------------------- */
 

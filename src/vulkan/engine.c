@@ -182,7 +182,13 @@ void ph_buffer_finish(struct ph_vulkan *vulkan, struct ph_buffer *buffer) {
     *buffer = (struct ph_buffer){0};
 }
 
-/* Failing, leaves what it made to ph_buffer_finish. */
+/* The first of the kind that is wanted; UINT32_MAX: none. The host reads what is not in its cache very slowly. */
+static uint32_t memory_type(const struct ph_vulkan *vulkan, const VkMemoryRequirements *needs, VkMemoryPropertyFlags wanted) {
+    for (uint32_t i = 0; i < vulkan->memory.memoryTypeCount; i++)
+        if (needs->memoryTypeBits & 1u << i && (vulkan->memory.memoryTypes[i].propertyFlags & wanted) == wanted) return i;
+    return UINT32_MAX;
+}
+
 ph_status ph_buffer_make(struct ph_recorder *recorder, size_t floats, bool host, struct ph_buffer *buffer) {
     struct ph_vulkan *vulkan = recorder->vulkan;
     bool addressed = recorder->far && !host;
@@ -194,9 +200,8 @@ ph_status ph_buffer_make(struct ph_recorder *recorder, size_t floats, bool host,
     vulkan->GetBufferMemoryRequirements(vulkan->device, buffer->buffer, &needs);
     VkMemoryPropertyFlags wanted = host ? VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT
                                         : VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT;
-    uint32_t type = UINT32_MAX;
-    for (uint32_t i = 0; i < vulkan->memory.memoryTypeCount && type == UINT32_MAX; i++)
-        if (needs.memoryTypeBits & 1u << i && (vulkan->memory.memoryTypes[i].propertyFlags & wanted) == wanted) type = i;
+    uint32_t type = host ? memory_type(vulkan, &needs, wanted | VK_MEMORY_PROPERTY_HOST_CACHED_BIT) : UINT32_MAX;
+    if (type == UINT32_MAX) type = memory_type(vulkan, &needs, wanted);
     if (type == UINT32_MAX)
         return ph_fail(recorder->context, PH_ERROR_UNSUPPORTED, "backend vulkan: the device has no memory for buffers");
     VkDeviceSize heap = vulkan->memory.memoryHeaps[vulkan->memory.memoryTypes[type].heapIndex].size;
@@ -458,6 +463,44 @@ static ph_status set_make(struct ph_recorder *recorder) {
     return ph_vulkan_check(recorder->context, vulkan, result, "descriptors");
 }
 
+/* What shaders run on: a memory, bound, and a fence. */
+static ph_status memory_make(struct ph_recorder *recorder) {
+    PH_TRY(ph_buffer_make(recorder, PH_MAX(recorder->floats, (size_t)1), false, &recorder->memory));
+    if (recorder->far) PH_TRY(where_make(recorder));
+    PH_TRY(set_make(recorder));
+    return ph_fence_make(recorder, &recorder->fence);
+}
+
+void ph_recorder_destroy(struct ph_recorder *recorder) {
+    struct ph_vulkan *vulkan = recorder->vulkan;
+    vulkan->DeviceWaitIdle(vulkan->device);
+    ph_vulkan_loop_destroy(recorder);
+    for (int i = 0; i < PH_COUNT(recorder->commands); i++) ph_commands_free(recorder, &recorder->commands[i]);
+    vulkan->DestroyFence(vulkan->device, recorder->fence, NULL);
+    vulkan->DestroyQueryPool(vulkan->device, recorder->queries, NULL);
+    vulkan->DestroyDescriptorPool(vulkan->device, recorder->pool, NULL);
+    ph_buffer_finish(vulkan, &recorder->memory);
+    ph_buffer_finish(vulkan, &recorder->staging);
+    ph_buffer_finish(vulkan, &recorder->where);
+    for (int i = 0; i < recorder->constant_count; i++) ph_free(recorder->constants[i].copy);
+    for (int kind = 0; kind < PH_TRANSFERS; kind++) ph_free(recorder->transfers[kind]);
+    ph_free(recorder->constants);
+    ph_free(recorder->dispatches);
+    ph_free(recorder);
+}
+
+ph_status ph_recorder_make(ph_context *context, struct ph_vulkan *vulkan, size_t floats, struct ph_recorder **recorder) {
+    struct ph_recorder *made = ph_alloc(sizeof *made);
+    if (!made) return ph_fail_memory(context);
+    made->context = context;
+    made->vulkan = vulkan;
+    made->floats = floats;
+    ph_status status = memory_make(made);
+    if (status) ph_recorder_destroy(made);
+    else *recorder = made;
+    return status;
+}
+
 static ph_status engine_build(struct ph_recorder *recorder, const struct ph_graph *graph, const struct ph_loop *loop) {
     struct ph_vulkan *vulkan = recorder->vulkan;
     const struct ph_plan *plan = recorder->plan;
@@ -484,34 +527,12 @@ static ph_status engine_build(struct ph_recorder *recorder, const struct ph_grap
                        "backend vulkan: the program needs a buffer of %.0f MB, %s has at most %.0f MB in one; a smaller "
                        "picture or batch needs less, and --backend cpu does without", bytes / 1e6,
                        vulkan->properties.deviceName, PH_MIN(most, 4.0 * (double)most_floats) / 1e6);
-    PH_TRY(ph_buffer_make(recorder, PH_MAX(recorder->floats, (size_t)1), false, &recorder->memory));
+    PH_TRY(memory_make(recorder));
     PH_TRY(ph_buffer_make(recorder, PH_MAX(recorder->staged, (size_t)1), true, &recorder->staging));
-    if (recorder->far) PH_TRY(where_make(recorder));
-    PH_TRY(set_make(recorder));
-    PH_TRY(ph_fence_make(recorder, &recorder->fence));
     PH_TRY(memory_fill(recorder));
     PH_TRY(direction_record(recorder, false));
     PH_TRY(direction_record(recorder, true));
     return loop ? ph_vulkan_loop_finish_recording(recorder) : PH_OK;
-}
-
-static void engine_destroy(void *state) {
-    struct ph_recorder *recorder = state;
-    struct ph_vulkan *vulkan = recorder->vulkan;
-    vulkan->DeviceWaitIdle(vulkan->device);
-    ph_vulkan_loop_destroy(recorder);
-    for (int i = 0; i < PH_COUNT(recorder->commands); i++) ph_commands_free(recorder, &recorder->commands[i]);
-    vulkan->DestroyFence(vulkan->device, recorder->fence, NULL);
-    vulkan->DestroyQueryPool(vulkan->device, recorder->queries, NULL);
-    vulkan->DestroyDescriptorPool(vulkan->device, recorder->pool, NULL);
-    ph_buffer_finish(vulkan, &recorder->memory);
-    ph_buffer_finish(vulkan, &recorder->staging);
-    ph_buffer_finish(vulkan, &recorder->where);
-    for (int i = 0; i < recorder->constant_count; i++) ph_free(recorder->constants[i].copy);
-    for (int kind = 0; kind < PH_TRANSFERS; kind++) ph_free(recorder->transfers[kind]);
-    ph_free(recorder->constants);
-    ph_free(recorder->dispatches);
-    ph_free(recorder);
 }
 
 static ph_status engine_create(const struct ph_graph *graph, const struct ph_plan *plan, const struct ph_loop *loop,
@@ -527,10 +548,12 @@ static ph_status engine_create(const struct ph_graph *graph, const struct ph_pla
     recorder->arena_floats = plan->arena_floats + plan->scratch_floats + 16;
     recorder->floats = (recorder->arena_floats + 15) & ~(size_t)15;
     ph_status status = engine_build(recorder, graph, loop);
-    if (status) engine_destroy(recorder);
+    if (status) ph_recorder_destroy(recorder);
     else *state = recorder;
     return status;
 }
+
+static void engine_destroy(void *state) { ph_recorder_destroy(state); }
 
 static ph_status engine_run(void *state, bool backward, float *arena) {
     struct ph_recorder *recorder = state;
@@ -549,16 +572,21 @@ static ph_status engine_run(void *state, bool backward, float *arena) {
 
 static int engine_dispatches(const void *state) { return ((const struct ph_recorder *)state)->dispatch_count; }
 
+ph_status ph_queries_make(struct ph_recorder *recorder, uint32_t count) {
+    struct ph_vulkan *vulkan = recorder->vulkan;
+    const VkQueryPoolCreateInfo info = {.sType = VK_STRUCTURE_TYPE_QUERY_POOL_CREATE_INFO,
+        .queryType = VK_QUERY_TYPE_TIMESTAMP, .queryCount = count};
+    return ph_vulkan_check(recorder->context, vulkan,
+                           PH_VULKAN_MAKE(CreateQueryPool, vulkan->device, &info, NULL, &recorder->queries), "times");
+}
+
 static ph_status times_record(struct ph_recorder *recorder) {
     struct ph_vulkan *vulkan = recorder->vulkan;
     uint32_t count = (uint32_t)recorder->plan->step_count + 1;
     if (!vulkan->timestamp_bits)
         return ph_fail(recorder->context, PH_ERROR_UNSUPPORTED, "backend vulkan: %s keeps no times",
                        vulkan->properties.deviceName);
-    const VkQueryPoolCreateInfo info = {.sType = VK_STRUCTURE_TYPE_QUERY_POOL_CREATE_INFO,
-        .queryType = VK_QUERY_TYPE_TIMESTAMP, .queryCount = count};
-    PH_TRY(ph_vulkan_check(recorder->context, vulkan, PH_VULKAN_MAKE(CreateQueryPool, vulkan->device, &info, NULL, &recorder->queries),
-                           "times"));
+    PH_TRY(ph_queries_make(recorder, count));
     VkCommandBuffer *commands = &recorder->commands[2];
     PH_TRY(ph_commands_begin(recorder, commands));
     vulkan->CmdResetQueryPool(*commands, recorder->queries, 0, count);

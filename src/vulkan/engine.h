@@ -43,6 +43,11 @@ struct ph_recorder {
 
 /* ---- engine.c ---------------------------------------------------------------------------------------------------- */
 
+/* A memory of so many floats that dispatches can be put to, without a program. */
+ph_status ph_recorder_make(ph_context *context, struct ph_vulkan *vulkan, size_t floats, struct ph_recorder **recorder);
+void ph_recorder_destroy(struct ph_recorder *recorder);
+/* Timestamps, once. */
+ph_status ph_queries_make(struct ph_recorder *recorder, uint32_t count);
 /* Where a storage of the arena lies, in floats. */
 size_t ph_storage_place(const struct ph_plan *plan, int storage);
 /* Memory of the device's, or of the host's and mapped. Failing, leaves what it made to ph_buffer_finish. */

@@ -114,6 +114,26 @@ static void far_memory_makes_the_same_bytes(void **state) {
     assert_int_equal(ph_vulkan_closing_messages(), 0);
 }
 
+/* The peak of the device is one of a machine, or is not known; with no memory it is not known, and nothing is left behind. */
+static void the_peak_is_measured(void **state) {
+    (void)state;
+    struct ph_vulkan *vulkan;
+    ph_context *context = ph_context_create();
+    assert_int_equal(ph_vulkan_open(context, &vulkan), PH_OK);
+    double peak = ph_vulkan_peak(context);
+    print_message("%.1f GFLOP/s\n", peak);
+    if (vulkan->timestamp_bits) assert_true(peak > 0.1 && peak < 1e6);
+    else assert_true(peak == 0);
+    for (long n = 1; n < 8; n++) {
+        ph_vulkan_fail_after(n);
+        assert_true(ph_vulkan_peak(context) == 0);
+        ph_vulkan_fail_after(-1);
+    }
+    assert_int_equal(vulkan->messages, 0);
+    ph_context_destroy(&context);
+    assert_int_equal(ph_vulkan_closing_messages(), 0);
+}
+
 int main(void) {
     enum { SKIPPED = 77 };
     const struct ph_backend *backend;
@@ -123,6 +143,7 @@ int main(void) {
     ph_context_destroy(&context);
     if (!there) return SKIPPED;
     const struct CMUnitTest tests[] = {cmocka_unit_test(every_failure_is_said_and_leaves_nothing),
-        cmocka_unit_test(the_cpu_goes_on_where_it_may), cmocka_unit_test(far_memory_makes_the_same_bytes)};
+        cmocka_unit_test(the_cpu_goes_on_where_it_may), cmocka_unit_test(far_memory_makes_the_same_bytes),
+        cmocka_unit_test(the_peak_is_measured)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
