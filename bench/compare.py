@@ -3,6 +3,7 @@
 
   compare.py [--build build] [--python python3] [--models ../shared/weights] [--networks FOLDER] [--rounds 3] [--steps 148]
              [--only TEXT] [--json FILE]
+  compare.py --device [...]     on a GPU: the Vulkan backend beside the peer on CUDA, eager, compiled, and as a CUDA graph
 
 Build first: ninja -C build src/cli/phosphene bench. --python names an interpreter that has torch, onnx and numpy; the peer
 runs with its default layout and with channels last, and the faster counts. --networks: what make_networks.py wrote. Rows
@@ -44,6 +45,65 @@ def run(command, environment={}):
 
 def last_json(text):
     return json.loads(text.strip().splitlines()[-1])
+
+
+# On a GPU: name, objective, options of bench-step, options of the peer; each with every batch and every form of the peer.
+DEVICE_ROWS = [('step of `inception_4a/output:11`', 'inception_4a/output:11', [], []),
+               ('whole GoogLeNet', 'loss3/classifier:3', ALONE, PEER_ALONE)]
+BATCHES = [1, 8, 32]
+FORMS = {'eager': [], 'compiled': ['--compile'], 'CUDA graph': ['--graph']}
+
+
+def attempt(command):
+    """The line of JSON that a program ends with, or, where it fails, the last line of what it says."""
+    result = subprocess.run(command, capture_output=True, text=True)
+    if result.returncode:
+        return None, (result.stderr.strip().splitlines() or ['it failed'])[-1]
+    return last_json(result.stdout), None
+
+
+def devices(options):
+    """GPUs as `phosphene list devices` has them, without those that are a processor."""
+    lines = run([os.path.join(options.build, 'src/cli/phosphene'), 'list', 'devices']).splitlines()
+    return [line.strip() for line in lines if 'GPU' in line]
+
+
+def compare_devices(options, find):
+    """One line of the table in docs/SPEED.md for each row and batch: milliseconds of a step of the whole batch."""
+    path = find(GOOGLENET)
+    if not path or not devices(options):
+        sys.exit(f'compare.py: {"there is no GPU: phosphene list devices" if path else "there is no " + GOOGLENET}')
+    print('\n'.join(devices(options)))
+    print('| | phosphene | PyTorch ' + ' | '.join(FORMS) + ' | start to first step |')
+    print('| --- | --- |' + ' --- |' * (len(FORMS) + 1))
+    results, failures = [], []
+    for name, objective, ours, theirs in DEVICE_ROWS:
+        for batch in BATCHES:
+            row = {'row': name, 'batch': batch}
+            arguments = [path, objective]
+            step = [os.path.join(options.build, 'bench/bench-step'), *arguments, str(options.steps), 'backend=vulkan',
+                    f'batch={batch}', *ours]
+            peer = [options.python, os.path.join(HERE, 'peer.py'), *arguments, '--steps', str(options.steps), '--device', 'cuda',
+                    '--batch', str(batch), *theirs]
+            columns = {'phosphene': step, **{form: peer + flags for form, flags in FORMS.items()}}
+            rounds = {column: [] for column in columns}
+            for _ in range(options.rounds):  # in turn
+                for column, command in columns.items():
+                    result, failure = attempt(command)
+                    rounds[column] += [result] if result else []
+                    failures += [f'{name}, batch {batch}, {column}: {failure}'] if failure else []
+            for column, taken in rounds.items():
+                row[column] = statistics.median(r['milliseconds'] for r in taken) if taken else None
+            started = [r['first_step_seconds'] for r in rounds['phosphene']]
+            row['first_step_seconds'] = statistics.median(started) if started else None
+            cells = [f'{row[c]:.3f} ms' if row[c] else 'not measured' for c in columns]
+            cells.append(f'{row["first_step_seconds"]:.2f} s' if started else 'not measured')
+            print(f'| {name}, batch {batch} | ' + ' | '.join(cells) + ' |', flush=True)
+            results.append(row)
+        text = plan(options, ['-m', path, '--plan', objective, '--backend', 'vulkan'])
+        print(f'{name}: {text.splitlines()[-1]}', flush=True)
+    print(*dict.fromkeys(failures), sep='\n')
+    return {'devices': devices(options), 'rows': results, 'failures': failures}
 
 
 def has_tiles(options):
@@ -124,6 +184,7 @@ def main():
     parser.add_argument('--rounds', type=int, default=3)
     parser.add_argument('--steps', type=int, default=148)
     parser.add_argument('--only', default='', help='rows whose name holds this')
+    parser.add_argument('--device', action='store_true', help='the rows of a GPU')
     parser.add_argument('--json')
     options = parser.parse_args()
 
@@ -131,6 +192,12 @@ def main():
         return next((path for folder in (options.models, options.networks)
                      if folder and os.path.exists(path := os.path.join(folder, network))), None)
 
+    if options.device:
+        results = compare_devices(options, find)
+        if options.json:
+            with open(options.json, 'w') as file:
+                json.dump(results, file, indent=1)
+        return
     peaks = {level: peak_of(plan(options, ['--plan', 'conv1:5', '--instruction-set', level])) for level in LEVELS}
     print('peak of multiply-adds, GFLOP/s of all cores:', peaks)
     results = {'peaks': peaks, 'rows': compare(options, find), 'convolutions': {}}

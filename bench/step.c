@@ -2,8 +2,9 @@
  *
  *     bench-step MODEL OBJECTIVE [STEPS [OPTION=VALUE ...]]     MODEL "-": the embedded network
  *
- * OPTION is one of the recipe's (size=448, batch=8, ...), threads, instruction-set or precision. The objective is rendered `batch` times
- * side by side. Prints one line of JSON. The first steps, with silent units woken and caches cold, are not counted. */
+ * OPTION is one of the recipe's (size=448, batch=8, ...), threads, instruction-set, precision or backend. The objective is
+ * rendered `batch` times side by side. Prints one line of JSON. The first steps, with silent units woken and caches cold, are
+ * not counted. A device reports several steps at once: each has its share of the time since the report before. */
 #include <phosphene/phosphene.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +13,7 @@
 
 enum { MAX_STEPS = 1 << 16, UNCOUNTED = 20, MAX_BATCH = 64 };
 
-struct clock { double last, start, first, times[MAX_STEPS]; int count; };
+struct clock { double last, start, first, times[MAX_STEPS]; int count, step; };
 
 static double now(void) {
     struct timespec t;
@@ -22,9 +23,10 @@ static double now(void) {
 
 static bool tick(void *user, const ph_progress *progress) {
     struct clock *clock = user;
-    double time = now();
+    double time = now(), each = 1e3 * (time - clock->last) / (progress->step - clock->step);
     if (clock->first == 0) clock->first = time - clock->start;
-    if (progress->step > UNCOUNTED && clock->count < MAX_STEPS) clock->times[clock->count++] = 1e3 * (time - clock->last);
+    for (; clock->step < progress->step; clock->step++)
+        if (clock->step >= UNCOUNTED && clock->count < MAX_STEPS) clock->times[clock->count++] = each;
     clock->last = time;
     return true;
 }
@@ -42,6 +44,7 @@ static ph_status set(ph_context *context, ph_recipe *recipe, const char *assignm
     name[equals - assignment] = 0;
     if (!strcmp(name, "threads")) return ph_context_set_threads(context, atoi(equals + 1));
     if (!strcmp(name, "instruction-set")) return ph_context_set_instruction_set(context, equals + 1);
+    if (!strcmp(name, "backend")) return ph_context_set_backend(context, equals + 1, 0);
     if (!strcmp(name, "precision")) return ph_context_set_precision(context, equals + 1);
     return ph_recipe_set(recipe, name, equals + 1);
 }
