@@ -80,7 +80,7 @@ struct ph_kernel {
  * values fed from outside are taken from and taps and gradients of parameters are brought to. */
 struct ph_engine {
     /* `arena` holds what the memory begins with. `loop`, with values of `graph`: steps to be made ready for; NULL: none, as
-     * always where there is no loop_start. It is copied. */
+     * always where there is no loop_start. It is copied; its errors are read at once. */
     ph_status (*create)(const struct ph_graph *graph, const struct ph_plan *plan, const struct ph_loop *loop, const float *arena,
                         void **state);
     void (*destroy)(void *state);

@@ -17,6 +17,8 @@ enum {
     SLOTS = PH_LOOP_SUBMISSIONS * PH_LOOP_STEPS
 };
 
+_Static_assert(PH_MAX_BATCH <= 64, "judge.comp has an invocation for each item");
+
 struct submission { int slot, steps; bool looks; VkFence fence; };
 
 struct loop {
@@ -251,7 +253,7 @@ ph_status ph_vulkan_loop_record(struct ph_recorder *recorder) {
 static bool is_parameter(const struct loop *loop, const struct ph_transfer *fed) { return fed->place == loop->parameter; }
 
 static size_t look_place(const struct loop *loop, int submission) {
-    return SLOTS / PH_LOOP_STEPS * (size_t)loop->steps * loop->slot + (size_t)submission * loop->count;
+    return (size_t)PH_LOOP_SUBMISSIONS * (size_t)loop->steps * loop->slot + (size_t)submission * loop->count;
 }
 
 /* One slot comes in: what the step is fed, one behind the other, then its block. */
