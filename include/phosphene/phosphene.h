@@ -101,6 +101,29 @@ PH_API ph_status ph_context_set_backend(ph_context *context, const char *name, i
  * made (PH_ERROR_UNSUPPORTED, with what there is), and with the backend "auto" the CPU goes on, in fp32 where it lacks it too. */
 PH_API ph_status ph_context_set_precision(ph_context *context, const char *name);
 
+/* Execution profiles. Which kernel computes a layer is decided by a rule on its shapes and the processor's feature bits, never
+ * by time. A profile is a file of choices that were measured on one machine instead, one line for each kind of layer, which
+ * programs made from then on keep to where they have such layers; docs/commands.md says what is in it. The same profile gives
+ * the same bytes with any number of threads, in any batch, on any run; another one slightly others. Of the backend "cpu" alone:
+ * on another, programs are PH_ERROR_UNSUPPORTED. `path` NULL: none, the default. A file that is damaged is PH_ERROR_FORMAT, with
+ * its line; a choice that a program cannot keep to is, when that is made. */
+PH_API ph_status ph_context_set_profile(ph_context *context, const char *path);
+/* The same, and whenever a program is made from now on, all kernels that take its layers are measured where the profile has no
+ * choice yet, which is then added to the file; one that is not there is begun. That takes as much memory as the program, times
+ * the number of kernels that take one layer (3 at most), and tens of runs of each. */
+PH_API ph_status ph_context_tune(ph_context *context, const char *path);
+
+typedef struct ph_profile_info {
+    const char *name;   /* base name of the file without ".profile"; NULL: there is no profile */
+    int choices;
+    const char *sha256; /* of the choices, 64 hex digits; comments and times do not count */
+} ph_profile_info;
+/* Strings are valid until the profile changes. */
+PH_API ph_profile_info ph_context_profile(const ph_context *context);
+/* Uses the first `choices` of the profile alone, those with this digest: a picture's recipe has both (#tuned-choices,
+ * #tuned-sha256), and a profile that was added to since makes the same bytes again. PH_ERROR_NOT_FOUND where they are others. */
+PH_API ph_status ph_context_hold_profile(ph_context *context, int choices, const char *sha256);
+
 /* Notices a person may want to see: guesses made, fallbacks taken. `text` has no line end. NULL discards them. */
 typedef void ph_log_function(void *user, const char *text);
 PH_API void ph_context_set_log(ph_context *context, ph_log_function *log, void *user);

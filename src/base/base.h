@@ -20,6 +20,7 @@ enum ph_instruction_set { PH_PORTABLE, PH_AVX2, PH_AVX512, PH_AVX512_BF16, PH_AM
 enum ph_precision { PH_AUTO_PRECISION, PH_FP32, PH_FP16, PH_BF16X3, PH_BF16, PH_PRECISIONS };
 extern const char *const ph_precision_names[PH_PRECISIONS]; /* "auto", "fp32", "fp16", "bf16x3", "bf16" */
 
+struct ph_profile;
 struct ph_context {
     char error[4096];
     ph_log_function *log;
@@ -32,6 +33,8 @@ struct ph_context {
     int device_index;
     void *device;                            /* the backend's own, opened on first use */
     void (*device_close)(void *device);
+    struct ph_profile *profile;              /* measured choices of kernels (exec/profile.h); NULL: none */
+    void (*profile_destroy)(struct ph_profile *profile);
 };
 
 /* Keeps the text and returns `status`, so that a failure is one statement: return ph_fail(context, PH_ERROR_..., ...). */

@@ -64,6 +64,7 @@ ph_context *ph_context_create(void) {
 void ph_context_destroy(ph_context **context) {
     if (!context) return;
     if (*context && (*context)->device) (*context)->device_close((*context)->device);
+    if (*context && (*context)->profile) (*context)->profile_destroy((*context)->profile);
     ph_free(*context);
     *context = NULL;
 }

@@ -71,4 +71,4 @@ static void cpu_profile(const ph_context *context, char *text, size_t size) {
 extern const struct ph_backend ph_backend_cpu;
 const struct ph_backend ph_backend_cpu = {
     .name = "cpu", .help = "blocked, vectorised, threaded kernels", .kernels = cpu_kernels, .rewrites = true,
-    .precisions = precisions, .rates = cpu_rates, .profile = cpu_profile, .peak = cpu_peak};
+    .tunes = true, .precisions = precisions, .rates = cpu_rates, .profile = cpu_profile, .peak = cpu_peak};

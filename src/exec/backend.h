@@ -30,6 +30,7 @@ struct ph_kernel_query {
     bool blocked_input;     /* input 0 is made in the blocked layout */
     unsigned wanted;        /* backward: bit i set where the gradient of input i is wanted */
     int threads;
+    const char *details;    /* what a profile keeps beside the kernel's name; NULL: nothing */
 };
 
 struct ph_kernel_call {
@@ -68,6 +69,9 @@ struct ph_kernel {
     size_t (*scratch)(const struct ph_kernel_query *query);   /* floats; NULL: none */
     /* Undoes what pack() took beyond its bytes. NULL: nothing. */
     void (*unpack)(void *packed);
+    /* Of kernels that are for profiles alone: what a measurement of their own finds for the node, one line of printable ASCII
+     * that accepts() and pack() get as the query's details. A new string; NULL: nothing was found. */
+    char *(*tune)(const struct ph_kernel_query *query);
     void (*run)(const struct ph_kernel_call *call);
     /* Backward: which stored tensors it reads (PH_READS_...). NULL: what the operation declares. */
     unsigned (*reads)(const struct ph_kernel_query *query);
@@ -105,6 +109,7 @@ struct ph_backend {
     /* Bit set of enum ph_precision besides PH_FP32, which every one has; NULL: none. */
     unsigned (*precisions)(const ph_context *context);
     bool rewrites; /* run the graph passes (fold batch-norm, fuse ReLU) first */
+    bool tunes;    /* a profile may choose among its kernels, which run on the host */
     const struct ph_engine *engine; /* NULL: the steps run on the host */
     /* Devices the backend can run on, for a catalogue; false behind the last. NULL: it needs none. */
     bool (*device)(int index, char *name, size_t name_size, char *help, size_t help_size);
@@ -121,6 +126,8 @@ struct ph_backend {
 ph_status ph_backend_resolve(ph_context *context, const struct ph_job *job, const struct ph_backend **backend);
 /* Of the backend whose programs the context runs. */
 void ph_backend_profile(const ph_context *context, char *text, size_t size);
+/* The same of a backend that was named for a program. */
+void ph_backend_level(const struct ph_backend *backend, const ph_context *context, char *text, size_t size);
 
 extern const struct ph_backend *const ph_backends[]; /* NULL-terminated; the first is the default */
 extern const struct ph_backend ph_backend_plain;

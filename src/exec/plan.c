@@ -1,11 +1,13 @@
 /* From a graph to a straight line of steps.
  *
- * Every node gets a kernel for each direction, first come of the backend's ordered list. A kernel wants its operands
- * plain or blocked; where a tensor lies in the other layout, a conversion is put in front. A gradient lives in the layout
- * that the kernel which reads it (its producer's backward) wants; the first to write it overwrites, later ones add.
+ * Every node gets a kernel for each direction, first come of the backend's ordered list, or the one that a profile names
+ * (profile.h). A kernel wants its operands plain or blocked; where a tensor lies in the other layout, a conversion is put in
+ * front. A gradient lives in the layout that the kernel which reads it (its producer's backward) wants; the first to write it
+ * overwrites, later ones add.
  * Views share memory with what they view; inputs of a concatenation are made in place in its slices. Memory is placed
  * last, by the spans of steps that touch it. */
 #include "exec/plan.h"
+#include "exec/profile.h"
 #include <string.h>
 
 struct planner {
@@ -15,6 +17,9 @@ struct planner {
     ph_context *context;
     const struct ph_kernel *const *kernels;
     const char *backend;
+    struct ph_profile *profile;            /* NULL: the order of the list decides alone */
+    char level[300];                       /* ph_backend_level */
+    const char **keys;                     /* [2 nodes], forward and backward: what the profile knows a node by */
     int block;
     int loss;
     bool halves;                           /* tensors may be of 16 bits */
@@ -127,7 +132,8 @@ static ph_status step_make(struct planner *p, int node_index, const struct ph_ke
     if (!lists || !accumulate) return ph_fail_memory(p->context);
     for (size_t i = 0; i < 2 * (in + out); i++) lists[i] = PH_ABSENT;
     *step = (struct ph_step){.kind = PH_STEP_KERNEL, .backward = backward, .kernel = kernel, .node = node_index,
-        .from = PH_ABSENT, .to = PH_ABSENT, .gate = PH_ABSENT, .inputs = lists, .input_gradients = lists + in, .outputs = lists + 2 * in,
+        .key = p->keys[2 * node_index + backward], .from = PH_ABSENT, .to = PH_ABSENT, .gate = PH_ABSENT, .inputs = lists,
+        .input_gradients = lists + in, .outputs = lists + 2 * in,
         .output_gradients = lists + 2 * in + out, .accumulate = accumulate};
     return PH_OK;
 }
@@ -140,22 +146,34 @@ static struct ph_kernel_query query_make(const struct planner *p, const struct p
     if (backward)
         for (int i = 0; i < PH_MIN(node->input_count, 32); i++)
             if (node->inputs[i] != PH_ABSENT && p->needs[node->inputs[i]]) query.wanted |= 1u << i;
+    const char *key = p->keys[2 * (node - p->graph->nodes) + backward];
+    if (key) query.details = ph_profile_details(p->profile, key);
     return query;
 }
 
 static enum ph_layout_kind made_in(const struct planner *p, int value);
 static enum ph_layout_kind gradient_kind(const struct planner *p, int value);
 
-static const struct ph_kernel *kernel_choose(const struct planner *p, const struct ph_node *node, bool backward) {
+static ph_status kernel_choose(const struct planner *p, int n, bool backward, const struct ph_kernel **chosen) {
+    const struct ph_node *node = &p->graph->nodes[n];
     struct ph_kernel_query query = query_make(p, node, backward);
     query.blocked_input = node->input_count && node->inputs[0] != PH_ABSENT && made_in(p, node->inputs[0]) == PH_LAYOUT_BLOCKED;
-    for (int i = 0; p->kernels[i]; i++) {
+    for (int i = 0; p->kernels[i] && !*chosen; i++) {
         const struct ph_kernel *kernel = p->kernels[i];
         if (kernel->backward == backward && (!kernel->operation || kernel->operation == node->operation) &&
             (!kernel->accepts || kernel->accepts(&query)))
-            return kernel;
+            *chosen = kernel;
     }
-    return NULL;
+    struct ph_text key = {0};
+    if (!p->profile || !*chosen || !ph_profile_key(p->level, &query, &key)) {
+        ph_text_finish(&key);
+        return PH_OK;
+    }
+    const char *kept = key.failed ? NULL : ph_pool_strdup(&p->plan->pool, key.data);
+    ph_text_finish(&key);
+    if (!kept) return ph_fail_memory(p->context);
+    p->keys[2 * n + backward] = kept;
+    return ph_profile_choose(p->profile, kept, &query, p->kernels, chosen);
 }
 
 static bool differentiable(const struct ph_operation *operation, int input) {
@@ -262,10 +280,10 @@ static ph_status choose_kernels(struct planner *p) {
         for (int i = 0; i < node->input_count; i++)
             if (node->inputs[i] != PH_ABSENT) p->last_use[node->inputs[i]] = n, p->readers[node->inputs[i]]++;
         if (node->operation->is_view || is_channel_concat(p, node)) continue;
-        p->forward[n] = kernel_choose(p, node, false);
+        PH_TRY(kernel_choose(p, n, false, &p->forward[n]));
         bool wanted = false;
         for (int i = 0; i < node->output_count; i++) wanted |= p->needs[node->outputs[i]];
-        if (wanted) p->backward[n] = kernel_choose(p, node, true);
+        if (wanted) PH_TRY(kernel_choose(p, n, true, &p->backward[n]));
         if (!p->forward[n] || (wanted && !p->backward[n]))
             return ph_fail(p->context, PH_ERROR_UNSUPPORTED,
                            "backend %s: node '%s': %s has no %s there; --backend cpu does without", p->backend, node->name,
@@ -894,18 +912,20 @@ ph_status ph_plan_create(const struct ph_graph *graph, const struct ph_backend *
         .loss = loss, .halves = graph->context->precision == PH_FP16 && backend->precisions &&
             backend->precisions(graph->context) >> PH_FP16 & 1,
         .needs = ph_alloc_array(values, sizeof *p.needs), .forward = ph_alloc_array(nodes, sizeof *p.forward),
-        .backward = ph_alloc_array(nodes, sizeof *p.backward),
+        .backward = ph_alloc_array(nodes, sizeof *p.backward), .keys = ph_alloc_array(2 * nodes, sizeof *p.keys),
+        .profile = backend->tunes ? graph->context->profile : NULL,
         .forward_halo = ph_alloc_array(values, sizeof *p.forward_halo),
         .backward_halo = ph_alloc_array(values, sizeof *p.backward_halo),
         .readers = ph_alloc_array(values, sizeof *p.readers), .last_use = absent_list(values),
         .slice_of = absent_list(values), .other = absent_list(values), .plain_constant = absent_list(values)};
     p.kernels = backend->kernels(graph->context, &p.block);
+    ph_backend_level(backend, graph->context, p.level, sizeof p.level);
     plan->home = absent_list(values);
     plan->gradient = absent_list(values);
     plan->tap = absent_list(values);
     ph_status status = PH_OK;
-    if (!p.needs || !p.forward || !p.backward || !p.forward_halo || !p.backward_halo || !p.readers || !p.last_use || !p.slice_of || !p.other ||
-        !p.plain_constant || !plan->home || !plan->gradient || !plan->tap)
+    if (!p.needs || !p.forward || !p.backward || !p.keys || !p.forward_halo || !p.backward_halo || !p.readers || !p.last_use ||
+        !p.slice_of || !p.other || !p.plain_constant || !plan->home || !plan->gradient || !plan->tap)
         status = ph_fail_memory(graph->context);
     if (!status) status = item_make(&p);
     if (!status) status = plan_steps(&p, taps, tap_count, parameters, parameter_count);
@@ -913,6 +933,7 @@ ph_status ph_plan_create(const struct ph_graph *graph, const struct ph_backend *
     ph_free(p.needs);
     ph_free(p.forward);
     ph_free(p.backward);
+    ph_free(p.keys);
     ph_free(p.forward_halo);
     ph_free(p.backward_halo);
     ph_free(p.readers);

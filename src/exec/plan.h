@@ -25,6 +25,7 @@ struct ph_step {
     bool backward;
     const struct ph_kernel *kernel;
     int node;
+    const char *key;       /* by which a profile chooses the kernel; NULL: there is no profile, or nothing to choose */
     int from, to;          /* storages of a conversion, an addition or a zeroing */
     int *inputs, *outputs, *output_gradients, *input_gradients; /* storages, PH_ABSENT where there is none */
     bool *accumulate;
@@ -71,6 +72,13 @@ bool ph_program_is_intact(const struct ph_program *program);
 bool ph_gate_put(const struct ph_graph *graph, struct ph_plan *plan, int value);
 /* Test hook: while off, it never has. */
 void ph_plan_gates(bool on);
+
+/* For tune.c. A program made without looking at whether its kernels are to be measured; its plan; one run of all steps, with
+ * the seconds of each added to [steps]: inside a parallel region, of steps that run on the host. */
+ph_status ph_program_build(const struct ph_graph *graph, const struct ph_program_request *request,
+                           const struct ph_backend *backend, struct ph_program **program);
+const struct ph_plan *ph_program_plan(const struct ph_program *program);
+void ph_program_time(const struct ph_program *program, double *seconds);
 
 /* items.c: marks stretches of steps that are run item by item, before memory is placed; makes their calls afterwards. */
 void ph_items_find(const struct ph_graph *graph, struct ph_plan *plan);

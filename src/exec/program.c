@@ -1,5 +1,6 @@
 /* A plan with its memory, and the functions that run it. */
 #include "exec/plan.h"
+#include "exec/profile.h"
 #include "graph/passes.h"
 #include <math.h>
 #include <stdio.h>
@@ -118,14 +119,16 @@ ph_status ph_program_choose_backend(const struct ph_graph *graph, const struct p
     return ph_backend_resolve(graph->context, &job, &backend);
 }
 
+void ph_backend_level(const struct ph_backend *backend, const ph_context *context, char *text, size_t size) {
+    if (backend->profile) backend->profile(context, text, size);
+    else snprintf(text, size, "%s", backend->name);
+    size_t used = strlen(text);
+    if (context->precision > PH_FP32) snprintf(text + used, size - used, "/%s", ph_precision_names[context->precision]);
+}
+
 void ph_backend_profile(const ph_context *context, char *text, size_t size) {
     for (int i = 0; ph_backends[i]; i++)
-        if (!strcmp(ph_backends[i]->name, context->backend)) {
-            if (ph_backends[i]->profile) ph_backends[i]->profile(context, text, size);
-            else snprintf(text, size, "%s", context->backend);
-            size_t used = strlen(text);
-            if (context->precision > PH_FP32) snprintf(text + used, size - used, "/%s", ph_precision_names[context->precision]);
-        }
+        if (!strcmp(ph_backends[i]->name, context->backend)) ph_backend_level(ph_backends[i], context, text, size);
 }
 
 static int *mapped(const int *map, const int *values, int count) {
@@ -229,8 +232,8 @@ static ph_status engine_create(const struct ph_program_request *request, struct 
     return status;
 }
 
-static ph_status program_make(const struct ph_graph *graph, const struct ph_program_request *request,
-                              const struct ph_backend *backend, struct ph_program **program) {
+ph_status ph_program_build(const struct ph_graph *graph, const struct ph_program_request *request,
+                           const struct ph_backend *backend, struct ph_program **program) {
     struct ph_program *made = ph_alloc(sizeof *made);
     if (!made) return ph_fail_memory(graph->context);
     made->context = graph->context;
@@ -244,7 +247,24 @@ static ph_status program_make(const struct ph_graph *graph, const struct ph_prog
     return status;
 }
 
+static ph_status program_make(const struct ph_graph *graph, const struct ph_program_request *request,
+                              const struct ph_backend *backend, struct ph_program **program) {
+    struct ph_profile *profile = backend->tunes ? graph->context->profile : NULL;
+    ph_status status = ph_program_build(graph, request, backend, program);
+    if (!profile) return status;
+    if (!status) return ph_tune(graph, request, backend, program);
+    ph_profile_forget(profile);
+    return status;
+}
+
 /* Of the backend that the context chose; one that is named for a single program computes as it can. */
+static ph_status profile_check(ph_context *context, const struct ph_backend *backend) {
+    if (!context->profile || backend->tunes) return PH_OK;
+    return ph_fail(context, PH_ERROR_UNSUPPORTED, "profile '%s': on the backend %s there is no choice of kernels; there is on cpu",
+                   ph_context_profile(context).name, backend->name);
+}
+
+/* Likewise. */
 static ph_status precision_check(ph_context *context, const struct ph_backend *backend) {
     if (precision_is_had(context, backend, context->precision)) return PH_OK;
     enum ph_precision asked = context->precision;
@@ -275,6 +295,7 @@ ph_status ph_program_create(const struct ph_graph *graph, const struct ph_progra
         PH_TRY(ph_backend_resolve(context, NULL, &backend));
     }
     ph_status status = request->backend ? PH_OK : precision_check(context, backend);
+    if (!status && !request->backend) status = profile_check(context, backend);
     if (!status) status = program_make(graph, request, backend, program);
     bool other = !request->backend && context->backend_optional && backend != ph_backends[0];
     if (!other || (status != PH_ERROR_UNSUPPORTED && status != PH_ERROR_MEMORY)) return status;
@@ -331,6 +352,12 @@ static void span_run(void *argument) {
         for (int64_t n = 0; n < steps[i].items; n++)
             for (int s = i; s < end; s++) timed_run(span, s, &steps[s].item_calls[n]);
     }
+}
+
+const struct ph_plan *ph_program_plan(const struct ph_program *program) { return &program->plan; }
+
+void ph_program_time(const struct ph_program *program, double *seconds) {
+    span_run(&(struct span){program, 0, program->plan.step_count, seconds});
 }
 
 ph_status ph_program_forward(struct ph_program *program) {
@@ -427,7 +454,7 @@ static void profile_run(void *argument) {
     const struct profile *profile = argument;
     int steps = profile->program->plan.step_count;
     for (int run = -1; run < RUNS; run++)
-        span_run(&(struct span){profile->program, 0, steps, run < 0 ? NULL : profile->times + (int64_t)run * steps});
+        ph_program_time(profile->program, run < 0 ? NULL : profile->times + (int64_t)run * steps);
 }
 
 static ph_status profile_engine(const struct ph_program *program, double *times) {
@@ -500,6 +527,9 @@ ph_status ph_program_print(struct ph_program *program, bool time, struct ph_text
         double rate = flops / 1e6 / PH_MAX(step->milliseconds, 1e-6);
         if (time) ph_text_append(text, " %8.3f %8.1f", step->milliseconds, rate);
         if (peak > 0) ph_text_append(text, " %10.1f", 100 * rate / peak);
+        const struct ph_profile *profile = program->context->profile;
+        const struct ph_choice *choice = profile && step->key ? ph_profile_find(profile, step->key) : NULL;
+        if (choice) ph_text_append(text, "  %s", choice->times ? choice->times : "not measured");
         ph_text_append(text, "\n");
     }
     ph_text_append(text, "%d steps", plan->step_count);
