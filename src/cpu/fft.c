@@ -1,13 +1,16 @@
 /* The inverse real Fourier transform and its adjoint by FFTW: first all columns of the spectrum, then all rows of the picture,
  * and the other way about. A task is a block of columns or rows of one channel, so that threads share a single picture evenly.
  *
- * Plans are made with FFTW_ESTIMATE, which does not depend on timing, so that results are the same on every run. FFTW's
- * planner is not thread-safe; executing a plan on other arrays is, if they are aligned as those it planned for. So all
- * transforms go from one half of the scratch to the other, whose rows begin at multiples of 64 bytes. */
+ * Plans are made with FFTW_ESTIMATE, which does not depend on timing, so that results are the same on every run. Those of a
+ * profile were made with FFTW_MEASURE and are kept as FFTW's wisdom; what FFTW has learnt is forgotten each time, since it would
+ * go into the plans that are made without measuring, too. FFTW's planner is not thread-safe; executing a plan on other arrays
+ * is, if they are aligned as those it planned for. So all transforms go from one half of the scratch to the other, whose rows
+ * begin at multiples of 64 bytes. */
 #include "cpu/fft.h"
 #include "graph/operations.h"
 #include <fftw3.h>
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { BLOCK = 8, ROWS = 4, GROUP = 16 }; /* columns of a transform; rows of a transform, and of a task */
@@ -48,35 +51,97 @@ static size_t scratch(const struct ph_kernel_query *query) {
     return (size_t)(t.planes * 2 * half_floats(&t));
 }
 
-/* FFTW_ESTIMATE does not touch the arrays: any aligned addresses do. */
-static _Alignas(64) fftwf_complex planned[2][8];
-
-static fftwf_plan plan_rows(const struct transform *t, bool backward, int count) {
+static fftwf_plan plan_rows(const struct transform *t, bool backward, int count, unsigned flags, fftwf_complex *const halves[2]) {
     int n = (int)t->width, pitch = (int)t->pitch;
-    return backward
-        ? fftwf_plan_many_dft_r2c(1, &n, count, planned[0][0], NULL, 1, 2 * pitch, planned[1], NULL, 1, pitch, FFTW_ESTIMATE)
-        : fftwf_plan_many_dft_c2r(1, &n, count, planned[0], NULL, 1, pitch, planned[1][0], NULL, 1, 2 * pitch, FFTW_ESTIMATE);
+    return backward ? fftwf_plan_many_dft_r2c(1, &n, count, *halves[0], NULL, 1, 2 * pitch, halves[1], NULL, 1, pitch, flags)
+                    : fftwf_plan_many_dft_c2r(1, &n, count, halves[0], NULL, 1, pitch, *halves[1], NULL, 1, 2 * pitch, flags);
+}
+
+/* Whether there is a plan for everything. The planner is the caller's. */
+static bool plans_make(struct transform *t, bool backward, unsigned flags, fftwf_complex *const halves[2]) {
+    int n = (int)t->height, pitch = (int)t->pitch;
+    t->rows = plan_rows(t, backward, ROWS, flags, halves);
+    t->row = plan_rows(t, backward, 1, flags, halves);
+    t->block = fftwf_plan_many_dft(1, &n, BLOCK, halves[0], NULL, pitch, 1, halves[1], NULL, pitch, 1,
+                                   backward ? FFTW_FORWARD : FFTW_BACKWARD, flags);
+    return t->rows && t->row && t->block;
+}
+
+static void plans_destroy(struct transform *t) {
+    if (t->rows) fftwf_destroy_plan(t->rows);
+    if (t->row) fftwf_destroy_plan(t->row);
+    if (t->block) fftwf_destroy_plan(t->block);
+}
+
+/* By a profile's wisdom where the query has some. Neither that nor FFTW_ESTIMATE touches the arrays: any aligned addresses do. */
+static bool plans_get(const struct ph_kernel_query *query, struct transform *t) {
+    static _Alignas(64) fftwf_complex planned[2][8];
+    fftwf_complex *const halves[2] = {planned[0], planned[1]};
+    unsigned flags = query->details ? FFTW_MEASURE | FFTW_WISDOM_ONLY : FFTW_ESTIMATE;
+    pthread_mutex_lock(&planner);
+    if (query->details) fftwf_import_wisdom_from_string(query->details);
+    bool made = plans_make(t, query->backward, flags, halves);
+    if (query->details) fftwf_forget_wisdom();
+    pthread_mutex_unlock(&planner);
+    return made;
 }
 
 static void pack(const struct ph_kernel_query *query, void *packed) {
     struct transform t = of_query(query);
-    int n = (int)t.height, pitch = (int)t.pitch;
-    pthread_mutex_lock(&planner);
-    t.rows = plan_rows(&t, query->backward, ROWS);
-    t.row = plan_rows(&t, query->backward, 1);
-    t.block = fftwf_plan_many_dft(1, &n, BLOCK, planned[0], NULL, pitch, 1, planned[1], NULL, pitch, 1,
-                                  query->backward ? FFTW_FORWARD : FFTW_BACKWARD, FFTW_ESTIMATE);
-    pthread_mutex_unlock(&planner);
+    plans_get(query, &t);
     memcpy(packed, &t, sizeof t);
 }
 
 static void unpack(void *packed) {
-    struct transform *t = packed;
     pthread_mutex_lock(&planner);
-    fftwf_destroy_plan(t->rows);
-    fftwf_destroy_plan(t->row);
-    fftwf_destroy_plan(t->block);
+    plans_destroy(packed);
     pthread_mutex_unlock(&planner);
+}
+
+/* ---- Measured plans ---------------------------------------------------------------------------------------------- */
+
+/* Wisdom is of one FFTW on one kind of processor, and a profile's may be damaged. */
+static bool measured_accepts(const struct ph_kernel_query *query) {
+    struct transform t = of_query(query);
+    if (!accepts(query)) return false;
+    bool made = !query->details || plans_get(query, &t);
+    if (query->details) unpack(&t);
+    return made;
+}
+
+/* FFTW's wisdom of all plans, in one line. */
+static char *wisdom_of(const struct ph_kernel_query *query, fftwf_complex *const halves[2]) {
+    struct transform t = of_query(query);
+    pthread_mutex_lock(&planner);
+    fftwf_forget_wisdom();
+    char *lines = plans_make(&t, query->backward, FFTW_MEASURE, halves) ? fftwf_export_wisdom_to_string() : NULL;
+    plans_destroy(&t);
+    fftwf_forget_wisdom();
+    pthread_mutex_unlock(&planner);
+    char *wisdom = lines ? ph_strdup(lines) : NULL;
+    free(lines);
+    size_t length = 0; /* every white space becomes one blank */
+    for (const char *at = wisdom; at && *at; at++)
+        if (*at > ' ') wisdom[length++] = *at;
+        else if (length && wisdom[length - 1] != ' ') wisdom[length++] = ' ';
+    if (wisdom) wisdom[length - (length && wisdom[length - 1] == ' ')] = 0;
+    return wisdom;
+}
+
+/* FFTW writes into the arrays while it measures. */
+static char *measure(const struct ph_kernel_query *query) {
+    struct transform t = of_query(query);
+    size_t bytes = (size_t)(PH_MAX(t.height, (int64_t)ROWS) * t.pitch) * sizeof(fftwf_complex);
+    fftwf_complex *halves[2] = {ph_alloc_aligned(bytes), ph_alloc_aligned(bytes)};
+    char *wisdom = NULL;
+    if (halves[0] && halves[1]) {
+        memset(halves[0], 0, bytes);
+        memset(halves[1], 0, bytes);
+        wisdom = wisdom_of(query, halves);
+    }
+    ph_free_aligned(halves[0]);
+    ph_free_aligned(halves[1]);
+    return wisdom;
 }
 
 /* ---- Tasks ------------------------------------------------------------------------------------------------------- */
@@ -185,3 +250,11 @@ const struct ph_kernel ph_fft_forward = {.name = "fftw", .operation = &ph_operat
     .packed_bytes = packed_bytes, .pack = pack, .unpack = unpack, .scratch = scratch, .run = run};
 const struct ph_kernel ph_fft_backward = {.name = "fftw", .operation = &ph_operation_irfft2, .backward = true,
     .accepts = accepts, .packed_bytes = packed_bytes, .pack = pack, .unpack = unpack, .scratch = scratch, .run = run};
+
+/* Behind the others: for profiles alone. */
+const struct ph_kernel ph_fft_measured_forward = {.name = "fftw-measured", .operation = &ph_operation_irfft2,
+    .accepts = measured_accepts, .tune = measure, .packed_bytes = packed_bytes, .pack = pack, .unpack = unpack, .scratch = scratch,
+    .run = run};
+const struct ph_kernel ph_fft_measured_backward = {.name = "fftw-measured", .operation = &ph_operation_irfft2, .backward = true,
+    .accepts = measured_accepts, .tune = measure, .packed_bytes = packed_bytes, .pack = pack, .unpack = unpack, .scratch = scratch,
+    .run = run};

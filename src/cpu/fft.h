@@ -4,6 +4,6 @@
 
 #include "exec/backend.h"
 
-extern const struct ph_kernel ph_fft_forward, ph_fft_backward;
+extern const struct ph_kernel ph_fft_forward, ph_fft_backward, ph_fft_measured_forward, ph_fft_measured_backward;
 
 #endif

@@ -25,7 +25,8 @@
 
 /* Rows of a list of kernels, and what stands behind all of them. */
 #define PH_KERNEL_ENTRY(name) &PH_KERNEL(name),
-#define PH_KERNELS_LAST &ph_fft_forward, &ph_fft_backward, &ph_kernel_plain_forward, &ph_kernel_plain_backward, NULL
+#define PH_KERNELS_LAST &ph_fft_forward, &ph_fft_backward, &ph_fft_measured_forward, &ph_fft_measured_backward, \
+    &ph_kernel_plain_forward, &ph_kernel_plain_backward, NULL
 
 #define PH_DECLARE_KERNEL(name) extern const struct ph_kernel PH_KERNEL(name);
 PH_CPU_KERNELS(PH_DECLARE_KERNEL)
