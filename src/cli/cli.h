@@ -34,6 +34,7 @@ enum {
     CLI_INVERT = 1 << 17,
     CLI_ANIMATE = 1 << 16, /* makes pictures that follow one another */
     CLI_COMMON = 1 << 8,  /* every command */
+    CLI_PROGRAM = CLI_RENDER | CLI_CLASSIFY | CLI_INSPECT | CLI_ACTIVATIONS | CLI_EXPLAIN | CLI_DREAM | CLI_INVERT | CLI_SOLVE,
 };
 
 /* Values of an option that may be given several times, in their order. */
@@ -43,7 +44,7 @@ struct cli_words { const char *words[CLI_MOST_WORDS]; int count; };
 /* Values of the options in option.c's table, at their defaults where not given. */
 struct cli_settings {
     const char *model, *representation, *labels, *input, *input_mean, *input_scale, *input_deviation, *channel_order;
-    const char *output, *recipe, *expect, *fit, *layer, *gradient, *plan, *instruction_set, *backend, *precision;
+    const char *output, *recipe, *expect, *fit, *layer, *gradient, *plan, *instruction_set, *backend, *precision, *profile, *tune;
     bool any_profile, any_file, require, force, json, quiet, help, save, time;
     const char *start, *fix, *bounds, *whole, *constraint, *ball, *goal, *method, *solve_precision;
     const char *attack, *image, *toward, *radius;
@@ -203,6 +204,16 @@ int cli_model_open(struct cli *cli, ph_model **model);
 bool cli_preprocessing_given(const struct cli_settings *settings);
 /* For a person: "caffe: BGR, white is 255, minus 104,117,123, divided by 1,1,1". */
 void cli_preprocessing_text(const ph_preprocessing *preprocessing, char *text, size_t size);
+
+/* ---- Execution profiles (profile.c) ------------------------------------------------------------------------------ */
+
+/* Sets what --profile or --tune say; prints why not. */
+int cli_profile_set(struct cli *cli);
+/* Path of a profile's file: NAME itself where it is a path or ends in ".profile", else in the folder of the user's profiles. A new
+ * string; NULL: the reason is printed. */
+char *cli_profile_path(const struct cli *cli, const char *name);
+/* The user's profiles, by name, for a list; false behind the last. `help` says what it holds. Both are new strings. */
+bool cli_profile_row(const struct cli *cli, int index, char **name, char **help);
 
 /* ---- Recipes of pictures (recipe.c) ------------------------------------------------------------------------------ */
 

@@ -53,7 +53,8 @@ static int command_run(const struct cli_command *command, int count, char **word
             ph_context_set_backend(cli.context, cli.settings.backend, cli.settings.device) ||
             ph_context_set_precision(cli.context, cli.settings.precision))
             code = cli_fail_library(&cli);
-        else code = command->run(&cli);
+        else code = cli_profile_set(&cli);
+        if (!code) code = command->run(&cli);
     }
     free(cli.given);
     free(cli.arguments);

@@ -16,8 +16,8 @@ static char *objective_find(const char *text) {
     return NULL;
 }
 
-/* Path of the model of this base name beside the picture or in the current folder; NULL when in neither. New string. */
-static char *model_search(const char *picture_path, const char *name) {
+/* Path of the file of this base name beside the picture or in the current folder; NULL when in neither. New string. */
+static char *file_search(const char *picture_path, const char *name) {
     if (strchr(name, '/')) return NULL; /* never written so: a picture from elsewhere must not choose a file */
     char *folder = cli_folder_of(picture_path), *path = cli_format("%s/%s", folder, name);
     free(folder);
@@ -31,7 +31,7 @@ static int model_choose(struct cli *cli, struct cli_recipe *recipe) {
     bool known = ph_recipe_lookup(recipe->text, "#model", name, sizeof name);
     ph_recipe_lookup(recipe->text, "#model-sha256", recipe->sha256, sizeof recipe->sha256);
     if (cli->settings.model || cli->settings.representation || !known || !strcmp(name, "embedded")) return CLI_DONE;
-    recipe->model_path = model_search(cli->settings.recipe, name);
+    recipe->model_path = file_search(cli->settings.recipe, name);
     if (recipe->model_path) return CLI_DONE;
     const ph_catalogue_entry *built_in;
     for (int i = 0; (built_in = ph_catalogue("representations", i)); i++)
@@ -67,7 +67,7 @@ static int networks_choose(struct cli *cli, struct cli_recipe *recipe) {
     char name[LONGEST_VALUE], file[LONGEST_VALUE];
     for (int i = 1; network_fact(recipe->text, i, "", name, sizeof name); i++) {
         if (is_network_given(&cli->settings, name) || !network_fact(recipe->text, i, "-model", file, sizeof file)) continue;
-        char *path = strcmp(file, "embedded") ? model_search(cli->settings.recipe, file) : cli_format("%s", file);
+        char *path = strcmp(file, "embedded") ? file_search(cli->settings.recipe, file) : cli_format("%s", file);
         if (!path)
             return cli_fail("%s: was made with the network %s (%s) too, which is neither beside it nor in this folder; "
                             "--with %s=FILE names its place",
@@ -113,11 +113,46 @@ static int files_check(const struct cli *cli, const struct cli_recipe *recipe) {
     return code;
 }
 
+/* The profile that it was made with, if that is here: beside the picture, in this folder, or among the user's. */
+static char *tuned_search(const struct cli *cli, const char *name) {
+    char *file = cli_format("%s.profile", name), *path = file_search(cli->settings.recipe, file);
+    free(file);
+    if (path || strchr(name, '/')) return path;
+    path = cli_profile_path(cli, name);
+    if (path && cli_file_exists(path)) return path;
+    free(path);
+    return NULL;
+}
+
+/* Kernels that were measured: #tuned, and the digest of their choices. */
+static int tuned_choose(struct cli *cli, const struct cli_recipe *recipe) {
+    char name[LONGEST_VALUE], choices[LONGEST_VALUE] = "", sha256[LONGEST_VALUE] = "";
+    if (cli->settings.tune)
+        return cli_usage(cli, "--tune chooses kernels anew, which does not make the same bytes; --any-profile allows that");
+    if (!ph_recipe_lookup(recipe->text, "#tuned", name, sizeof name)) return CLI_DONE;
+    ph_recipe_lookup(recipe->text, "#tuned-choices", choices, sizeof choices);
+    ph_recipe_lookup(recipe->text, "#tuned-sha256", sha256, sizeof sha256);
+    if (!cli->settings.profile) {
+        char *path = tuned_search(cli, name);
+        bool failed = path && ph_context_set_profile(cli->context, path);
+        free(path);
+        if (failed) return cli_fail("%s: %s", cli->settings.recipe, ph_context_error(cli->context));
+        if (!path)
+            return cli_fail("%s: was made with the profile %s (%s choices, SHA-256 %s), which is neither beside it nor in this folder "
+                            "nor among yours; --profile FILE names its place, and --any-profile makes a like picture without, not "
+                            "the same bytes",
+                            cli->settings.recipe, name, choices, sha256);
+    }
+    if (!ph_context_hold_profile(cli->context, atoi(choices), sha256)) return CLI_DONE;
+    return cli_fail("%s: was made with another profile %s: %s; --any-profile makes a like picture, not the same bytes",
+                    cli->settings.recipe, name, ph_context_error(cli->context));
+}
+
 /* The bytes depend on the kernels and on what they multiply; the profile, "cpu/avx2" or "cpu/amx/bf16x3", says which were
  * used. */
-static int profile_choose(struct cli *cli, const struct cli_recipe *recipe) {
+static int level_choose(struct cli *cli, const struct cli_recipe *recipe) {
     char profile[LONGEST_VALUE];
-    if (cli->settings.any_profile || strcmp(cli->settings.instruction_set, "auto")) return CLI_DONE;
+    if (strcmp(cli->settings.instruction_set, "auto")) return CLI_DONE;
     if (!ph_recipe_lookup(recipe->text, "#profile", profile, sizeof profile)) return CLI_DONE;
     char *last = strrchr(profile, '/');
     bool given = strcmp(cli->settings.precision, "auto");
@@ -135,6 +170,12 @@ static int profile_choose(struct cli *cli, const struct cli_recipe *recipe) {
     return cli_fail("%s: was made with %s, which is not to be had here (%s); --any-profile makes a like picture, not "
                     "the same bytes",
                     cli->settings.recipe, profile, ph_context_error(cli->context));
+}
+
+static int profile_choose(struct cli *cli, const struct cli_recipe *recipe) {
+    if (cli->settings.any_profile) return CLI_DONE;
+    int code = level_choose(cli, recipe);
+    return code ? code : tuned_choose(cli, recipe);
 }
 
 /* How a dream is made again: a line to be typed, so that nothing in it may be more than a word or an option. */

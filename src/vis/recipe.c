@@ -1,6 +1,6 @@
 /* Recipes: a value for every option of the table in options.c. Values are kept both ways, parsed for the builders and as
  * canonical text for printing. */
-#include "exec/backend.h"
+#include "exec/profile.h"
 #include "vis/option.h"
 #include <math.h>
 #include <stddef.h>
@@ -231,6 +231,10 @@ void ph_recipe_facts_append(const ph_model *model, const char *objective, struct
     char profile[300];
     ph_backend_profile(model->context, profile, sizeof profile);
     ph_text_append(text, "#profile=%s\n", profile);
+    const struct ph_profile *tuned = model->context->profile;
+    if (!tuned || !ph_profile_serves(tuned, profile)) return;
+    fact_append(text, "tuned", tuned->name);
+    ph_text_append(text, "#tuned-choices=%d\n#tuned-sha256=%s\n", tuned->count, tuned->sha256);
 }
 
 void ph_recipe_networks_append(const ph_model *model, const struct ph_objective *objective, struct ph_text *text) {
