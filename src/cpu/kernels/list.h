@@ -1,4 +1,5 @@
-/* One line for each kernel. Order matters: the first that accepts a node takes it. */
+/* One line for each kernel. Order matters: the first that accepts a node takes it. What stands behind one that takes all it does is
+ * for profiles, which choose by name. */
 #ifndef PH_CPU_LIST_H
 #define PH_CPU_LIST_H
 
@@ -10,6 +11,7 @@
     X(ph_phases_forward) X(ph_phases_backward) X(ph_convolution_forward_planar) X(ph_convolution_backward_planar) \
     X(ph_depthwise_forward) X(ph_depthwise_backward) \
     X(ph_winograd_forward) X(ph_winograd_backward) X(ph_convolution_forward) X(ph_convolution_backward) \
+    X(ph_winograd_forward_small) X(ph_winograd_backward_small) \
     X(ph_max_pool_forward) X(ph_max_pool_backward) \
     X(ph_softened_max_pool_forward) X(ph_softened_max_pool_backward) \
     X(ph_average_pool_forward) X(ph_average_pool_backward) \

@@ -19,6 +19,7 @@ enum { FEW_TILES = 14 };
 enum { FEW_TILES = 12 };
 #endif
 enum { MANY_TILES = 4 * FEW_TILES };
+enum { SMALLEST = 4 }; /* outputs a side */
 static const int64_t CACHED_FILTERS = 12 << 20; /* bytes that may stay in the last-level cache */
 
 struct winograd PH_KERNEL(ph_winograd_plan)(struct winograd s, int threads) {
@@ -62,10 +63,11 @@ static struct winograd shape_of_call(const struct ph_kernel_call *call) {
                     call->output_gradients[0].data, call->context->threads);
 }
 
-static bool accepts(const struct ph_kernel_query *query) {
+/* From outputs of `least` pixels a side on. */
+static bool takes(const struct ph_kernel_query *query, int64_t least) {
     if (!PH_KERNEL(ph_convolution_takes)(query)) return false;
     const struct ph_convolution_attributes *a = query->node->attributes;
-    int64_t kernel = a->kernel[1], least = kernel == 3 ? 12 : 7;
+    int64_t kernel = a->kernel[1];
     if (kernel != 3 && kernel != 5) return false;
     for (int i = 1; i < PH_SPATIAL; i++)
         if (a->kernel[i] != kernel || a->stride[i] != 1 || a->dilation[i] != 1 || a->pad_begin[i] >= kernel) return false;
@@ -73,6 +75,13 @@ static bool accepts(const struct ph_kernel_query *query) {
     int64_t inputs = query->graph->values[query->node->inputs[0]].shape.dims[1];
     return a->groups == 1 && PH_MIN(inputs, whole_outputs(query)) >= PH_LANES && s.out_height >= least && s.out_width >= least;
 }
+
+static bool accepts(const struct ph_kernel_query *query) {
+    return takes(query, ((const struct ph_convolution_attributes *)query->node->attributes)->kernel[1] == 3 ? 12 : 7);
+}
+
+/* Of fewer pixels, where it depends on the machine's caches whether larger filters are worth fewer products. */
+static bool small_accepts(const struct ph_kernel_query *query) { return takes(query, SMALLEST) && !accepts(query); }
 
 /* ---- Filters: bias, then [group][point][in channel][blocks of the group][lane] ------------------------------------- */
 
@@ -380,9 +389,12 @@ static void run(const struct ph_kernel_call *call) {
     PH_KERNEL(ph_winograd_run)(call->context, &s, &operands, call->packed, call->scratch);
 }
 
-const struct ph_kernel PH_KERNEL(ph_winograd_forward) = {.name = "winograd", .operation = &ph_operation_convolution,
-    .by_item = true, .input = PH_LAYOUT_BLOCKED, .output = PH_LAYOUT_BLOCKED, .accepts = accepts, .packed_bytes = packed_bytes, .pack = pack,
-    .scratch = scratch, .run = run};
-const struct ph_kernel PH_KERNEL(ph_winograd_backward) = {.name = "winograd", .operation = &ph_operation_convolution,
-    .by_item = true, .backward = true, .gates = true, .gated = true, .input = PH_LAYOUT_BLOCKED, .output = PH_LAYOUT_BLOCKED,
-    .accepts = accepts, .packed_bytes = packed_bytes, .pack = pack, .scratch = scratch, .run = run, .reads = PH_KERNEL(ph_convolution_reads)};
+#define WINOGRAD .operation = &ph_operation_convolution, .by_item = true, .input = PH_LAYOUT_BLOCKED, .output = PH_LAYOUT_BLOCKED, \
+    .packed_bytes = packed_bytes, .pack = pack, .scratch = scratch, .run = run
+#define WINOGRAD_BACKWARD WINOGRAD, .backward = true, .gates = true, .gated = true, .reads = PH_KERNEL(ph_convolution_reads)
+
+const struct ph_kernel PH_KERNEL(ph_winograd_forward) = {.name = "winograd", .accepts = accepts, WINOGRAD};
+const struct ph_kernel PH_KERNEL(ph_winograd_backward) = {.name = "winograd", .accepts = accepts, WINOGRAD_BACKWARD};
+/* Behind a kernel that takes the same: for profiles alone. */
+const struct ph_kernel PH_KERNEL(ph_winograd_forward_small) = {.name = "winograd-small", .accepts = small_accepts, WINOGRAD};
+const struct ph_kernel PH_KERNEL(ph_winograd_backward_small) = {.name = "winograd-small", .accepts = small_accepts, WINOGRAD_BACKWARD};
