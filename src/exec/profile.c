@@ -33,7 +33,8 @@ static void shapes_append(const struct ph_kernel_query *query, int64_t outputs, 
 }
 
 /* With constant weights, and a gradient for nothing else. Output channels are those of the network, not those that one
- * objective leaves, so that the choice does not depend on what else is in the batch. */
+ * objective leaves, so that the choice does not depend on what else is in the batch. Bias and ReLU, which cost every kernel the
+ * same, are left out: the first steps of a picture, whose ReLUs stand alone, are served by the choices of the later ones. */
 static bool convolution_append(const struct ph_kernel_query *query, struct ph_text *text) {
     const struct ph_value *values = query->graph->values;
     const struct ph_node *node = query->node;
@@ -46,11 +47,7 @@ static bool convolution_append(const struct ph_kernel_query *query, struct ph_te
     sizes_append(text, "stride", a->stride);
     sizes_append(text, "dilation", a->dilation);
     sizes_append(text, "pad", a->pad_begin);
-    ph_text_append(text, " groups %lld%s%s", (long long)a->groups, bias ? " bias" : "", a->relu ? " relu" : "");
-    if (a->relu && a->ceiling != 0) {
-        ph_text_append(text, " ");
-        ph_text_append_number(text, a->ceiling);
-    }
+    ph_text_append(text, " groups %lld", (long long)a->groups);
     return true;
 }
 
