@@ -2,9 +2,10 @@
  *
  *     bench-step MODEL OBJECTIVE [STEPS [OPTION=VALUE ...]]     MODEL "-": the embedded network
  *
- * OPTION is one of the recipe's (size=448, batch=8, ...), threads, instruction-set, precision or backend. The objective is
- * rendered `batch` times side by side. Prints one line of JSON. The first steps, with silent units woken and caches cold, are
- * not counted. A device reports several steps at once: each has its share of the time since the report before. */
+ * OPTION is one of the recipe's (size=448, batch=8, ...), threads, instruction-set, precision, backend, or profile or tune with a
+ * file. The objective is rendered `batch` times side by side. Prints one line of JSON. The first steps, with silent units woken
+ * and caches cold, are not counted. A device reports several steps at once: each has its share of the time since the report
+ * before. */
 #include <phosphene/phosphene.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,6 +47,8 @@ static ph_status set(ph_context *context, ph_recipe *recipe, const char *assignm
     if (!strcmp(name, "instruction-set")) return ph_context_set_instruction_set(context, equals + 1);
     if (!strcmp(name, "backend")) return ph_context_set_backend(context, equals + 1, 0);
     if (!strcmp(name, "precision")) return ph_context_set_precision(context, equals + 1);
+    if (!strcmp(name, "profile")) return ph_context_set_profile(context, equals + 1);
+    if (!strcmp(name, "tune")) return ph_context_tune(context, equals + 1);
     return ph_recipe_set(recipe, name, equals + 1);
 }
 

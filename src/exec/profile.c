@@ -142,7 +142,9 @@ static ph_status trial_make(struct ph_profile *profile, const char *key, const s
     for (int i = 0; kernels[i] && trial.count < PH_MOST_CANDIDATES; i++) {
         const struct ph_kernel *kernel = kernels[i];
         if (!kernel->operation || !is_for(kernel, query) || kernel->input != rule->input || kernel->output != rule->output) continue;
-        if (kernel->accepts && !kernel->accepts(query)) continue;
+        bool listed = false; /* some stand in a list twice */
+        for (int c = 0; c < trial.count; c++) listed |= trial.candidates[c].kernel == kernel;
+        if (listed || (kernel->accepts && !kernel->accepts(query))) continue;
         char *details = kernel->tune ? kernel->tune(query) : NULL;
         if (kernel->tune && !details) continue;
         trial.candidates[trial.count].kernel = kernel;
@@ -343,8 +345,8 @@ ph_status ph_profile_settle(struct ph_profile *profile) {
     if (!status) status = digest(profile, profile->count, profile->sha256);
     if (!status) status = profile_write(profile, known);
     if (!status && profile->count > before)
-        ph_log(profile->context, "profile %s: %d kinds of layers measured, for %d of them another kernel than the rule's", profile->name,
-               profile->count - before, others);
+        ph_log(profile->context, "profile %s: %d kind%s of layers measured, for %d another kernel than the rule's", profile->name,
+               profile->count - before, profile->count - before == 1 ? "" : "s", others);
     return status;
 }
 

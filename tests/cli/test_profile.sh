@@ -15,7 +15,7 @@ says stderr "there is no profile mine ($profiles/mine.profile); --tune mine meas
 run 0 render conv3b:5 $few --tune mine -o tuned.png
 is_file "$profiles/mine.profile"
 says stderr "profile mine: "
-says stderr "kinds of layers measured"
+says stderr " of layers measured, for "
 grep -aq '^#tuned=mine$' tuned.png || fail "the recipe does not name the profile"
 run 0 inspect --plan conv3b:5 --size 64 --profile mine
 says stdout " ms, direct "
