@@ -103,14 +103,22 @@ PH_API ph_status ph_context_set_precision(ph_context *context, const char *name)
 
 /* Execution profiles. Which kernel computes a layer is decided by a rule on its shapes and the processor's feature bits, never
  * by time. A profile is a file of choices that were measured on one machine instead, one line for each kind of layer, which
- * programs made from then on keep to where they have such layers; docs/commands.md says what is in it. The same profile gives
- * the same bytes with any number of threads, in any batch, on any run; another one slightly others. Of the backend "cpu" alone:
- * on another, programs are PH_ERROR_UNSUPPORTED. `path` NULL: none, the default. A file that is damaged is PH_ERROR_FORMAT, with
- * its line; a choice that a program cannot keep to is, when that is made. */
+ * programs made from then on keep to where they have such layers:
+ *
+ *     phosphene profile 1
+ *     # a comment
+ *     cpu/avx512 forward convolution [512,7,7] to [512,7,7] kernel 1x3x3 ... => direct | direct 2.5 ms, winograd-small 2.7 ms
+ *
+ * Before the arrow stand instruction set and precision, direction, operation, shapes without the batch, and attributes; behind it
+ * the kernel, what each was measured at (may be missing), and details that some kernels have. The same profile gives the same
+ * bytes with any number of threads, in any batch, on any run; another one slightly others. Of the backend "cpu" alone: on
+ * another, programs are PH_ERROR_UNSUPPORTED. `path` NULL: none, the default. A file that is damaged is PH_ERROR_FORMAT, with its
+ * line; a choice that a program cannot keep to is, when that is made. */
 PH_API ph_status ph_context_set_profile(ph_context *context, const char *path);
 /* The same, and whenever a program is made from now on, all kernels that take its layers are measured where the profile has no
- * choice yet, which is then added to the file; one that is not there is begun. That takes as much memory as the program, times
- * the number of kernels that take one layer (3 at most), and tens of runs of each. */
+ * choice yet, and the choices added to the file; one that is not there is begun. Measuring takes as much memory as the program,
+ * times the most kernels that take one layer (2 or 3), and tens of runs of each. PH_ERROR_FILE where the file was changed by
+ * another meanwhile: nothing of it is undone. */
 PH_API ph_status ph_context_tune(ph_context *context, const char *path);
 
 typedef struct ph_profile_info {
