@@ -412,8 +412,9 @@ ph_status ph_context_hold_profile(ph_context *context, int choices, const char *
     struct ph_profile *profile = context->profile;
     char found[65] = "";
     if (!profile || !sha256) return ph_fail(context, PH_ERROR_ARGUMENT, "there is no profile to be held to a digest");
-    if (choices >= 0 && choices <= profile->count) PH_TRY(digest(profile, choices, found));
-    if (strcmp(found, sha256))
+    bool there = choices >= 0 && choices <= profile->count;
+    if (there) PH_TRY(digest(profile, choices, found));
+    if (!there || strcmp(found, sha256))
         return ph_fail(context, PH_ERROR_NOT_FOUND, "%s: its first %d choices are others than those with the SHA-256 %s", profile->path,
                        choices, sha256);
     while (profile->count > choices) choice_finish(&profile->choices[--profile->count]);

@@ -277,6 +277,7 @@ static void test_tune(void **state) {
     assert_int_equal(ph_context_hold_profile(context, choices + 1, sha256), PH_ERROR_NOT_FOUND);
     assert_int_equal(ph_context_hold_profile(context, choices + 2, sha256), PH_ERROR_NOT_FOUND);
     assert_int_equal(ph_context_hold_profile(context, -1, sha256), PH_ERROR_NOT_FOUND);
+    assert_int_equal(ph_context_hold_profile(context, -1, ""), PH_ERROR_NOT_FOUND);
     assert_int_equal(ph_context_hold_profile(context, choices, sha256), PH_OK);
     assert_int_equal(ph_context_profile(context).choices, choices);
     assert_string_equal(ph_context_profile(context).sha256, sha256);
