@@ -40,8 +40,8 @@ static bool convolution_append(const struct ph_kernel_query *query, struct ph_te
     const struct ph_node *node = query->node;
     const struct ph_convolution_attributes *a = node->attributes;
     bool bias = node->input_count > 2 && node->inputs[2] != PH_ABSENT;
-    if (values[node->inputs[0]].data || !values[node->inputs[1]].data || (bias && !values[node->inputs[2]].data) || query->wanted & ~1u)
-        return false;
+    bool constant = values[node->inputs[1]].data && (!bias || values[node->inputs[2]].data);
+    if (values[node->inputs[0]].data || !constant || query->wanted & ~1u) return false;
     shapes_append(query, a->whole_outputs ? a->whole_outputs : values[node->outputs[0]].shape.dims[1], text);
     sizes_append(text, "kernel", a->kernel);
     sizes_append(text, "stride", a->stride);
@@ -106,24 +106,28 @@ static bool is_for(const struct ph_kernel *kernel, const struct ph_kernel_query 
     return kernel->backward == query->backward && (!kernel->operation || kernel->operation == query->node->operation);
 }
 
-static ph_status choice_keep(const struct ph_profile *profile, const struct ph_choice *choice, const struct ph_kernel_query *query,
+/* Sets *kernel to the one that is named, if it can be run so. */
+static ph_status choice_keep(ph_context *context, const struct ph_choice *choice, const struct ph_kernel_query *query,
                              const struct ph_kernel *const *kernels, const struct ph_kernel **kernel) {
     struct ph_kernel_query detailed = *query;
     struct ph_text names = {0};
     detailed.details = choice->details;
-    for (int i = 0; kernels[i]; i++) {
+    *kernel = NULL;
+    for (int i = 0; kernels[i] && !*kernel; i++) {
         if (!is_for(kernels[i], query)) continue;
         ph_text_append(&names, "%s%s", names.length ? ", " : "", kernels[i]->name);
-        if (strcmp(kernels[i]->name, choice->kernel)) continue;
-        ph_text_finish(&names);
-        *kernel = kernels[i];
-        if (!kernels[i]->tune == !choice->details && (!kernels[i]->accepts || kernels[i]->accepts(&detailed))) return PH_OK;
-        const char *why = !kernels[i]->tune == !choice->details ? "does not take such a node, or not with these details"
-                          : choice->details ? "has no details" : "needs the details that a measurement finds";
-        return ph_fail(profile->context, PH_ERROR_FORMAT, "%s:%d: the kernel %s %s", profile->path, choice->line, choice->kernel, why);
+        if (!strcmp(kernels[i]->name, choice->kernel)) *kernel = kernels[i];
     }
-    ph_status status = ph_fail(profile->context, PH_ERROR_FORMAT, "%s:%d: there is no kernel '%s' for it; there is %s", profile->path,
-                               choice->line, choice->kernel, names.data ? names.data : "none");
+    ph_status status = PH_OK;
+    if (!*kernel)
+        status = ph_fail(context, PH_ERROR_FORMAT, "there is no kernel '%s' for it; there is %s", choice->kernel,
+                         names.data ? names.data : "none");
+    else if (!(*kernel)->tune != !choice->details)
+        status = ph_fail(context, PH_ERROR_FORMAT, "the kernel %s %s", choice->kernel,
+                         choice->details ? "has no details" : "needs the details that a measurement finds");
+    else if ((*kernel)->accepts && !(*kernel)->accepts(&detailed))
+        status = ph_fail(context, PH_ERROR_FORMAT, "the kernel %s does not take such a node%s", choice->kernel,
+                         choice->details ? ", or not with these details" : "");
     ph_text_finish(&names);
     return status;
 }
@@ -141,7 +145,8 @@ static ph_status trial_make(struct ph_profile *profile, const char *key, const s
     if (!trial.key) return ph_fail_memory(profile->context);
     for (int i = 0; kernels[i] && trial.count < PH_MOST_CANDIDATES; i++) {
         const struct ph_kernel *kernel = kernels[i];
-        if (!kernel->operation || !is_for(kernel, query) || kernel->input != rule->input || kernel->output != rule->output) continue;
+        if (!kernel->operation || !is_for(kernel, query)) continue;
+        if (kernel->input != rule->input || kernel->output != rule->output) continue;
         bool listed = false; /* some stand in a list twice */
         for (int c = 0; c < trial.count; c++) listed |= trial.candidates[c].kernel == kernel;
         if (listed || (kernel->accepts && !kernel->accepts(query))) continue;
@@ -163,7 +168,11 @@ static ph_status trial_make(struct ph_profile *profile, const char *key, const s
 ph_status ph_profile_choose(struct ph_profile *profile, const char *key, const struct ph_kernel_query *query,
                             const struct ph_kernel *const *kernels, const struct ph_kernel **kernel) {
     const struct ph_choice *choice = ph_profile_find(profile, key);
-    if (choice) return choice_keep(profile, choice, query, kernels, kernel);
+    if (choice) {
+        ph_status status = choice_keep(profile->context, choice, query, kernels, kernel);
+        if (status) ph_fail_prefix(profile->context, "%s:%d", profile->path, choice->line);
+        return status;
+    }
     if (!profile->tunes || !(*kernel)->operation) return PH_OK;
     struct ph_trial *trial = trial_find(profile, key);
     if (!trial) {
@@ -225,36 +234,42 @@ static ph_status choice_read(const struct ph_profile *profile, struct part line,
     if (!fault) {
         const struct ph_choice *earlier = ph_profile_find(profile, choice->key);
         if (!earlier) return PH_OK;
-        return ph_fail(context, PH_ERROR_FORMAT, "%s:%d: chooses again what line %d does", profile->path, choice->line, earlier->line);
+        return ph_fail(context, PH_ERROR_FORMAT, "chooses again what line %d does", earlier->line);
     }
-    return ph_fail(context, PH_ERROR_FORMAT, "%s:%d: %s", profile->path, choice->line, fault);
+    return ph_fail(context, PH_ERROR_FORMAT, "%s", fault);
 }
 
 static ph_status choice_add(struct ph_profile *profile, struct ph_choice *choice) {
     if (profile->count == MOST_CHOICES)
-        return ph_fail(profile->context, PH_ERROR_UNSUPPORTED, "%s: has more than %d choices", profile->path, MOST_CHOICES);
-    if (!ph_grow(&profile->choices, profile->count, &profile->capacity, sizeof *profile->choices)) return ph_fail_memory(profile->context);
+        return ph_fail(profile->context, PH_ERROR_UNSUPPORTED, "is one choice more than the %d there can be", MOST_CHOICES);
+    if (!ph_grow(&profile->choices, profile->count, &profile->capacity, sizeof *profile->choices))
+        return ph_fail_memory(profile->context);
     profile->choices[profile->count++] = *choice;
     *choice = (struct ph_choice){0};
     return PH_OK;
 }
 
-static ph_status line_read(struct ph_profile *profile, struct part line) {
-    int number = ++profile->lines;
+static ph_status line_understand(struct ph_profile *profile, struct part line) {
     if (line.length && line.at[line.length - 1] == '\r') line.length--;
     for (size_t i = 0; i < line.length; i++)
         if (line.at[i] < ' ' || line.at[i] > '~')
-            return ph_fail(profile->context, PH_ERROR_FORMAT, "%s:%d: holds a byte that is no printable ASCII", profile->path, number);
-    if (number == 1) {
+            return ph_fail(profile->context, PH_ERROR_FORMAT, "holds a byte that is no printable ASCII");
+    if (profile->lines == 1) {
         if (line.length == sizeof heading - 1 && !memcmp(line.at, heading, line.length)) return PH_OK;
-        return ph_fail(profile->context, PH_ERROR_FORMAT, "%s:1: is no execution profile of this version, which begins with '%s'",
-                       profile->path, heading);
+        return ph_fail(profile->context, PH_ERROR_FORMAT, "is no execution profile of this version, which begins with '%s'", heading);
     }
     if (!line.length || line.at[0] == '#') return PH_OK;
-    struct ph_choice choice = {.line = number};
+    struct ph_choice choice = {.line = profile->lines};
     ph_status status = choice_read(profile, line, &choice);
     if (!status) status = choice_add(profile, &choice);
     choice_finish(&choice);
+    return status;
+}
+
+static ph_status line_read(struct ph_profile *profile, struct part line) {
+    profile->lines++;
+    ph_status status = line_understand(profile, line);
+    if (status) ph_fail_prefix(profile->context, "%s:%d", profile->path, profile->lines);
     return status;
 }
 
@@ -276,7 +291,8 @@ static ph_status profile_read(struct ph_profile *profile) {
     struct ph_file file;
     PH_TRY(ph_file_open(profile->context, profile->path, &file));
     ph_status status = PH_OK;
-    if (file.size > LONGEST_FILE) status = ph_fail(profile->context, PH_ERROR_FORMAT, "%s: is too large for a profile", profile->path);
+    if (file.size > LONGEST_FILE)
+        status = ph_fail(profile->context, PH_ERROR_FORMAT, "%s: is too large for a profile", profile->path);
     struct part rest = {(const char *)file.data, file.size};
     while (rest.length && !status) status = line_read(profile, part_take(&rest, "\n"));
     if (!status) ph_text_append(&profile->text, "%.*s", (int)file.size, (const char *)file.data);
@@ -296,8 +312,8 @@ static ph_status profile_write(const struct ph_profile *profile, size_t known) {
         bool same = (file.size == known || file.size == known - 1) && !memcmp(file.data, profile->text.data, file.size);
         ph_file_close(&file);
         if (!same)
-            return ph_fail(profile->context, PH_ERROR_FILE, "%s: was changed by someone else while it was added to; what was measured "
-                           "is not kept", profile->path);
+            return ph_fail(profile->context, PH_ERROR_FILE, "%s: was changed by someone else while it was added to; what was "
+                           "measured is not kept", profile->path);
     }
     return ph_file_write(profile->context, profile->path, profile->text.data, profile->text.length, !created);
 }
@@ -415,8 +431,8 @@ ph_status ph_context_hold_profile(ph_context *context, int choices, const char *
     bool there = choices >= 0 && choices <= profile->count;
     if (there) PH_TRY(digest(profile, choices, found));
     if (!there || strcmp(found, sha256))
-        return ph_fail(context, PH_ERROR_NOT_FOUND, "%s: its first %d choices are others than those with the SHA-256 %s", profile->path,
-                       choices, sha256);
+        return ph_fail(context, PH_ERROR_NOT_FOUND, "%s: its first %d choices are others than those with the SHA-256 %s",
+                       profile->path, choices, sha256);
     while (profile->count > choices) choice_finish(&profile->choices[--profile->count]);
     strcpy(profile->sha256, found);
     profile->tunes = false;
