@@ -45,6 +45,9 @@ struct ph_kernel_call {
      * ceiling, what was there before included. Data NULL: nowhere. */
     struct ph_operand gate;
     float gate_ceiling;
+    /* Backward, of a kernel that scales: by what the gradient of input 0 is multiplied, [channels rounded up to blocks]; then the
+     * gate cuts off the product alone, and not what it is added to. NULL: 1. */
+    const float *scale;
     struct ph_call plain;          /* the same for the operation's plain functions; all operands plain */
 };
 
@@ -57,6 +60,7 @@ struct ph_kernel {
     bool backward;
     bool by_item;                         /* items of the batch may be run one after the other, each as a batch of one */
     bool gates;                           /* backward: cuts off what it writes, see ph_kernel_call */
+    bool scales;                          /* backward: multiplies what it writes channel by channel, see ph_kernel_call */
     bool gated;                           /* backward of an operation with a ReLU: does not need its output where the gradient
                                            * comes cut off already, and then is not given it */
     enum ph_layout_kind input, output;    /* layouts of inputs and outputs, and of their gradients alike; not of constants */

@@ -71,7 +71,7 @@ bool ph_gate_put(const struct ph_graph *graph, struct ph_plan *plan, int value) 
     while (at >= plan->forward_count && !touches(graph, plan, &plan->steps[at], gradient)) at--;
     if (!gates || at < plan->forward_count) return false;
     struct ph_step *step = &plan->steps[at];
-    if (step->kind != PH_STEP_KERNEL || !step->kernel->gates) return false;
+    if (step->kind != PH_STEP_KERNEL || !step->kernel->gates || step->scale) return false;
     /* It must be the writing of this value's gradient, or of a whole that the value is joined in: where memory is shared
      * with the gradient of another value, others read it that are not to be cut off. */
     int whole = graph->nodes[step->node].inputs[0], written = step->input_gradients[0];

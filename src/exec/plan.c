@@ -576,6 +576,48 @@ static bool relu_shares(struct planner *p, int n) {
     return p->plan->gradient[input] != PH_ABSENT;
 }
 
+/* A convolution that multiplies each channel by a number, as batch normalisation that no other could take up, for one reader. */
+static bool is_scale(const struct planner *p, int n) {
+    const struct ph_node *node = &p->graph->nodes[n];
+    if (node->operation != &ph_operation_convolution || !p->graph->values[node->inputs[1]].data) return false;
+    const struct ph_convolution_attributes *a = node->attributes;
+    const struct ph_shape *in = &p->graph->values[node->inputs[0]].shape, *out = &p->graph->values[node->outputs[0]].shape;
+    for (int i = 0; i < PH_SPATIAL; i++)
+        if (a->kernel[i] != 1 || a->stride[i] != 1) return false;
+    return a->groups == in->dims[1] && ph_shape_equal(in, out) && p->readers[node->outputs[0]] == 1;
+}
+
+/* Whether the last step, which makes the gradient of the scale's output, has come to make that of its input instead. */
+static ph_status scale_absorb(struct planner *p, int n, bool *absorbed) {
+    struct ph_plan *plan = p->plan;
+    const struct ph_graph *graph = p->graph;
+    const struct ph_node *node = &graph->nodes[n];
+    int input = node->inputs[0], output = node->outputs[0], gradient = plan->gradient[output];
+    bool rectified = ((const struct ph_convolution_attributes *)node->attributes)->relu, before;
+    struct ph_step *step = &plan->steps[plan->step_count - 1];
+    if (!p->backward[n] || gradient_kind(p, input) != PH_LAYOUT_BLOCKED || output == p->loss || !p->needs[input] ||
+        plan->step_count == plan->forward_count || step->kind != PH_STEP_KERNEL || !step->kernel->scales ||
+        graph->nodes[step->node].inputs[0] != output || step->input_gradients[0] != gradient || step->accumulate[0] ||
+        plan->storages[gradient].parent != PH_ABSENT || (rectified && !ph_gate_put(graph, plan, output)))
+        return PH_OK;
+    int64_t channels = graph->values[input].shape.dims[1], lanes = (channels + p->block - 1) / p->block * p->block;
+    float *scale = ph_pool_alloc(&plan->pool, (size_t)lanes * sizeof *scale);
+    if (!scale) return ph_fail_memory(p->context);
+    memset(scale, 0, (size_t)lanes * sizeof *scale);
+    memcpy(scale, graph->values[node->inputs[1]].data, (size_t)channels * sizeof *scale);
+    PH_TRY(gradient_make(p, input));
+    PH_TRY(written_mark(p, input, &before));
+    step = &plan->steps[plan->step_count - 1];
+    step->scale = scale;
+    step->accumulate[0] = before;
+    step->input_gradients[0] = plan->gradient[input];
+    storage_touch(p, plan->gradient[input], plan->step_count - 1);
+    plan->storages[gradient].first = INT32_MAX; /* needed no more */
+    plan->storages[gradient].last = -1;
+    *absorbed = true;
+    return PH_OK;
+}
+
 static ph_status plan_backward(struct planner *p, int n) {
     const struct ph_graph *graph = p->graph;
     const struct ph_node *node = &graph->nodes[n];
@@ -583,6 +625,11 @@ static ph_status plan_backward(struct planner *p, int n) {
     if (is_channel_concat(p, node)) return plan_backward_concat(p, n);
     if (is_blocked_sum(p, node)) return plan_backward_sum(p, n);
     if (relu_shares(p, n)) return PH_OK;
+    if (is_scale(p, n) && has_gradient(p, node->outputs[0])) {
+        bool absorbed = false;
+        PH_TRY(scale_absorb(p, n, &absorbed));
+        if (absorbed) return PH_OK;
+    }
     bool any = false;
     for (int i = 0; i < node->output_count; i++) any |= has_gradient(p, node->outputs[i]);
     if (!any || !p->backward[n]) return PH_OK;
@@ -762,7 +809,7 @@ ph_status ph_plan_bind(const struct ph_graph *graph, struct ph_plan *plan, float
             .inputs = operands_of(plan, step->inputs, in, arena), .outputs = operands_of(plan, step->outputs, out, arena),
             .input_gradients = operands_of(plan, step->input_gradients, in, arena),
             .output_gradients = operands_of(plan, step->output_gradients, out, arena),
-            .gate = operand_of(plan, step->gate, arena), .gate_ceiling = step->gate_ceiling};
+            .gate = operand_of(plan, step->gate, arena), .gate_ceiling = step->gate_ceiling, .scale = step->scale};
         const struct ph_shape **shapes = ph_pool_alloc(&plan->pool, (size_t)in * sizeof *shapes);
         enum ph_type *types = ph_pool_alloc(&plan->pool, (size_t)(in + out) * sizeof *types);
         struct ph_shape *output_shapes = ph_pool_alloc(&plan->pool, (size_t)out * sizeof *output_shapes);

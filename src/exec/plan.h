@@ -31,6 +31,7 @@ struct ph_step {
     bool *accumulate;
     int gate;              /* storage of the value whose ReLU the gradient of input 0 is cut off at; PH_ABSENT: none */
     float gate_ceiling;
+    const float *scale;    /* of the normalisation in front of the node, whose input's gradient the step writes; NULL: none */
     void *packed;
     struct ph_operand from_operand, to_operand;
     struct ph_kernel_call call; /* ready to run once memory is placed */

@@ -423,7 +423,13 @@ static void test_networks(void **state) {
 /* One layer that reads `from` and keeps its size, at times with a ReLU behind it: of every kind whose backward may cut off
  * a gradient in passing. */
 static int layer(struct network *net, int from) {
-    int channels = (int)shape_of(net, from).dims[1], kind = draw(0, 6);
+    int channels = (int)shape_of(net, from).dims[1], kind = draw(0, 7);
+    if (kind == 7) {
+        /* Before a convolution, as in DenseNet. */
+        from = batch_norm(net, from);
+        if (draw(0, 3)) from = node(net, &ph_operation_relu, NULL, &from, 1);
+        kind = 3;
+    }
     static const struct ph_operation *const pools[] = {&ph_operation_max_pool, &ph_operation_average_pool};
     if (kind == 5) return norm(net, from);
     if (kind == 6) {

@@ -252,7 +252,8 @@ static size_t backward_walk(const struct geometry *g, const struct direct_way *w
                         .out_item = out->item, .out_plane = out->plane, .out_row = g->stride[0] * out->row,
                         .out_pixel = g->stride[1] * PH_LANES, .out_blocks = (int)out_blocks, .height = (int)height,
                         .width = (int)width, .items = g->items, .weights = packed + at, .accumulate = call->accumulate[0],
-                        .gate = gate_of(call), .gate_pixel = g->stride[1] * PH_LANES};
+                        .gate = gate_of(call), .gate_pixel = g->stride[1] * PH_LANES,
+                        .scale = call->scale ? call->scale + i * out_blocks * PH_LANES : NULL};
                     if (d.gate.data) {
                         d.gate.data += i * out_blocks * d.gate.plane + qy * d.gate.row + qx * PH_LANES;
                         d.gate.row *= g->stride[0];
@@ -302,7 +303,7 @@ const struct ph_kernel PH_KERNEL(ph_convolution_forward) = {.name = "direct", .o
     .halo = PH_KERNEL(ph_convolution_halo), .packed_bytes = packed_bytes, .pack = pack, .run = run};
 
 const struct ph_kernel PH_KERNEL(ph_convolution_backward) = {.name = "direct", .operation = &ph_operation_convolution,
-    .by_item = true, .backward = true, .gates = true, .gated = true, .input = PH_LAYOUT_BLOCKED, .output = PH_LAYOUT_BLOCKED,
-    .accepts = backward_accepts,
+    .by_item = true, .backward = true, .gates = true, .gated = true, .scales = true, .input = PH_LAYOUT_BLOCKED,
+    .output = PH_LAYOUT_BLOCKED, .accepts = backward_accepts,
     .halo = PH_KERNEL(ph_convolution_halo), .packed_bytes = packed_bytes, .pack = pack, .run = run,
     .reads = PH_KERNEL(ph_convolution_reads)};

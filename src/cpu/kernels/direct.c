@@ -32,31 +32,32 @@ void PH_KERNEL(ph_direct_pack)(float *packed, int64_t in_channels, int taps, int
                         *packed++ = weight(state, o, c, tap);
 }
 
-/* What becomes of a tile's sums. */
-enum finish { STORE, ACCUMULATE, ACTIVATE, GATE, ACCUMULATE_GATE };
+/* What becomes of a tile's sums: the forward's are STOREd or ACTIVATEd, the backward's may be scaled, cut off and added to what is
+ * there. Strides and limits are read once: for all the compiler knows, a store might change them. */
+enum finish { STORE, ACTIVATE = 1, ADD = 2, GATE = 4, SCALE = 8 };
 
-/* Strides and limits are read once: for all the compiler knows, a store might change them. */
-PH_INLINE void tile_finish(const struct direct *d, const vector *sum, const float *bias, float *out, const float *gate, int blocks,
-                           const int GROUP, const int PIXELS, const enum finish how) {
-    const bool gates = how == GATE || how == ACCUMULATE_GATE, adds = how == ACCUMULATE || how == ACCUMULATE_GATE;
+PH_INLINE void tile_finish(const struct direct *d, const vector *sum, const float *bias, float *out, const float *gate,
+                           const float *scale, int blocks, const int GROUP, const int PIXELS, const int how) {
     const int64_t out_plane = d->out_plane, out_pixel = d->out_pixel, gate_plane = d->gate.plane, gate_pixel = d->gate_pixel;
-    const struct rectifier rectifier = gates ? d->gate.rectifier : d->rectifier;
+    const struct rectifier rectifier = how & GATE ? d->gate.rectifier : d->rectifier;
     const vector ceiling = splat(rectifier.ceiling);
 #pragma GCC unroll 4
     for (int g = 0; g < GROUP; g++) {
         if (g >= blocks) break;
-        vector shift = bias ? load(bias + g * PH_LANES) : (vector){0};
+        vector shift = bias ? load(bias + g * PH_LANES) : (vector){0}, factor = how & SCALE ? load(scale + g * PH_LANES) : shift;
 #pragma GCC unroll 14
         for (int p = 0; p < PIXELS; p++) {
             float *to = out + g * out_plane + p * out_pixel;
             vector result = sum[g * PIXELS + p];
-            if (adds) result += load(to);
-            else if (!gates) result += shift;
+            if (how & SCALE) result *= factor;
+            if (how & ADD && !(how & SCALE)) result += load(to);
+            if (how <= ACTIVATE) result += shift;
             if (how == ACTIVATE) result = minimum(ceiling, maximum((vector){0}, result));
-            if (gates) {
+            if (how & GATE) {
                 vector passed = load(gate + g * gate_plane + p * gate_pixel);
                 result = where((passed > (vector){0}) & (passed < ceiling), result, (vector){0});
             }
+            if (how & ADD && how & SCALE) result += load(to);
             store(to, result);
         }
     }
@@ -80,7 +81,7 @@ enum { PREFETCH = 4096 / sizeof(float) }; /* weights come in one stream */
 /* One tile: GROUP blocks (all of them stored only when `blocks` says so) by PIXELS pixels. The strides are constants in
  * the common case of blocked input and stride 1, so that every address is one register and a displacement. */
 PH_INLINE void tile(const struct direct *d, const float *in, const float *weights, const float *bias, float *out,
-                    const float *gate, int blocks, const int GROUP, const int PIXELS, const int64_t pixel,
+                    const float *gate, const float *scale, int blocks, const int GROUP, const int PIXELS, const int64_t pixel,
                     const int64_t channel_step) {
     vector sum[4 * 14];
 #pragma GCC unroll 56
@@ -108,20 +109,29 @@ PH_INLINE void tile(const struct direct *d, const float *in, const float *weight
             }
         }
     }
-    if (d->accumulate && d->gate.data) tile_finish(d, sum, bias, out, gate, blocks, GROUP, PIXELS, ACCUMULATE_GATE);
-    else if (d->accumulate) tile_finish(d, sum, bias, out, gate, blocks, GROUP, PIXELS, ACCUMULATE);
-    else if (d->gate.data) tile_finish(d, sum, bias, out, gate, blocks, GROUP, PIXELS, GATE);
-    else if (d->rectifier.on) tile_finish(d, sum, bias, out, gate, blocks, GROUP, PIXELS, ACTIVATE);
-    else tile_finish(d, sum, bias, out, gate, blocks, GROUP, PIXELS, STORE);
+    int how = (d->accumulate ? ADD : 0) | (gate ? GATE : 0) | (scale ? SCALE : 0) | (d->rectifier.on ? ACTIVATE : 0);
+#define FINISH(how) tile_finish(d, sum, bias, out, gate, scale, blocks, GROUP, PIXELS, how)
+    switch (how) {
+    case STORE: FINISH(STORE); break;
+    case ACTIVATE: FINISH(ACTIVATE); break;
+    case ADD: FINISH(ADD); break;
+    case GATE: FINISH(GATE); break;
+    case ADD | GATE: FINISH(ADD | GATE); break;
+    case SCALE: FINISH(SCALE); break;
+    case SCALE | ADD: FINISH(SCALE | ADD); break;
+    case SCALE | GATE: FINISH(SCALE | GATE); break;
+    default: FINISH(SCALE | GATE | ADD); break;
+    }
+#undef FINISH
 }
 
 #define TILE(GROUP, PIXELS)                                                                                              \
     static __attribute__((noinline)) void tile_##GROUP##_##PIXELS(const struct direct *d, const float *in,               \
-        const float *weights, const float *bias, float *out, const float *gate, int blocks) {                            \
+        const float *weights, const float *bias, float *out, const float *gate, const float *scale, int blocks) {        \
         if (d->in_pixel == PH_LANES && d->in_channel == 1)                                                               \
-            tile(d, in, weights, bias, out, gate, blocks, GROUP, PIXELS, PH_LANES, 1);                                   \
+            tile(d, in, weights, bias, out, gate, scale, blocks, GROUP, PIXELS, PH_LANES, 1);                            \
         else                                                                                                             \
-            tile(d, in, weights, bias, out, gate, blocks, GROUP, PIXELS, d->in_pixel, d->in_channel);                    \
+            tile(d, in, weights, bias, out, gate, scale, blocks, GROUP, PIXELS, d->in_pixel, d->in_channel);             \
     }
 #define TILES_3(GROUP) TILE(GROUP, 1) TILE(GROUP, 2) TILE(GROUP, 3)
 #define TILES_7(GROUP) TILES_3(GROUP) TILE(GROUP, 4) TILE(GROUP, 5) TILE(GROUP, 6) TILE(GROUP, 7)
@@ -129,7 +139,7 @@ PH_INLINE void tile(const struct direct *d, const float *in, const float *weight
 #define TILES_14(GROUP) TILES_12(GROUP) TILE(GROUP, 13) TILE(GROUP, 14)
 
 typedef void tile_function(const struct direct *d, const float *in, const float *weights, const float *bias, float *out,
-                           const float *gate, int blocks);
+                           const float *gate, const float *scale, int blocks);
 #define NAMES_3(GROUP) tile_##GROUP##_1, tile_##GROUP##_2, tile_##GROUP##_3
 #define NAMES_6(GROUP) NAMES_3(GROUP), tile_##GROUP##_4, tile_##GROUP##_5, tile_##GROUP##_6
 #define NAMES_7(GROUP) NAMES_6(GROUP), tile_##GROUP##_7
@@ -177,12 +187,13 @@ static void rows_run(const struct direct_job *job, int64_t n, int64_t g, int fir
     float *out = d->out + n * d->out_item + first_block * d->out_plane;
     const struct gate *gate = &d->gate;
     const float *passed = gate->data ? gate->data + n * gate->item + first_block * gate->plane : NULL;
+    const float *scale = d->scale ? d->scale + first_block * PH_LANES : NULL;
     for (int y = first; y < last; y++)
         for (int column = 0; column < job->columns; column++) {
             int x = (int)((int64_t)d->width * column / job->columns), end = (int)((int64_t)d->width * (column + 1) / job->columns);
             job->tiles[end - x - 1](d, in + y * d->in_row + x * d->in_pixel, weights, bias,
                                     out + y * d->out_row + x * d->out_pixel,
-                                    passed ? passed + y * gate->row + x * d->gate_pixel : NULL, blocks);
+                                    passed ? passed + y * gate->row + x * d->gate_pixel : NULL, scale, blocks);
         }
 }
 

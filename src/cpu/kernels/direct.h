@@ -32,6 +32,7 @@ struct direct {
     bool accumulate;            /* backward alone: without bias and rectifier */
     struct gate gate;           /* backward alone: at the first pixel, rows as they are written */
     int64_t gate_pixel;
+    const float *scale;         /* backward alone: [out_blocks * lanes], NULL: 1; then what is there before is not cut off */
 };
 
 /* Floats of packed weights for rows of this width, and the packing: weight(state, out channel, in channel, tap), asked for
