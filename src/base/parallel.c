@@ -15,6 +15,9 @@
 #if defined __SSE__
 #include <xmmintrin.h>
 #endif
+#if defined _OPENMP
+#include <omp.h>
+#endif
 
 /* Denormals cost a hundred cycles each and come in masses from a network fed grey: flush them to zero (FTZ) and read them
  * as zero (DAZ) while a loop runs. */
@@ -45,11 +48,14 @@ static void pause_briefly(void) {
 /* The loop at hand. `state` holds the number of threads inside it, whether it may be entered, and a generation that tells
  * it from the one before; everything else is written only while it is closed and empty. */
 enum { INSIDE = 0xffff, OPEN = 0x10000, GENERATION = 0x20000 };
+enum { MOST_RANGES = 64 };
+
+struct range { _Alignas(64) _Atomic int64_t next; int64_t end; };
 
 struct team {
     _Alignas(64) _Atomic uint64_t state;
-    _Alignas(64) _Atomic int64_t next;
-    int64_t count;
+    struct range ranges[MOST_RANGES]; /* of the loop's indices: what each thread claims first */
+    int range_count;
     void (*body)(void *argument, int64_t index);
     void *argument;
     _Alignas(64) _Atomic uint32_t bell; /* rung for sleepers */
@@ -61,17 +67,34 @@ struct team {
 static _Thread_local struct team *current; /* the team whose loops this thread starts */
 static _Thread_local bool inside_loop;     /* loops started inside a loop run alone */
 
-static void claim(struct team *team) {
+static int thread_number(void) {
+#if defined _OPENMP
+    return omp_get_thread_num();
+#else
+    return 0;
+#endif
+}
+
+static int64_t share(int64_t count, int part, int parts) {
+    return count / parts * part + count % parts * part / parts;
+}
+
+/* A thread begins with its own share of the indices, the same part of every loop: what it has made in one it finds in its own
+ * caches in the next, where processors do not share theirs, and it claims from a line of its own. Then it helps the others. */
+static void claim(struct team *team, int thread) {
     inside_loop = true;
-    for (int64_t i; (i = atomic_fetch_add_explicit(&team->next, 1, memory_order_relaxed)) < team->count;)
-        team->body(team->argument, i);
+    for (int k = 0; k < team->range_count; k++) {
+        struct range *range = &team->ranges[(thread + k) % team->range_count];
+        for (int64_t i; (i = atomic_fetch_add_explicit(&range->next, 1, memory_order_relaxed)) < range->end;)
+            team->body(team->argument, i);
+    }
     inside_loop = false;
 }
 
 /* Longer than the gaps between the loops of a program, shorter than what a neighbour would notice. */
 static const double SPIN_SECONDS = 50e-6;
 
-static void serve(struct team *team) {
+static void serve(struct team *team, int thread) {
     uint64_t seen = 0; /* generation served last */
     double idle_since = ph_seconds();
     for (int spins = 0; !atomic_load_explicit(&team->finished, memory_order_acquire); spins++) {
@@ -81,7 +104,7 @@ static void serve(struct team *team) {
                                                        memory_order_relaxed))
                 continue;
             seen = state / GENERATION;
-            claim(team);
+            claim(team, thread);
             atomic_fetch_sub_explicit(&team->state, 1, memory_order_release);
             idle_since = ph_seconds();
             continue;
@@ -110,14 +133,16 @@ static void ring(struct team *team) {
 
 static void team_loop(struct team *team, int64_t count, void (*body)(void *argument, int64_t index), void *argument) {
     atomic_store_explicit(&team->processor, sched_getcpu(), memory_order_relaxed);
-    team->count = count;
     team->body = body;
     team->argument = argument;
-    atomic_store_explicit(&team->next, 0, memory_order_relaxed);
+    for (int r = 0; r < team->range_count; r++) {
+        atomic_store_explicit(&team->ranges[r].next, share(count, r, team->range_count), memory_order_relaxed);
+        team->ranges[r].end = share(count, r + 1, team->range_count);
+    }
     uint64_t generation = atomic_load(&team->state) / GENERATION + 1;
     atomic_store(&team->state, generation * GENERATION | OPEN);
     ring(team);
-    claim(team);
+    claim(team, 0);
     atomic_fetch_and(&team->state, ~(uint64_t)OPEN);
     /* Whoever is still inside is at work on a claimed part, or has lost its processor: let it have this one. */
     for (int spins = 0; atomic_load_explicit(&team->state, memory_order_acquire) & INSIDE; spins++) {
@@ -133,7 +158,7 @@ void ph_parallel_region(const ph_context *context, void (*body)(void *argument),
         mode_leave(saved);
         return;
     }
-    struct team team = {.processor = sched_getcpu()};
+    struct team team = {.processor = sched_getcpu(), .range_count = PH_MIN(context->threads, MOST_RANGES)};
 #pragma omp parallel num_threads(context->threads)
     {
         unsigned saved = mode_enter();
@@ -145,7 +170,7 @@ void ph_parallel_region(const ph_context *context, void (*body)(void *argument),
             atomic_store(&team.finished, true);
             ring(&team);
         }
-        if (!current && !atomic_load(&team.finished)) serve(&team);
+        if (!current && !atomic_load(&team.finished)) serve(&team, thread_number());
         mode_leave(saved);
     }
 }
