@@ -8,6 +8,7 @@ layout(local_size_x = 64) in;
 layout(push_constant) uniform Call {
     uint count, from, to, table, add;
     uint read, written, stride, entries; // sizes of the axis, elements behind it, entries of the lists
+    float outside;                       // what an empty list makes
 } call;
 
 void main() {
@@ -16,8 +17,9 @@ void main() {
     uint at = index / call.stride % call.written, outer = index / call.stride / call.written;
     uint source = call.from + outer * call.read * call.stride + index % call.stride;
     uint lists = call.table + call.written + 1;
-    float sum = 0;
-    for (int i = number[call.table + at]; i < number[call.table + at + 1]; i++)
+    int first = number[call.table + at], end = number[call.table + at + 1];
+    float sum = first < end ? 0 : call.outside;
+    for (int i = first; i < end; i++)
         sum += fetch(lists + call.entries + i) * fetch(source + number[lists + i] * call.stride);
     store(call.to + index, sum, call.add != 0);
 }

@@ -4,7 +4,8 @@
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
 layout(local_size_x = 128) in;
-layout(constant_id = 0) const int BACKWARD = 0;
+layout(constant_id = 0) const int FORM = 0; // 0: forward; 1: backward; 2: what norm_sums.comp needs, means and then inverse
+                                            // deviations of all rows, at y
 
 layout(push_constant) uniform Call {
     uint rows, size, run, period;      // elements of a row; elements that share a scale and a bias; rows after which those repeat
@@ -38,7 +39,14 @@ void main() {
         squares += away * away;
     }
     float inverse = 1 / sqrt(average(squares) + call.epsilon);
-    if (BACKWARD == 0) {
+    if (FORM == 2) {
+        if (lane == 0) {
+            put(call.y + row, mean);
+            put(call.y + call.rows + row, inverse);
+        }
+        return;
+    }
+    if (FORM == 0) {
         for (uint i = lane; i < call.size; i += 128) {
             uint p = parameter + i / call.run;
             put(call.y + first + i, (fetch(call.x + first + i) - mean) * inverse * fetch(call.scale + p) +

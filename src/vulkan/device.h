@@ -27,9 +27,9 @@
 
 /* One line for each file in shaders/. */
 #define PH_VULKAN_SHADERS(X) \
-    X(band) X(batch_norm) X(binary) X(blur) X(clear) X(convolution) X(copy) X(gather) X(irfft) X(judge) X(measure) X(parts) \
-    X(peak) X(pool) X(product) X(redirected) X(reduce) X(resample) X(response_norm) X(row_norm) X(select) X(softmax) X(thin) X(unary) \
-    X(update) X(warp)
+    X(band) X(batch_norm) X(binary) X(blur) X(clear) X(convolution) X(copy) X(gather) X(irfft) X(judge) X(measure) \
+    X(norm_sums) X(parts) X(peak) X(pool) X(product) X(redirected) X(reduce) X(resample) X(response_norm) X(row_norm) \
+    X(select) X(softmax) X(thin) X(unary) X(update) X(warp)
 
 enum ph_shader {
 #define PH_SHADER_NAME(name) PH_SHADER_##name,

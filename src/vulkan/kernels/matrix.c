@@ -7,14 +7,39 @@
 static bool is_transposed(const struct ph_node *node) { return node->operation == &ph_operation_convolution_transpose; }
 
 static bool convolution_accepts(const struct ph_kernel_query *query) {
-    bool convolves = query->node->operation == &ph_operation_convolution || is_transposed(query->node);
-    return convolves && (!query->backward || query->wanted == 1);
+    return query->node->operation == &ph_operation_convolution || is_transposed(query->node);
 }
 
 static unsigned convolution_reads(const struct ph_kernel_query *query) {
     const struct ph_convolution_attributes *a = query->node->attributes;
     return (a->relu ? PH_READS_OUTPUTS : 0) |
            (ph_query_value(query, query->node->inputs[1])->data ? 0 : PH_READS_INPUTS);
+}
+
+enum { MAP_NARROW, MAP_WIDE, MAP_WEIGHTS }; /* what the shaders make; the constants that they have in common */
+
+static void map_constants(const struct ph_node *node, const struct ph_shape *shape, int map,
+                          int32_t constants[PH_SHADER_CONSTANTS]) {
+    const struct ph_convolution_attributes *a = node->attributes;
+    constants[0] = map;
+    constants[1] = a->relu;
+    constants[2] = (int32_t)a->kernel[1];
+    constants[3] = (int32_t)a->kernel[2];
+    constants[4] = ph_has_depth(shape) ? (int32_t)a->kernel[0] : 0;
+}
+
+static void words_geometry(struct ph_words *words, const struct ph_node *node, const struct ph_shape *source,
+                           const struct ph_shape *target) {
+    const struct ph_convolution_attributes *a = node->attributes;
+    ph_words_int(words, target->dims[1] / a->groups);
+    ph_words_int(words, source->dims[1] / a->groups);
+    ph_words_int(words, a->groups);
+    ph_words_spatial(words, source);
+    ph_words_spatial(words, target);
+    ph_words_window(words, a->stride);
+    ph_words_window(words, a->dilation);
+    ph_words_window(words, a->pad_begin);
+    ph_words_float(words, a->ceiling);
 }
 
 enum {
@@ -92,17 +117,9 @@ static ph_status convolution_put(const struct ph_kernel_call *call, struct ph_re
     ph_words_place(&words, recorder, backward ? call->input_gradients[0].data : call->outputs[0].data);
     ph_words_place(&words, recorder, backward && a->relu ? call->outputs[0].data : NULL);
     ph_words_int(&words, backward && call->accumulate[0]);
-    ph_words_int(&words, rows);
-    ph_words_int(&words, source->dims[1] / a->groups);
-    ph_words_int(&words, a->groups);
-    ph_words_spatial(&words, source);
-    ph_words_spatial(&words, target);
-    ph_words_window(&words, a->stride);
-    ph_words_window(&words, a->dilation);
-    ph_words_window(&words, a->pad_begin);
-    ph_words_float(&words, a->ceiling);
-    const int32_t constants[PH_SHADER_CONSTANTS] = {backward != is_transposed(call->node), a->relu, (int32_t)a->kernel[1],
-        (int32_t)a->kernel[2], ph_has_depth(source) ? (int32_t)a->kernel[0] : 0};
+    words_geometry(&words, call->node, source, target);
+    int32_t constants[PH_SHADER_CONSTANTS];
+    map_constants(call->node, source, backward != is_transposed(call->node) ? MAP_WIDE : MAP_NARROW, constants);
     if (thin)
         return ph_recorder_dispatch(recorder, PH_SHADER_thin, constants, &words, ph_divide_up(pixels, 64), 1, target->dims[0],
                                     false);
@@ -115,12 +132,51 @@ static ph_status convolution_put(const struct ph_kernel_call *call, struct ph_re
     return split.parts > 1 ? parts_put(call, recorder, &split, target, backward) : PH_OK;
 }
 
+/* With a source the gradient of the weights, without that of a bias by a convolution's result. */
+static ph_status weights_put(const struct ph_kernel_call *call, struct ph_recorder *recorder, const float *source, int input) {
+    const struct ph_convolution_attributes *a = call->node->attributes;
+    const struct ph_shape *in = call->plain.input_shapes[0], *out = &call->plain.output_shapes[0];
+    bool transposed = is_transposed(call->node);
+    const struct ph_shape *wide = transposed ? out : in, *narrow = transposed ? in : out;
+    int64_t columns = source ? wide->dims[1] / a->groups * ph_spatial_size(a->kernel) : 1;
+    struct ph_words words = {0};
+    ph_words_place(&words, recorder, transposed ? call->inputs[0].data : call->output_gradients[0].data);
+    ph_words_place(&words, recorder, NULL);
+    ph_words_place(&words, recorder, source);
+    ph_words_place(&words, recorder, call->input_gradients[input].data);
+    ph_words_place(&words, recorder, a->relu ? call->outputs[0].data : NULL);
+    ph_words_int(&words, call->accumulate[input]);
+    words_geometry(&words, call->node, wide, narrow);
+    ph_words_int(&words, in->dims[0]);
+    int32_t constants[PH_SHADER_CONSTANTS];
+    map_constants(call->node, in, MAP_WEIGHTS, constants);
+    return ph_recorder_dispatch(recorder, PH_SHADER_convolution, constants, &words, ph_divide_up(columns, TILE),
+                                ph_divide_up(narrow->dims[1] / a->groups, TILE), a->groups, true);
+}
+
+static ph_status bias_put(const struct ph_kernel_call *call, struct ph_recorder *recorder) {
+    if (!is_transposed(call->node)) return weights_put(call, recorder, NULL, 2);
+    const struct ph_shape *out = &call->plain.output_shapes[0];
+    struct ph_shape bias = {.rank = out->rank - 1, .dims = {out->dims[1]}};
+    for (int i = 1; i < bias.rank; i++) bias.dims[i] = 1;
+    struct ph_walk walk = ph_walk_begin(out, (const struct ph_shape *const[]){out, &bias}, 2);
+    return ph_sum_record(recorder, &walk, ph_recorder_place(recorder, call->output_gradients[0].data),
+                         ph_recorder_place(recorder, call->input_gradients[2].data), 1, call->accumulate[2], true);
+}
+
+static ph_status backward_put(const struct ph_kernel_call *call, struct ph_recorder *recorder, bool thin) {
+    const float *wide = is_transposed(call->node) ? call->output_gradients[0].data : call->inputs[0].data;
+    if (call->input_gradients[0].data) PH_TRY(convolution_put(call, recorder, true, thin));
+    if (call->input_gradients[1].data) PH_TRY(weights_put(call, recorder, wide, 1));
+    return call->node->input_count > 2 && call->input_gradients[2].data ? bias_put(call, recorder) : PH_OK;
+}
+
 static ph_status convolution_record(const struct ph_kernel_call *call, struct ph_recorder *recorder) {
     return convolution_put(call, recorder, false, false);
 }
 
 static ph_status convolution_backward_record(const struct ph_kernel_call *call, struct ph_recorder *recorder) {
-    return convolution_put(call, recorder, true, false);
+    return backward_put(call, recorder, false);
 }
 
 static ph_status thin_record(const struct ph_kernel_call *call, struct ph_recorder *recorder) {
@@ -128,7 +184,7 @@ static ph_status thin_record(const struct ph_kernel_call *call, struct ph_record
 }
 
 static ph_status thin_backward_record(const struct ph_kernel_call *call, struct ph_recorder *recorder) {
-    return convolution_put(call, recorder, true, true);
+    return backward_put(call, recorder, true);
 }
 
 /* ---- Matrix product ---------------------------------------------------------------------------------------------- */
@@ -183,10 +239,6 @@ static ph_status product_put(struct ph_recorder *recorder, const struct product 
                                 ph_divide_up(product->rows, 16), walk_count(&product->stack), product->waits);
 }
 
-static bool gemm_accepts(const struct ph_kernel_query *query) {
-    return !query->backward || !(query->wanted & 4);
-}
-
 static ph_status gemm_record(const struct ph_kernel_call *call, struct ph_recorder *recorder) {
     const struct ph_gemm_attributes *a = call->node->attributes;
     const struct ph_shape *left = call->plain.input_shapes[0], *right = call->plain.input_shapes[1];
@@ -216,12 +268,17 @@ static ph_status gemm_backward_record(const struct ph_kernel_call *call, struct 
             .columns = inner, .inner = out->dims[1], .scale = a->alpha, .add = call->accumulate[0]};
         PH_TRY(product_put(recorder, &product));
     }
-    if (!call->input_gradients[1].data) return PH_OK;
-    struct product product = {.a = matrix_of(recorder, call->inputs[0].data, left->dims[1], !a->transpose_a),
-        .b = matrix_of(recorder, dy, out->dims[1], false), .addend = {PH_NOWHERE, 0, 0},
-        .target = matrix_of(recorder, call->input_gradients[1].data, right->dims[1], a->transpose_b), .rows = inner,
-        .columns = out->dims[1], .inner = out->dims[0], .scale = a->alpha, .add = call->accumulate[1], .waits = true};
-    return product_put(recorder, &product);
+    if (call->input_gradients[1].data) {
+        struct product product = {.a = matrix_of(recorder, call->inputs[0].data, left->dims[1], !a->transpose_a),
+            .b = matrix_of(recorder, dy, out->dims[1], false), .addend = {PH_NOWHERE, 0, 0},
+            .target = matrix_of(recorder, call->input_gradients[1].data, right->dims[1], a->transpose_b), .rows = inner,
+            .columns = out->dims[1], .inner = out->dims[0], .scale = a->alpha, .add = call->accumulate[1], .waits = true};
+        PH_TRY(product_put(recorder, &product));
+    }
+    if (call->node->input_count < 3 || !call->input_gradients[2].data) return PH_OK;
+    struct ph_walk walk = ph_walk_begin(out, (const struct ph_shape *const[]){out, call->plain.input_shapes[2]}, 2);
+    return ph_sum_record(recorder, &walk, ph_recorder_place(recorder, dy),
+                         ph_recorder_place(recorder, call->input_gradients[2].data), a->beta, call->accumulate[2], true);
 }
 
 /* ---- Stacks of matrices ------------------------------------------------------------------------------------------ */
@@ -337,7 +394,7 @@ PH_VULKAN_KERNEL(convolution_backward) = {.name = "tiles", .backward = true, .ac
     .reads = convolution_reads, .record = convolution_backward_record};
 PH_VULKAN_KERNEL(gemm) = {.name = "tiles", .operation = &ph_operation_gemm, .record = gemm_record};
 PH_VULKAN_KERNEL(gemm_backward) = {.name = "tiles", .operation = &ph_operation_gemm, .backward = true,
-                                   .accepts = gemm_accepts, .record = gemm_backward_record};
+                                   .record = gemm_backward_record};
 PH_VULKAN_KERNEL(matmul) = {.name = "tiles", .operation = &ph_operation_matmul, .accepts = matmul_accepts,
                             .record = matmul_record};
 PH_VULKAN_KERNEL(matmul_backward) = {.name = "tiles", .operation = &ph_operation_matmul, .backward = true,

@@ -110,11 +110,6 @@ static ph_status gather_backward_record(const struct ph_kernel_call *call, struc
 
 /* ---- Resizing, axis by axis -------------------------------------------------------------------------------------- */
 
-/* Outside the picture tf_crop_and_resize has a constant, which a linear map has not. */
-static bool resize_accepts(const struct ph_kernel_query *query) {
-    return ((const struct ph_resize_attributes *)query->node->attributes)->coordinates != PH_TF_CROP_AND_RESIZE;
-}
-
 /* Between axes a tensor stands aside, in turn in either half of the scratch: none is larger than the larger of both sizes
  * along each axis. */
 static size_t resize_half(const struct ph_shape *x, const struct ph_shape *y) {
@@ -132,10 +127,12 @@ static ph_status axis_weights(const struct ph_kernel_call *call, int axis, doubl
     const struct ph_resize_attributes *all = call->node->attributes;
     struct ph_resize_attributes a = *all;
     struct ph_shape x = *call->plain.input_shapes[0];
+    a.extrapolation = 0;
     for (int i = 0; i < x.rank; i++) {
         if (i == axis) continue;
         x.dims[i] = a.output.dims[i] = 1;
-        a.scale[i] = 1;
+        a.scale[i] = a.roi_end[i] = 1;
+        a.roi_begin[i] = 0;
     }
     int64_t read = x.dims[axis], written = a.output.dims[axis];
     double *one = ph_alloc_array((size_t)read + 1, sizeof *one);
@@ -176,7 +173,8 @@ static ph_status map_table(const struct ph_kernel_call *call, struct ph_recorder
     return status;
 }
 
-struct pass { uint32_t from, to; bool add, waits, transpose; };
+/* `outside`: of elements that no weight reaches. What later axes make of it is the same, for their weights sum to 1. */
+struct pass { uint32_t from, to; bool add, waits, transpose; double outside; };
 
 /* Maps one axis; `shape` is the source's, and becomes the target's. */
 static ph_status axis_put(const struct ph_kernel_call *call, struct ph_recorder *recorder, int axis, struct ph_shape *shape,
@@ -202,16 +200,20 @@ static ph_status axis_put(const struct ph_kernel_call *call, struct ph_recorder 
     ph_words_int(&words, after);
     ph_words_int(&words, stride);
     ph_words_int(&words, entries);
+    ph_words_float(&words, pass->outside);
     return ph_dispatch_flat(recorder, PH_SHADER_resample, PH_CONSTANTS(0), &words, ph_shape_size(shape), pass->waits);
 }
 
 /* Axes that stay as they are need no pass; where all do, it is a copy by the map of the first. */
 static bool axis_changes(const struct ph_kernel_call *call, int axis) {
     const struct ph_resize_attributes *a = call->node->attributes;
-    return a->scale[axis] != 1 || call->plain.input_shapes[0]->dims[axis] != a->output.dims[axis];
+    bool crops = a->coordinates == PH_TF_CROP_AND_RESIZE && (a->roi_begin[axis] != 0 || a->roi_end[axis] != 1);
+    return crops || a->scale[axis] != 1 || call->plain.input_shapes[0]->dims[axis] != a->output.dims[axis];
 }
 
 static ph_status resize_put(const struct ph_kernel_call *call, struct ph_recorder *recorder, bool backward) {
+    const struct ph_resize_attributes *a = call->node->attributes;
+    double outside = a->coordinates == PH_TF_CROP_AND_RESIZE && !backward ? a->extrapolation : 0;
     struct ph_shape shape = backward ? call->plain.output_shapes[0] : *call->plain.input_shapes[0];
     const float *from = backward ? call->output_gradients[0].data : call->inputs[0].data;
     const float *to = backward ? call->input_gradients[0].data : call->outputs[0].data;
@@ -225,7 +227,8 @@ static ph_status resize_put(const struct ph_kernel_call *call, struct ph_recorde
     for (int i = 0; i < count; i++) {
         bool last = i == count - 1;
         struct pass pass = {.from = place, .to = last ? ph_recorder_place(recorder, to) : scratch + (uint32_t)(i % 2 * half),
-            .add = last && backward && call->accumulate[0], .waits = i > 0, .transpose = backward};
+            .add = last && backward && call->accumulate[0], .waits = i > 0, .transpose = backward,
+            .outside = outside};
         PH_TRY(axis_put(call, recorder, axes[i], &shape, &pass));
         place = pass.to;
     }
@@ -245,7 +248,6 @@ static ph_status resize_backward_record(const struct ph_kernel_call *call, struc
 PH_VULKAN_KERNEL(gather) = {.name = "table", .accepts = gather_accepts, .record = gather_record};
 PH_VULKAN_KERNEL(gather_backward) = {.name = "table", .backward = true, .accepts = gather_accepts,
                                      .record = gather_backward_record};
-PH_VULKAN_KERNEL(resize) = {.name = "axes", .operation = &ph_operation_resize, .accepts = resize_accepts,
-                            .scratch = resize_scratch, .record = resize_record};
+PH_VULKAN_KERNEL(resize) = {.name = "axes", .operation = &ph_operation_resize, .scratch = resize_scratch, .record = resize_record};
 PH_VULKAN_KERNEL(resize_backward) = {.name = "axes", .operation = &ph_operation_resize, .backward = true,
-    .accepts = resize_accepts, .scratch = resize_scratch, .record = resize_backward_record};
+    .scratch = resize_scratch, .record = resize_backward_record};

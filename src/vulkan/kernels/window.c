@@ -34,26 +34,23 @@ static ph_status pool_backward_record(const struct ph_kernel_call *call, struct 
     return pool_put(call, recorder, true);
 }
 
-static bool response_norm_accepts(const struct ph_kernel_query *query) {
-    return !((const struct ph_response_norm_attributes *)query->node->attributes)->within_channel;
-}
-
 static ph_status response_norm_put(const struct ph_kernel_call *call, struct ph_recorder *recorder, bool backward) {
     const struct ph_response_norm_attributes *a = call->node->attributes;
     const struct ph_shape *shape = call->plain.input_shapes[0];
-    int64_t count = ph_shape_size(shape), groups = shape->dims[0] * shape->dims[1];
+    int64_t count = ph_shape_size(shape), width = shape->rank > 2 ? shape->dims[shape->rank - 1] : 1;
     struct ph_words words = {0};
     ph_words_int(&words, count);
     ph_words_place(&words, recorder, call->inputs[0].data);
     ph_words_result(&words, recorder, call, backward);
     ph_words_int(&words, shape->dims[1]);
-    ph_words_int(&words, groups ? count / groups : 1);
+    ph_words_int(&words, ph_channel_size(shape) / PH_MAX(width, 1));
+    ph_words_int(&words, width);
     ph_words_int(&words, (a->size - 1) / 2);
     ph_words_int(&words, a->size / 2);
-    ph_words_float(&words, a->alpha / (double)a->size);
+    ph_words_float(&words, a->alpha / (double)(a->within_channel ? a->size * a->size : a->size));
     ph_words_float(&words, a->beta);
     ph_words_float(&words, a->bias);
-    return ph_dispatch_flat(recorder, PH_SHADER_response_norm, PH_CONSTANTS(backward), &words, count, false);
+    return ph_dispatch_flat(recorder, PH_SHADER_response_norm, PH_CONSTANTS(backward, a->within_channel), &words, count, false);
 }
 
 static ph_status response_norm_record(const struct ph_kernel_call *call, struct ph_recorder *recorder) {
@@ -68,6 +65,6 @@ PH_VULKAN_KERNEL(pool) = {.name = "window", .accepts = pool_accepts, .record = p
 PH_VULKAN_KERNEL(pool_backward) = {.name = "gather", .backward = true, .accepts = pool_accepts,
                                    .record = pool_backward_record};
 PH_VULKAN_KERNEL(response_norm) = {.name = "window", .operation = &ph_operation_local_response_norm,
-                                   .accepts = response_norm_accepts, .record = response_norm_record};
+                                   .record = response_norm_record};
 PH_VULKAN_KERNEL(response_norm_backward) = {.name = "gather", .operation = &ph_operation_local_response_norm,
-    .backward = true, .accepts = response_norm_accepts, .record = response_norm_backward_record};
+    .backward = true, .record = response_norm_backward_record};
