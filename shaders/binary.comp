@@ -7,6 +7,7 @@ layout(local_size_x = 64) in;
 layout(constant_id = 0) const int FUNCTION = 0; // in the order of binary_functions in elementwise.c
 layout(constant_id = 1) const int OPERAND = -1; // whose gradient is made; -1: forward
 layout(constant_id = 2) const int INTEGER = 0;  // the result is of whole numbers: quotients and powers are too
+layout(constant_id = 3) const int RANK = 4;     // outer axes, the last of the block's
 
 layout(push_constant) uniform Call {
     uint count, a, b, y, out_, add; // y: forward the result's place; backward its gradient's; out_: backward the target
@@ -78,7 +79,7 @@ void main() {
     uint index = flat_index();
     if (index >= call.count) return;
     uint a = 0, b = 0, y = 0;
-    for (int i = 3; i >= 0; i--) {
+    for (int i = 3; i >= 4 - RANK; i--) {
         int at = int(index % call.dims[i]);
         index /= call.dims[i];
         a += uint(at * call.a_stride[i]);

@@ -1,7 +1,25 @@
 /* Copies between strided tensors, and the operations that are nothing else: concatenation, slices, transposition. */
 #include "vulkan/kernels/kernels.h"
 
-ph_status ph_copy_record(struct ph_recorder *recorder, const struct ph_copy *copy) {
+/* Axes that both tensors go through as one become one: an element's place costs a division for each. */
+static struct ph_copy copy_merged(const struct ph_copy *copy) {
+    struct ph_copy merged = *copy;
+    merged.rank = 0;
+    for (int i = 0; i < copy->rank; i++) {
+        int last = merged.rank - 1;
+        if (copy->dims[i] == 1) continue;
+        bool joins = last >= 0 && merged.from_stride[last] == copy->from_stride[i] * copy->dims[i] &&
+                     merged.to_stride[last] == copy->to_stride[i] * copy->dims[i];
+        int at = joins ? last : merged.rank++;
+        merged.dims[at] = copy->dims[i] * (joins ? merged.dims[at] : 1);
+        merged.from_stride[at] = copy->from_stride[i];
+        merged.to_stride[at] = copy->to_stride[i];
+    }
+    return merged;
+}
+
+ph_status ph_copy_record(struct ph_recorder *recorder, const struct ph_copy *whole) {
+    const struct ph_copy merged = copy_merged(whole), *copy = &merged;
     struct ph_words words = {0};
     int64_t count = 1;
     for (int i = 0; i < copy->rank; i++) count *= copy->dims[i];
@@ -14,7 +32,7 @@ ph_status ph_copy_record(struct ph_recorder *recorder, const struct ph_copy *cop
     ph_words_axes(&words, copy->dims, copy->rank, PH_COPY_RANK, 1);
     ph_words_axes(&words, copy->from_stride, copy->rank, PH_COPY_RANK, 0);
     ph_words_axes(&words, copy->to_stride, copy->rank, PH_COPY_RANK, 0);
-    return ph_dispatch_flat(recorder, PH_SHADER_copy, PH_CONSTANTS(0), &words, count, copy->waits);
+    return ph_dispatch_flat(recorder, PH_SHADER_copy, PH_CONSTANTS(copy->rank), &words, count, copy->waits);
 }
 
 struct ph_copy ph_copy_flat(uint32_t from, uint32_t to, int64_t count) {
@@ -60,10 +78,6 @@ static ph_status box_copy(struct ph_recorder *recorder, const struct ph_operand 
     copy.from = into_small ? large_place : small_place;
     copy.to = into_small ? small_place : large_place;
     return ph_copy_record(recorder, &copy);
-}
-
-static bool copy_accepts(const struct ph_kernel_query *query) {
-    return ph_query_input(query, 0)->rank <= PH_COPY_RANK && ph_query_output(query)->rank <= PH_COPY_RANK;
 }
 
 static ph_status concat_record(const struct ph_kernel_call *call, struct ph_recorder *recorder) {
@@ -177,10 +191,9 @@ static ph_status pick_backward_record(const struct ph_kernel_call *call, struct 
 /* ---- The kernels ------------------------------------------------------------------------------------------------- */
 
 #define COPY_KERNEL(label) \
-    PH_VULKAN_KERNEL(label) = {.name = "copy", .operation = &ph_operation_##label, .accepts = copy_accepts, \
-                               .record = label##_record}; \
+    PH_VULKAN_KERNEL(label) = {.name = "copy", .operation = &ph_operation_##label, .record = label##_record}; \
     PH_VULKAN_KERNEL(label##_backward) = {.name = "copy", .operation = &ph_operation_##label, .backward = true, \
-                                          .accepts = copy_accepts, .record = label##_backward_record}
+                                          .record = label##_backward_record}
 
 COPY_KERNEL(concat);
 COPY_KERNEL(slice);

@@ -107,37 +107,67 @@ enum { BINARY_RANK = 4, BINARY_INNER = 2 };
 static bool binary_accepts(const struct ph_kernel_query *query) {
     if (ph_operation_index(binary_functions, query->node->operation) < 0) return false;
     struct ph_walk walk = binary_walk(ph_query_output(query), ph_query_input(query, 0), ph_query_input(query, 1));
-    struct ph_walk outer, inner;
+    struct ph_walk outer, inner, rest;
     for (int i = 0; i < 2 && query->backward; i++) {
         ph_walk_split(&walk, 1 + i, &outer, &inner);
-        if (query->wanted & 1u << i && (outer.rank > BINARY_RANK || inner.rank > BINARY_INNER)) return false;
+        if (ph_walk_peel(&outer, BINARY_RANK, &rest) < 0 || ph_walk_peel(&inner, BINARY_INNER, &rest) < 0) return false;
     }
-    return query->backward || walk.rank <= BINARY_RANK;
+    return query->backward || ph_walk_peel(&walk, BINARY_RANK, &rest) >= 0;
+}
+
+/* What a dispatch computes: the function itself, or its slope by an operand, whose gradient is at `target`. */
+struct binary {
+    int operand; /* -1: forward */
+    uint32_t a, b, y, target;
+    bool add, waits;
+};
+
+static ph_status binary_dispatch(const struct ph_kernel_call *call, struct ph_recorder *recorder, const struct binary *binary,
+                                 const struct ph_walk *outer, const struct ph_walk *inner) {
+    int64_t count = 1;
+    for (int i = 0; i < outer->rank; i++) count *= outer->dims[i];
+    struct ph_words words = {0};
+    ph_words_int(&words, count);
+    ph_words_int(&words, binary->a);
+    ph_words_int(&words, binary->b);
+    ph_words_int(&words, binary->y);
+    ph_words_int(&words, binary->target);
+    ph_words_int(&words, binary->add);
+    ph_words_axes(&words, outer->dims, outer->rank, BINARY_RANK, 1);
+    ph_words_axes(&words, outer->stride[1], outer->rank, BINARY_RANK, 0);
+    ph_words_axes(&words, outer->stride[2], outer->rank, BINARY_RANK, 0);
+    ph_words_axes(&words, outer->stride[0], outer->rank, BINARY_RANK, 0);
+    ph_words_axes(&words, inner->dims, inner->rank, BINARY_INNER, 1);
+    ph_words_axes(&words, inner->stride[binary->operand == 0 ? 2 : 1], inner->rank, BINARY_INNER, 0);
+    ph_words_axes(&words, inner->stride[0], inner->rank, BINARY_INNER, 0);
+    const int32_t constants[PH_SHADER_CONSTANTS] = {ph_operation_index(binary_functions, call->node->operation),
+        binary->operand, call->plain.output_types[0] == PH_INT64, outer->rank};
+    return ph_dispatch_flat(recorder, PH_SHADER_binary, constants, &words, count, binary->waits);
 }
 
 static ph_status binary_put(const struct ph_kernel_call *call, struct ph_recorder *recorder, int operand, bool waits) {
     struct ph_walk walk = binary_walk(&call->plain.output_shapes[0], call->plain.input_shapes[0], call->plain.input_shapes[1]);
-    struct ph_walk outer = walk, inner = {0};
-    bool backward = operand >= 0, integer = call->plain.output_types[0] == PH_INT64;
+    struct ph_walk outer = walk, inner = {0}, outer_rest, inner_rest;
+    bool backward = operand >= 0;
     if (backward) ph_walk_split(&walk, 1 + operand, &outer, &inner);
-    int64_t count = 1;
-    for (int i = 0; i < outer.rank; i++) count *= outer.dims[i];
-    struct ph_words words = {0};
-    ph_words_int(&words, count);
-    ph_words_place(&words, recorder, call->inputs[0].data);
-    ph_words_place(&words, recorder, call->inputs[1].data);
-    ph_words_place(&words, recorder, backward ? call->output_gradients[0].data : call->outputs[0].data);
-    ph_words_place(&words, recorder, backward ? call->input_gradients[operand].data : NULL);
-    ph_words_int(&words, backward && call->accumulate[operand]);
-    ph_words_axes(&words, outer.dims, outer.rank, BINARY_RANK, 1);
-    ph_words_axes(&words, outer.stride[1], outer.rank, BINARY_RANK, 0);
-    ph_words_axes(&words, outer.stride[2], outer.rank, BINARY_RANK, 0);
-    ph_words_axes(&words, outer.stride[0], outer.rank, BINARY_RANK, 0);
-    ph_words_axes(&words, inner.dims, inner.rank, BINARY_INNER, 1);
-    ph_words_axes(&words, inner.stride[operand == 0 ? 2 : 1], inner.rank, BINARY_INNER, 0);
-    ph_words_axes(&words, inner.stride[0], inner.rank, BINARY_INNER, 0);
-    return ph_dispatch_flat(recorder, PH_SHADER_binary,
-                         PH_CONSTANTS(ph_operation_index(binary_functions, call->node->operation), operand, integer), &words, count, waits);
+    int64_t outer_count = ph_walk_peel(&outer, BINARY_RANK, &outer_rest);
+    int64_t inner_count = ph_walk_peel(&inner, BINARY_INNER, &inner_rest);
+    for (int64_t i = 0; i < outer_count * inner_count; i++) {
+        int64_t offset[PH_WALK_TENSORS] = {0};
+        bool again = i % inner_count > 0;
+        ph_walk_position(&outer, BINARY_RANK, i / inner_count, offset);
+        ph_walk_position(&inner, BINARY_INNER, i % inner_count, offset);
+        const struct binary binary = {.operand = operand, .add = again || (backward && call->accumulate[operand]),
+            .waits = again || (waits && i == 0),
+            .a = ph_place_after(ph_recorder_place(recorder, call->inputs[0].data), offset[1]),
+            .b = ph_place_after(ph_recorder_place(recorder, call->inputs[1].data), offset[2]),
+            .y = ph_place_after(ph_recorder_place(recorder, backward ? call->output_gradients[0].data : call->outputs[0].data),
+                                offset[0]),
+            .target = ph_place_after(ph_recorder_place(recorder, backward ? call->input_gradients[operand].data : NULL),
+                                     offset[1 + PH_MAX(operand, 0)])};
+        PH_TRY(binary_dispatch(call, recorder, &binary, &outer_rest, &inner_rest));
+    }
+    return PH_OK;
 }
 
 static ph_status binary_record(const struct ph_kernel_call *call, struct ph_recorder *recorder) {
@@ -158,12 +188,7 @@ static struct ph_walk operand_walk(const struct ph_shape *y, const struct ph_sha
 }
 
 static bool sum_accepts(const struct ph_kernel_query *query) {
-    if (query->node->operation != &ph_operation_sum && query->node->operation != &ph_operation_mean) return false;
-    for (int k = 0; k < query->node->input_count; k++) {
-        struct ph_walk walk = operand_walk(ph_query_output(query), ph_query_input(query, k));
-        if (walk.rank > PH_COPY_RANK || !ph_sum_accepts(&walk)) return false;
-    }
-    return true;
+    return query->node->operation == &ph_operation_sum || query->node->operation == &ph_operation_mean;
 }
 
 static double operand_share(const struct ph_node *node) {
@@ -207,29 +232,32 @@ static struct ph_walk where_walk(const struct ph_shape *y, const struct ph_shape
 }
 
 static bool where_accepts(const struct ph_kernel_query *query) {
-    const struct ph_shape *y = ph_query_output(query);
-    for (int k = 1; k < 3 && query->backward; k++) {
-        struct ph_walk walk = operand_walk(y, ph_query_input(query, k));
-        if (query->wanted & 1u << k && !ph_sum_accepts(&walk)) return false;
-    }
-    struct ph_walk walk = where_walk(y, ph_query_input(query, 0), ph_query_input(query, 1), ph_query_input(query, 2));
-    return walk.rank <= BINARY_RANK;
+    struct ph_walk rest, walk = where_walk(ph_query_output(query), ph_query_input(query, 0), ph_query_input(query, 1),
+                                           ph_query_input(query, 2));
+    return ph_walk_peel(&walk, BINARY_RANK, &rest) >= 0;
 }
 
 /* `taken` where the condition holds and `other` elsewhere, which are as a and b are broadcast or, NULL, 0. */
 static ph_status select_put(const struct ph_kernel_call *call, struct ph_recorder *recorder, const float *taken,
                             const float *other, const float *target, bool backward, bool waits) {
     const struct ph_shape *const *in = call->plain.input_shapes, *y = &call->plain.output_shapes[0];
-    struct ph_walk walk = where_walk(y, in[0], backward ? y : in[1], backward ? y : in[2]);
-    struct ph_words words = {0};
-    ph_words_int(&words, ph_shape_size(y));
-    ph_words_place(&words, recorder, call->inputs[0].data);
-    ph_words_place(&words, recorder, taken);
-    ph_words_place(&words, recorder, other);
-    ph_words_place(&words, recorder, target);
-    ph_words_axes(&words, walk.dims, walk.rank, BINARY_RANK, 1);
-    for (int t = 1; t < 4; t++) ph_words_axes(&words, walk.stride[t], walk.rank, BINARY_RANK, 0);
-    return ph_dispatch_flat(recorder, PH_SHADER_select, PH_CONSTANTS(0), &words, ph_shape_size(y), waits);
+    struct ph_walk rest, walk = where_walk(y, in[0], backward ? y : in[1], backward ? y : in[2]);
+    int64_t positions = ph_walk_peel(&walk, BINARY_RANK, &rest), count = 1;
+    for (int i = 0; i < rest.rank; i++) count *= rest.dims[i];
+    for (int64_t i = 0; i < positions; i++) {
+        int64_t offset[PH_WALK_TENSORS] = {0};
+        ph_walk_position(&walk, BINARY_RANK, i, offset);
+        struct ph_words words = {0};
+        ph_words_int(&words, count);
+        ph_words_int(&words, ph_place_after(ph_recorder_place(recorder, call->inputs[0].data), offset[1]));
+        ph_words_int(&words, ph_place_after(ph_recorder_place(recorder, taken), offset[2]));
+        ph_words_int(&words, ph_place_after(ph_recorder_place(recorder, other), offset[3]));
+        ph_words_int(&words, ph_place_after(ph_recorder_place(recorder, target), offset[0]));
+        ph_words_axes(&words, rest.dims, rest.rank, BINARY_RANK, 1);
+        for (int t = 1; t < 4; t++) ph_words_axes(&words, rest.stride[t], rest.rank, BINARY_RANK, 0);
+        PH_TRY(ph_dispatch_flat(recorder, PH_SHADER_select, PH_CONSTANTS(0), &words, count, waits && i == 0));
+    }
+    return PH_OK;
 }
 
 static ph_status where_record(const struct ph_kernel_call *call, struct ph_recorder *recorder) {

@@ -1,5 +1,6 @@
 /* The list of what the device can do, and what all kernels are made of. */
 #include "vulkan/kernels/kernels.h"
+#include <string.h>
 
 int ph_operation_index(const struct ph_operation *const *operations, const struct ph_operation *operation) {
     for (int i = 0; operations[i]; i++)
@@ -30,6 +31,31 @@ void ph_words_spatial(struct ph_words *words, const struct ph_shape *shape) {
 
 void ph_words_axes(struct ph_words *words, const int64_t *values, int rank, int slots, int64_t spare) {
     for (int i = 0; i < slots; i++) ph_words_int(words, i < slots - rank ? spare : values[i - (slots - rank)]);
+}
+
+int64_t ph_walk_peel(const struct ph_walk *walk, int room, struct ph_walk *rest) {
+    enum { MOST = 1 << 16 };
+    int peeled = PH_MAX(walk->rank - room, 0);
+    int64_t count = 1;
+    *rest = *walk;
+    rest->rank -= peeled;
+    memmove(rest->dims, walk->dims + peeled, (size_t)rest->rank * sizeof *rest->dims);
+    for (int t = 0; t < walk->tensors; t++)
+        memmove(rest->stride[t], walk->stride[t] + peeled, (size_t)rest->rank * sizeof *rest->dims);
+    for (int i = 0; i < peeled; i++)
+        if (__builtin_mul_overflow(count, walk->dims[i], &count) || count > MOST) return -1;
+    return count;
+}
+
+void ph_walk_position(const struct ph_walk *walk, int room, int64_t position, int64_t offset[PH_WALK_TENSORS]) {
+    for (int i = walk->rank - room - 1; i >= 0; i--) {
+        for (int t = 0; t < walk->tensors; t++) offset[t] += position % walk->dims[i] * walk->stride[t][i];
+        position /= walk->dims[i];
+    }
+}
+
+uint32_t ph_place_after(uint32_t place, int64_t elements) {
+    return place == PH_NOWHERE ? PH_NOWHERE : place + (uint32_t)elements;
 }
 
 ph_status ph_dispatch_flat(struct ph_recorder *recorder, enum ph_shader shader, const int32_t *constants,

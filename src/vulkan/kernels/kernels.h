@@ -70,9 +70,17 @@ ph_status ph_dispatch_flat(struct ph_recorder *recorder, enum ph_shader shader, 
 ph_status ph_dispatch_groups(struct ph_recorder *recorder, enum ph_shader shader, const int32_t *constants,
                              const struct ph_words *words, int64_t count, bool waits);
 
+/* Axes of a walk that a shader has no room for are gone through here, a dispatch for each of their positions. `rest` gets
+ * the last `room` axes. Returns the number of positions; -1: too many for a list of commands. */
+int64_t ph_walk_peel(const struct ph_walk *walk, int room, struct ph_walk *rest);
+/* Adds to `offset` where each tensor is at such a position. */
+void ph_walk_position(const struct ph_walk *walk, int room, int64_t position, int64_t offset[PH_WALK_TENSORS]);
+/* A place so many elements further; PH_NOWHERE stays where it is. */
+uint32_t ph_place_after(uint32_t place, int64_t elements);
+
 /* ---- copy.c: from one strided tensor to another ------------------------------------------------------------------ */
 
-enum { PH_COPY_RANK = 6 };
+enum { PH_COPY_RANK = PH_MAX_RANK };
 
 struct ph_copy {
     int rank;
@@ -88,10 +96,8 @@ ph_status ph_fill(struct ph_recorder *recorder, const struct ph_operand *to, dou
 
 /* ---- reduce.c ---------------------------------------------------------------------------------------------------- */
 
-enum { PH_REDUCE_RANK = 4 };
+enum { PH_REDUCE_RANK = PH_MAX_RANK / 2 }; /* axes that are kept and axes that are not alternate, else they are one */
 
-/* Whether the shader has axes enough to sum tensor 1 of the walk from tensor 0. */
-bool ph_sum_accepts(const struct ph_walk *walk);
 /* Sums a tensor over what it is broadcast along: tensor 0 of the walk at `from`, tensor 1 at `to`. */
 ph_status ph_sum_record(struct ph_recorder *recorder, const struct ph_walk *walk, uint32_t from, uint32_t to, double scale,
                         bool add, bool waits);

@@ -321,8 +321,8 @@ static bool matmul_accepts(const struct ph_kernel_query *query) {
     for (int operand = query->backward ? 0 : -1; operand < (query->backward ? 2 : 0); operand++) {
         struct ph_walk apart, added;
         stacks_split(&stacks, operand, &apart, &added);
-        bool wanted = operand < 0 || query->wanted & 1u << operand;
-        if (wanted && (apart.rank > STACK_RANK || added.rank > SUM_RANK)) return false;
+        struct ph_walk rest;
+        if (ph_walk_peel(&apart, STACK_RANK, &rest) < 0 || ph_walk_peel(&added, SUM_RANK, &rest) < 0) return false;
     }
     return true;
 }
@@ -336,16 +336,30 @@ static ph_status matmul_put(struct ph_recorder *recorder, const struct stacks *s
     const int *role = roles[1 + operand];
     struct ph_walk apart, added;
     stacks_split(stacks, operand, &apart, &added);
-    product->stack = apart;
-    product->sum = added;
-    for (int t = 0; t < 3; t++)
-        for (int i = 0; i < PH_MAX_RANK; i++) {
-            product->stack.stride[t][i] = apart.stride[role[t]][i] * sizes[role[t]];
-            product->sum.stride[t][i] = added.stride[role[t]][i] * sizes[role[t]];
-        }
     product->addend = (struct matrix){PH_NOWHERE, 0, 0};
     product->scale = 1;
-    return product_put(recorder, product);
+    struct ph_walk stack = apart, sum = added;
+    for (int t = 0; t < 3; t++)
+        for (int i = 0; i < PH_MAX_RANK; i++) {
+            stack.stride[t][i] = apart.stride[role[t]][i] * sizes[role[t]];
+            sum.stride[t][i] = added.stride[role[t]][i] * sizes[role[t]];
+        }
+    int64_t stacks_apart = ph_walk_peel(&stack, STACK_RANK, &product->stack);
+    int64_t stacks_added = ph_walk_peel(&sum, SUM_RANK, &product->sum);
+    for (int64_t i = 0; i < stacks_apart * stacks_added; i++) {
+        int64_t offset[PH_WALK_TENSORS] = {0};
+        bool again = i % stacks_added > 0;
+        struct product part = *product;
+        ph_walk_position(&stack, STACK_RANK, i / stacks_added, offset);
+        ph_walk_position(&sum, SUM_RANK, i % stacks_added, offset);
+        part.target.place = ph_place_after(part.target.place, offset[0]);
+        part.a.place = ph_place_after(part.a.place, offset[1]);
+        part.b.place = ph_place_after(part.b.place, offset[2]);
+        part.add = again || product->add;
+        part.waits = again || (product->waits && i == 0);
+        PH_TRY(product_put(recorder, &part));
+    }
+    return PH_OK;
 }
 
 static ph_status matmul_record(const struct ph_kernel_call *call, struct ph_recorder *recorder) {

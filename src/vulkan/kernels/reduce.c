@@ -4,12 +4,6 @@
 
 /* ---- Sums over what a tensor is broadcast along ------------------------------------------------------------------ */
 
-bool ph_sum_accepts(const struct ph_walk *walk) {
-    struct ph_walk outer, inner;
-    ph_walk_split(walk, 1, &outer, &inner);
-    return outer.rank <= PH_REDUCE_RANK && inner.rank <= PH_REDUCE_RANK;
-}
-
 /* Tensors x and y of a walk over x, whose other places are as the shader's block says. */
 struct reduction {
     int32_t constants[PH_SHADER_CONSTANTS];
@@ -83,9 +77,7 @@ static struct ph_walk reduce_walk(const struct ph_node *node, const struct ph_sh
 }
 
 static bool reduce_accepts(const struct ph_kernel_query *query) {
-    if (reduction_index(query->node->operation) < 0 || !ph_shape_size(ph_query_input(query, 0))) return false;
-    struct ph_walk walk = reduce_walk(query->node, ph_query_input(query, 0));
-    return walk.rank <= PH_COPY_RANK && ph_sum_accepts(&walk);
+    return reduction_index(query->node->operation) >= 0 && ph_shape_size(ph_query_input(query, 0));
 }
 
 static struct reduction reduction_of(const struct ph_kernel_call *call, struct ph_recorder *recorder, bool backward) {

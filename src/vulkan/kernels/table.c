@@ -14,10 +14,8 @@ static const double *as_doubles(const float *values, int64_t count) {
 
 static bool gather_accepts(const struct ph_kernel_query *query) {
     static const struct ph_operation *const movements[] = {&ph_operation_pad, &ph_operation_expand, &ph_operation_tile,
-        &ph_operation_depth_to_space, &ph_operation_gather, &ph_operation_slice, &ph_operation_transpose, NULL};
-    const struct ph_node *node = query->node;
-    if (ph_operation_index(movements, node->operation) < 0) return false;
-    return node->operation != &ph_operation_gather || ph_query_value(query, node->inputs[1])->data;
+        &ph_operation_depth_to_space, &ph_operation_gather, NULL};
+    return ph_operation_index(movements, query->node->operation) >= 0;
 }
 
 /* For each element of the result the number of the element it is, or -1: a constant. */
