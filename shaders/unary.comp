@@ -90,13 +90,13 @@ float ruled(float x, float dy) {
     return (FORM == 0 ? inside : dy < 0 && (inside || FORM == 2)) ? 1 : 0;
 }
 
-// What is not named by the operation's backward_reads is 0.
+// What is not named by unary_reads in elementwise.c is 0.
 float slope(float x, float y, float dy) {
     switch (FUNCTION) {
     case 0: return y > 0 ? 1 : 0;
     case 1: return x > 0 ? 1 : call.alpha;
     case 2: return x > call.low && x < call.high ? 1 : 0;
-    case 3: return y * (1 - y);
+    case 3: return sigmoid(x) * sigmoid(-x); // not of y, which rounding makes 1
     case 4: {
         float e = exp(-2 * abs(x));
         return 4 * e / ((1 + e) * (1 + e));

@@ -28,6 +28,11 @@ static bool unary_accepts(const struct ph_kernel_query *query) {
                            : unary_function(query->node->operation) >= 0;
 }
 
+static unsigned unary_reads(const struct ph_kernel_query *query) {
+    const struct ph_operation *operation = query->node->operation;
+    return operation == &ph_operation_sigmoid ? PH_READS_INPUTS : operation->backward_reads;
+}
+
 /* Which of its forms an operation has: gelu's approximation, the rule of a ruled clip, the type of a cast. */
 static int32_t unary_form(const struct ph_node *node) {
     const struct ph_activation_attributes *a = node->attributes;
@@ -285,7 +290,7 @@ static ph_status where_backward_record(const struct ph_kernel_call *call, struct
 
 PH_VULKAN_KERNEL(unary) = {.name = "unary", .accepts = unary_accepts, .record = unary_record};
 PH_VULKAN_KERNEL(unary_backward) = {.name = "unary", .backward = true, .accepts = unary_accepts,
-                                    .record = unary_backward_record};
+                                    .reads = unary_reads, .record = unary_backward_record};
 PH_VULKAN_KERNEL(redirected_backward) = {.name = "redirected", .backward = true, .accepts = redirected_accepts,
                                          .record = redirected_record};
 PH_VULKAN_KERNEL(binary) = {.name = "binary", .accepts = binary_accepts, .record = binary_record};
