@@ -139,21 +139,124 @@ static int family_choose(struct ph_vulkan *vulkan, VkPhysicalDevice device, uint
     return -1;
 }
 
-/* Whether shaders can reach a buffer by its address. */
-static bool addresses_exist(const struct ph_vulkan *vulkan) {
+static bool extension_exists(const struct ph_vulkan *vulkan, VkPhysicalDevice device, const char *name) {
     enum { MOST = 512 };
     uint32_t count = MOST;
     VkExtensionProperties *extensions = ph_alloc_array(MOST, sizeof *extensions);
     bool found = false;
-    if (!extensions || vulkan->EnumerateDeviceExtensionProperties(vulkan->physical, NULL, &count, extensions) < 0) count = 0;
-    for (uint32_t i = 0; i < count; i++)
-        found |= !strcmp(extensions[i].extensionName, VK_KHR_BUFFER_DEVICE_ADDRESS_EXTENSION_NAME);
+    if (!extensions || vulkan->EnumerateDeviceExtensionProperties(device, NULL, &count, extensions) < 0) count = 0;
+    for (uint32_t i = 0; i < count; i++) found |= !strcmp(extensions[i].extensionName, name);
     ph_free(extensions);
+    return found;
+}
+
+/* Whether a feature of an extension is there: `flag` lies in the struct `feature` that asks for it. */
+static bool feature_exists(const struct ph_vulkan *vulkan, VkPhysicalDevice device, const char *extension, void *feature,
+                           const VkBool32 *flag) {
+    VkPhysicalDeviceFeatures2 features = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2, .pNext = feature};
+    if (!extension_exists(vulkan, device, extension)) return false;
+    vulkan->GetPhysicalDeviceFeatures2(device, &features);
+    return *flag;
+}
+
+/* Whether shaders can reach a buffer by its address. */
+static bool addresses_exist(const struct ph_vulkan *vulkan) {
     VkPhysicalDeviceBufferDeviceAddressFeatures addresses = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_BUFFER_DEVICE_ADDRESS_FEATURES};
-    VkPhysicalDeviceFeatures2 features = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2, .pNext = &addresses};
-    if (found) vulkan->GetPhysicalDeviceFeatures2(vulkan->physical, &features);
-    return addresses.bufferDeviceAddress;
+    return feature_exists(vulkan, vulkan->physical, VK_KHR_BUFFER_DEVICE_ADDRESS_EXTENSION_NAME, &addresses,
+                          &addresses.bufferDeviceAddress);
+}
+
+static bool halves_exist(const struct ph_vulkan *vulkan, VkPhysicalDevice device) {
+    VkPhysicalDevice16BitStorageFeatures halves = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_16BIT_STORAGE_FEATURES};
+    VkPhysicalDeviceFeatures2 features = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2, .pNext = &halves};
+    vulkan->GetPhysicalDeviceFeatures2(device, &features);
+    return halves.storageBuffer16BitAccess;
+}
+
+/* Whether shaders compute with numbers of 16 bits. */
+static bool small_floats_exist(const struct ph_vulkan *vulkan, VkPhysicalDevice device) {
+    VkPhysicalDeviceShaderFloat16Int8Features floats = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_FLOAT16_INT8_FEATURES};
+    return feature_exists(vulkan, device, VK_KHR_SHADER_FLOAT16_INT8_EXTENSION_NAME, &floats, &floats.shaderFloat16);
+}
+
+/* Whether the device multiplies 16 x 16 fragments of fp16 and adds them up in fp32, as matrix.comp does it: by groups of 32. */
+static bool matrices_exist(const struct ph_vulkan *vulkan, VkPhysicalDevice device) {
+    VkPhysicalDeviceCooperativeMatrixFeaturesNV matrices = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_NV};
+    VkPhysicalDeviceVulkanMemoryModelFeatures model = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_MEMORY_MODEL_FEATURES};
+    VkPhysicalDeviceSubgroupProperties groups = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_PROPERTIES};
+    VkPhysicalDeviceProperties2 properties = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2, .pNext = &groups};
+    PFN_vkGetPhysicalDeviceCooperativeMatrixPropertiesNV list = (PFN_vkGetPhysicalDeviceCooperativeMatrixPropertiesNV)
+        vulkan->GetInstanceProcAddr(vulkan->instance, "vkGetPhysicalDeviceCooperativeMatrixPropertiesNV");
+    if (!list || !small_floats_exist(vulkan, device) ||
+        !feature_exists(vulkan, device, VK_NV_COOPERATIVE_MATRIX_EXTENSION_NAME, &matrices, &matrices.cooperativeMatrix) ||
+        !feature_exists(vulkan, device, VK_KHR_VULKAN_MEMORY_MODEL_EXTENSION_NAME, &model, &model.vulkanMemoryModel))
+        return false;
+    vulkan->GetPhysicalDeviceProperties2(device, &properties);
+    VkCooperativeMatrixPropertiesNV shapes[64];
+    uint32_t count = PH_COUNT(shapes);
+    for (uint32_t i = 0; i < count; i++)
+        shapes[i] = (VkCooperativeMatrixPropertiesNV){.sType = VK_STRUCTURE_TYPE_COOPERATIVE_MATRIX_PROPERTIES_NV};
+    if (groups.subgroupSize != 32 || list(device, &count, shapes) < 0) return false;
+    for (uint32_t i = 0; i < count; i++) {
+        const VkCooperativeMatrixPropertiesNV *s = &shapes[i];
+        if (s->MSize == 16 && s->NSize == 16 && s->KSize == 16 && s->scope == VK_SCOPE_SUBGROUP_NV &&
+            s->AType == VK_COMPONENT_TYPE_FLOAT16_NV && s->BType == VK_COMPONENT_TYPE_FLOAT16_NV &&
+            s->CType == VK_COMPONENT_TYPE_FLOAT32_NV && s->DType == VK_COMPONENT_TYPE_FLOAT32_NV)
+            return true;
+    }
+    return false;
+}
+
+static ph_status matrices_choose(ph_context *context, struct ph_vulkan *vulkan) {
+    const char *wish = getenv("PHOSPHENE_VULKAN_MATRICES");
+    bool twin = wish && !strcmp(wish, "twin"), off = wish && !strcmp(wish, "off");
+    if (wish && *wish && !twin && !off)
+        return ph_fail(context, PH_ERROR_ARGUMENT, "backend vulkan: PHOSPHENE_VULKAN_MATRICES is '%s': off or twin expected", wish);
+    if (twin && !small_floats_exist(vulkan, vulkan->physical))
+        return ph_fail(context, PH_ERROR_UNSUPPORTED,
+                       "backend vulkan: PHOSPHENE_VULKAN_MATRICES is 'twin', but %s does not compute with 16 bits",
+                       vulkan->properties.deviceName);
+    if (twin) vulkan->matrices = PH_MATRICES_TWIN;
+    else if (!off && matrices_exist(vulkan, vulkan->physical)) vulkan->matrices = PH_MATRICES_HARDWARE;
+    return PH_OK;
+}
+
+/* The device with what is used of it. */
+static ph_status device_make(ph_context *context, struct ph_vulkan *vulkan) {
+    const float priority = 1;
+    const VkDeviceQueueCreateInfo queue = {.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
+        .queueFamilyIndex = vulkan->family, .queueCount = 1, .pQueuePriorities = &priority};
+    VkPhysicalDevice16BitStorageFeatures halves = {.storageBuffer16BitAccess = vulkan->halves,
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_16BIT_STORAGE_FEATURES};
+    VkPhysicalDeviceBufferDeviceAddressFeatures addresses = {.bufferDeviceAddress = VK_TRUE,
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_BUFFER_DEVICE_ADDRESS_FEATURES};
+    VkPhysicalDeviceShaderFloat16Int8Features floats = {.shaderFloat16 = VK_TRUE,
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_FLOAT16_INT8_FEATURES};
+    VkPhysicalDeviceCooperativeMatrixFeaturesNV matrices = {.cooperativeMatrix = VK_TRUE,
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_NV};
+    VkPhysicalDeviceVulkanMemoryModelFeatures model = {.vulkanMemoryModel = VK_TRUE,
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_MEMORY_MODEL_FEATURES};
+    bool hardware = vulkan->matrices == PH_MATRICES_HARDWARE;
+    const struct { bool used; const char *extension; void *feature; } parts[] = {
+        {vulkan->addresses, VK_KHR_BUFFER_DEVICE_ADDRESS_EXTENSION_NAME, &addresses},
+        {vulkan->matrices != PH_MATRICES_NONE, VK_KHR_SHADER_FLOAT16_INT8_EXTENSION_NAME, &floats},
+        {hardware, VK_NV_COOPERATIVE_MATRIX_EXTENSION_NAME, &matrices},
+        {hardware, VK_KHR_VULKAN_MEMORY_MODEL_EXTENSION_NAME, &model}};
+    const char *names[PH_COUNT(parts)];
+    VkDeviceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO, .queueCreateInfoCount = 1, .pNext = &halves,
+        .pQueueCreateInfos = &queue, .ppEnabledExtensionNames = names};
+    for (int i = 0; i < PH_COUNT(parts); i++) {
+        if (!parts[i].used) continue;
+        names[info.enabledExtensionCount++] = parts[i].extension;
+        ((VkBaseOutStructure *)parts[i].feature)->pNext = (VkBaseOutStructure *)info.pNext;
+        info.pNext = parts[i].feature;
+    }
+    return ph_vulkan_check(context, vulkan, PH_VULKAN_MAKE(CreateDevice, vulkan->physical, &info, NULL, &vulkan->device),
+                           "the device");
 }
 
 static ph_status device_open(ph_context *context, struct ph_vulkan *vulkan) {
@@ -173,24 +276,10 @@ static ph_status device_open(ph_context *context, struct ph_vulkan *vulkan) {
         return ph_fail(context, PH_ERROR_UNSUPPORTED, "backend vulkan: device %d, %s, cannot compute with Vulkan 1.1",
                        context->device_index, vulkan->properties.deviceName);
     vulkan->family = (uint32_t)family;
-    const float priority = 1;
-    const VkDeviceQueueCreateInfo queue = {.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
-        .queueFamilyIndex = vulkan->family, .queueCount = 1, .pQueuePriorities = &priority};
-    VkPhysicalDevice16BitStorageFeatures halves = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_16BIT_STORAGE_FEATURES};
-    VkPhysicalDeviceFeatures2 features = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2, .pNext = &halves};
-    vulkan->GetPhysicalDeviceFeatures2(vulkan->physical, &features);
-    vulkan->halves = halves.storageBuffer16BitAccess;
-    halves = (VkPhysicalDevice16BitStorageFeatures){.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_16BIT_STORAGE_FEATURES,
-        .storageBuffer16BitAccess = halves.storageBuffer16BitAccess};
-    const VkPhysicalDeviceBufferDeviceAddressFeatures addresses = {.pNext = &halves, .bufferDeviceAddress = VK_TRUE,
-        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_BUFFER_DEVICE_ADDRESS_FEATURES};
+    vulkan->halves = halves_exist(vulkan, vulkan->physical);
     vulkan->addresses = addresses_exist(vulkan);
-    const VkDeviceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO, .queueCreateInfoCount = 1,
-        .pNext = vulkan->addresses ? (const void *)&addresses : &halves, .enabledExtensionCount = vulkan->addresses,
-        .ppEnabledExtensionNames = (const char *const[]){VK_KHR_BUFFER_DEVICE_ADDRESS_EXTENSION_NAME},
-        .pQueueCreateInfos = &queue};
-    PH_TRY(ph_vulkan_check(context, vulkan, PH_VULKAN_MAKE(CreateDevice, vulkan->physical, &info, NULL, &vulkan->device),
-                           "the device"));
+    PH_TRY(matrices_choose(context, vulkan));
+    PH_TRY(device_make(context, vulkan));
 #define LOAD(name) \
     vulkan->name = (PFN_vk##name)vulkan->GetDeviceProcAddr(vulkan->device, "vk" #name); \
     if (!vulkan->name) \
@@ -269,21 +358,19 @@ bool ph_vulkan_describe(int index, char *name, size_t name_size, char *help, siz
     if (found) {
         VkPhysicalDeviceProperties properties;
         VkPhysicalDeviceMemoryProperties memory;
-        VkPhysicalDevice16BitStorageFeatures halves = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_16BIT_STORAGE_FEATURES};
-        VkPhysicalDeviceFeatures2 features = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2, .pNext = &halves};
         vulkan->GetPhysicalDeviceProperties(devices[index], &properties);
         vulkan->GetPhysicalDeviceMemoryProperties(devices[index], &memory);
-        vulkan->GetPhysicalDeviceFeatures2(devices[index], &features);
         uint64_t bytes = 0;
         for (uint32_t i = 0; i < memory.memoryHeapCount; i++)
             if (memory.memoryHeaps[i].flags & VK_MEMORY_HEAP_DEVICE_LOCAL_BIT)
                 bytes = PH_MAX(bytes, memory.memoryHeaps[i].size);
         bool computes = family_choose(vulkan, devices[index], &bits) >= 0;
         snprintf(name, name_size, "vulkan %d", index);
-        snprintf(help, help_size, "%s, %s, %.1f GB, Vulkan %u.%u%s%s%s", properties.deviceName,
+        snprintf(help, help_size, "%s, %s, %.1f GB, Vulkan %u.%u%s%s%s%s", properties.deviceName,
                  kinds[properties.deviceType < PH_COUNT(kinds) ? properties.deviceType : 0], (double)bytes / 1e9,
                  VK_API_VERSION_MAJOR(properties.apiVersion), VK_API_VERSION_MINOR(properties.apiVersion),
-                 computes ? "" : ", does not compute", halves.storageBuffer16BitAccess ? ", fp16 storage" : "",
+                 computes ? "" : ", does not compute", halves_exist(vulkan, devices[index]) ? ", fp16 storage" : "",
+                 matrices_exist(vulkan, devices[index]) ? ", fp16 matrices" : "",
                  computes && bits ? ", timestamps" : "");
     }
     if (vulkan) vulkan_close(vulkan);

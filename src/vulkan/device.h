@@ -11,7 +11,8 @@
 
 #define PH_VULKAN_GLOBAL(X) X(EnumerateInstanceLayerProperties) X(CreateInstance)
 #define PH_VULKAN_INSTANCE(X) \
-    X(DestroyInstance) X(EnumeratePhysicalDevices) X(GetPhysicalDeviceProperties) X(GetPhysicalDeviceFeatures2) \
+    X(DestroyInstance) X(EnumeratePhysicalDevices) X(GetPhysicalDeviceProperties) X(GetPhysicalDeviceProperties2) \
+    X(GetPhysicalDeviceFeatures2) \
     X(GetPhysicalDeviceMemoryProperties) X(GetPhysicalDeviceQueueFamilyProperties) X(EnumerateDeviceExtensionProperties) \
     X(CreateDevice) X(GetDeviceProcAddr)
 #define PH_VULKAN_DEVICE(X) \
@@ -27,9 +28,9 @@
 
 /* One line for each file in shaders/. */
 #define PH_VULKAN_SHADERS(X) \
-    X(band) X(batch_norm) X(binary) X(blur) X(clear) X(convolution) X(copy) X(gather) X(irfft) X(judge) X(measure) \
-    X(norm_sums) X(parts) X(peak) X(pool) X(product) X(redirected) X(reduce) X(resample) X(response_norm) X(row_norm) \
-    X(select) X(softmax) X(thin) X(unary) X(update) X(warp)
+    X(band) X(batch_norm) X(binary) X(blur) X(clear) X(convolution) X(copy) X(gather) X(irfft) X(judge) X(matrix) \
+    X(measure) X(norm_sums) X(parts) X(peak) X(pool) X(product) X(redirected) X(reduce) X(resample) X(response_norm) \
+    X(row_norm) X(select) X(softmax) X(thin) X(twin) X(unary) X(update) X(warp)
 
 enum ph_shader {
 #define PH_SHADER_NAME(name) PH_SHADER_##name,
@@ -45,6 +46,10 @@ enum { PH_SHADER_CONSTANTS = 5, PH_SHADER_WORDS = 32 }; /* 128 bytes of push con
 enum { PH_HALVES = 1, PH_FAR = 2 };
 struct ph_vulkan_pipeline { enum ph_shader shader; int variant; int32_t constants[PH_SHADER_CONSTANTS]; VkPipeline pipeline; };
 
+/* What multiplies the factors of 16 bits that --precision fp16 gives a convolution: nothing of the kind; matrix hardware; or
+ * plain arithmetic in the same tiles, for tests. PHOSPHENE_VULKAN_MATRICES in the environment may be "off" or "twin". */
+enum ph_matrices { PH_MATRICES_NONE, PH_MATRICES_HARDWARE, PH_MATRICES_TWIN };
+
 struct ph_vulkan {
     void *library;
     VkInstance instance;
@@ -55,6 +60,7 @@ struct ph_vulkan {
     uint32_t family, timestamp_bits;
     bool halves;            /* the device reads and writes 16 bits */
     bool addresses;         /* its shaders can reach a buffer by its address */
+    enum ph_matrices matrices;
     VkDevice device;
     VkQueue queue;
     VkDescriptorSetLayout set_layout;
