@@ -236,9 +236,9 @@ static void test_convolutions(void **state) {
 /* The units that multiply bfloat16 factors: tiles in plain C everywhere, the others where the processor has them. */
 static const enum ph_instruction_set bfloat16_units[] = {PH_PORTABLE, PH_AVX512_BF16, PH_AMX};
 
-static void print_plan(struct network *net, struct ph_text *text) {
+static void print_plan(struct network *net, const char *backend, struct ph_text *text) {
     struct ph_program_request request = {.taps = &net->last, .tap_count = 1, .loss = net->last, .parameters = &net->input,
-        .parameter_count = 1, .backend = "cpu"};
+        .parameter_count = 1, .backend = backend};
     struct ph_program *program;
     assert_int_equal(ph_program_create(net->graph, &request, &program), PH_OK);
     assert_int_equal(ph_program_print(program, false, text), PH_OK);
@@ -256,7 +256,7 @@ static void check_bfloat16(struct network *net, enum ph_instruction_set unit, en
     asked = precision;
     snprintf(name, sizeof name, "%s %s", ph_instruction_set_names[unit], ph_precision_names[precision]);
     compare(net, "cpu", name, what, tolerance, plain, input);
-    print_plan(net, &plan);
+    print_plan(net, "cpu", &plan);
     bool ran[2] = {false};
     for (const char *line = plan.data; line && *line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL)
         if (sscanf(line, "%31s convolution %31s", forward, backward) == 2 && !strcmp(backward, ph_precision_names[precision]))
@@ -316,6 +316,40 @@ static void test_bfloat16(void **state) {
     }
 }
 
+/* Convolutions that matrix hardware takes, where the device has some or its twin is asked for: every tail of the tiles,
+ * groups, strides, one axis and two, sums long enough to be split; gradients of any size. */
+static void test_matrices(void **state) {
+    const char *wish = getenv("PHOSPHENE_VULKAN_MATRICES");
+    bool twin = halves && wish && !strcmp(wish, "twin");
+    for (int i = 0; i < rounds(120); i++) {
+        struct network net;
+        int groups = draw(0, 3) ? 1 : 2, channels = 16 * draw(1, 2), outputs = groups * draw(16, 90), kernel = draw(1, 3);
+        bool row = draw(0, 4) == 0;
+        network_start(&net, *state, PH_SHAPE(draw(1, 2), 3, draw(7, 20), draw(7, 20)));
+        net.last = convolution(&net, net.input, channels * groups, 1, 1, 1, 1, 1, true);
+        if (row) {
+            struct ph_shape made = shape_of(&net, net.last);
+            struct ph_shape_attributes flat = {PH_SHAPE(made.dims[0], made.dims[1], made.dims[2] * made.dims[3])};
+            net.last = node(&net, &ph_operation_reshape, &flat, &net.last, 1);
+            struct ph_convolution_attributes a = {.kernel = {1, 1, kernel}, .stride = {1, 1, draw(1, 2)}, .dilation = {1, 1, 1},
+                .groups = groups};
+            int inputs[2] = {net.last, constant(&net, PH_SHAPE(outputs, channels, kernel), 0.2)};
+            net.last = node(&net, &ph_operation_convolution, &a, inputs, 2);
+        } else {
+            net.last = convolution(&net, net.last, outputs, kernel, kernel, draw(1, 2), draw(1, 2), groups, draw(0, 1));
+        }
+        struct ph_text plan = {0};
+        if (twin) print_plan(&net, device_backend, &plan);
+        if (twin && (!strstr(plan.data, "matrices") || !strstr(strstr(plan.data, "backward"), "matrices")))
+            fail_msg("no matrices both ways:\n%s", plan.data);
+        ph_text_finish(&plan);
+        int scaled[2] = {net.last, constant(&net, PH_SHAPE(1), 0)};
+        net.constants[net.constant_count - 1][0] = (const float[]){1, 0x1p-14f, 0x1p14f}[draw(0, 2)];
+        net.last = node(&net, &ph_operation_mul, NULL, scaled, 2);
+        check(&net, row ? "matrices, rows" : "matrices", 1e-5);
+    }
+}
+
 /* Squeeze and excitation: channels by a factor each that depends on all positions. */
 static void test_channel_scale(void **state) {
     for (int i = 0; i < rounds(20); i++) {
@@ -348,6 +382,7 @@ static void test_depthwise(void **state) {
         if (draw(0, 2)) {
             struct ph_activation_attributes clip = {.low = 0, .high = 0.5};
             bool ceiling = draw(0, 1);
+            net.chooses = true;
             net.last = node(&net, ceiling ? &ph_operation_clip : &ph_operation_relu, ceiling ? &clip : NULL, &net.last, 1);
         }
         net.last = convolution(&net, net.last, draw(1, 40), 1, 1, 1, 1, 1, true);
@@ -617,14 +652,13 @@ static void test_picked_channels(void **state) {
             struct ph_shape in = shape_of(&net, net.input);
             bytes = (size_t)(ph_shape_size(&in) / items) * sizeof(float);
             float *input = noise(ph_shape_size(&in));
-            if (!device_backend) {
-                struct result result = run(&net, "cpu", input, false);
-                first[alone] = result.gradient;
-                free(result.value);
-            }
+            round_numbers(input, fed_size(&net));
+            struct result result = run(&net, device_backend ? device_backend : "cpu", input, false);
+            first[alone] = result.gradient;
+            free(result.value);
             check_with(&net, "picked channels", 2e-5, input);
         }
-        if (!device_backend) assert_memory_equal(first[0], first[1], bytes);
+        assert_memory_equal(first[0], first[1], bytes);
         free(first[0]);
         free(first[1]);
     }
@@ -823,7 +857,7 @@ int main(int argument_count, char **arguments) {
         cmocka_unit_test(test_depthwise), cmocka_unit_test(test_first_layers), cmocka_unit_test(test_networks), cmocka_unit_test(test_cut_off_gradients),
         cmocka_unit_test(test_rows_and_volumes), cmocka_unit_test(test_concatenation_as_loss), cmocka_unit_test(test_picked_channels),
         cmocka_unit_test(test_redirected), cmocka_unit_test(test_operation_cases), cmocka_unit_test(test_matrix_products),
-        cmocka_unit_test(test_products_of_any_shape), cmocka_unit_test(test_many_axes), cmocka_unit_test(test_fourier), cmocka_unit_test(test_bfloat16)};
+        cmocka_unit_test(test_products_of_any_shape), cmocka_unit_test(test_many_axes), cmocka_unit_test(test_fourier), cmocka_unit_test(test_bfloat16), cmocka_unit_test(test_matrices)};
     ph_context *context = ph_context_create();
     device_backend = argument_count > 1 ? arguments[1] : NULL;
     halves = argument_count > 2 && !strcmp(arguments[2], "fp16");

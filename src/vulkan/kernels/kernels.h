@@ -13,9 +13,9 @@
     /* elementwise.c */ X(unary) X(unary_backward) X(redirected_backward) X(binary) X(binary_backward) X(sum) \
         X(sum_backward) X(where) X(where_backward) \
     /* reduce.c */ X(reduce) X(reduce_backward) X(softmax) X(softmax_backward) \
-    /* matrix.c */ X(convolution_split) X(convolution_split_backward) X(convolution_thin) \
-        X(convolution_thin_backward) X(convolution) X(convolution_backward) X(gemm) \
-        X(gemm_backward) X(matmul) X(matmul_backward) \
+    /* matrix.c */ X(matrix_split) X(matrix_split_backward) X(matrix) X(matrix_backward) \
+        X(convolution_split) X(convolution_split_backward) X(convolution_thin) X(convolution_thin_backward) X(convolution) \
+        X(convolution_backward) X(gemm) X(gemm_backward) X(matmul) X(matmul_backward) \
     /* window.c */ X(pool) X(pool_backward) X(response_norm) X(response_norm_backward) \
     /* norm.c */ X(batch_norm) X(batch_norm_backward) X(row_norm) X(row_norm_backward) \
     /* copy.c */ X(concat) X(concat_backward) X(slice) X(slice_backward) X(split) X(split_backward) X(transpose) \

@@ -44,6 +44,8 @@ static void words_geometry(struct ph_words *words, const struct ph_node *node, c
 
 enum {
     TILE = 32,           /* rows and columns of a workgroup's tile */
+    MATRIX_TILE = 64,    /* of one on matrix hardware */
+    LEAST_MATRIX = 16,   /* channels written and read, of a group, that its fragments are worth */
     ENOUGH_TILES = 64,   /* for an item, to keep a device busy */
     LEAST_DEPTH = 128,   /* of a part; a multiple of the shader's depth */
     MOST_PARTS = 16,
@@ -52,13 +54,62 @@ enum {
 
 struct split { int64_t parts, depth; };
 
+/* Output channels, those included that a pass left out because nobody reads them: kernels are chosen by that, so that a batch
+ * has the bytes of its items alone, of which each reads others. */
+static int64_t whole_outputs(const struct ph_node *node, const struct ph_shape *out) {
+    const struct ph_convolution_attributes *a = node->attributes;
+    return a->whole_outputs ? a->whole_outputs : out->dims[1];
+}
+
+/* Whether single channels of the result are picked, behind what keeps channels apart. */
+static bool is_picked(const struct ph_graph *graph, int value) {
+    bool picked = false, *follows = ph_alloc_array((size_t)graph->value_count + 1, sizeof *follows);
+    if (!follows) return true; /* the careful answer */
+    follows[value] = true;
+    for (int n = graph->values[value].node + 1; n < graph->node_count; n++) {
+        const struct ph_node *node = &graph->nodes[n];
+        if (!node->input_count || node->inputs[0] == PH_ABSENT || !follows[node->inputs[0]]) continue;
+        const struct ph_shape *from = &graph->values[node->inputs[0]].shape, *to = &graph->values[node->outputs[0]].shape;
+        picked |= node->operation == &ph_operation_pick;
+        follows[node->outputs[0]] = from->rank > 1 && to->rank > 1 && from->dims[1] == to->dims[1];
+    }
+    ph_free(follows);
+    return picked;
+}
+
+/* Whether the inner index may be cut, or summed in another order. Backward it runs over the output's channels, of which a
+ * batch leaves others out than its items alone do: then sums go from one to the next, and zeros change nothing. */
+static bool sums_move(const struct ph_kernel_query *query) {
+    const struct ph_convolution_attributes *a = query->node->attributes;
+    return !query->backward || (!a->whole_outputs && !is_picked(query->graph, query->node->outputs[0]));
+}
+
+/* What is read and what is written. */
+struct operands { const struct ph_shape *source, *target; };
+
+static struct operands query_operands(const struct ph_kernel_query *query) {
+    const struct ph_shape *in = ph_query_input(query, 0), *out = ph_query_output(query);
+    return query->backward ? (struct operands){out, in} : (struct operands){in, out};
+}
+
+/* Whether matrix hardware takes it, or its twin: with --precision fp16 alone, whose weights are of 16 bits anyway. */
+static bool matrix_accepts(const struct ph_kernel_query *query) {
+    const ph_context *context = query->graph->context;
+    const struct ph_vulkan *vulkan = context->device;
+    if (!convolution_accepts(query) || context->precision != PH_FP16 || !vulkan || vulkan->matrices == PH_MATRICES_NONE)
+        return false;
+    const struct ph_convolution_attributes *a = query->node->attributes;
+    int64_t least = PH_MIN(ph_query_input(query, 0)->dims[1], whole_outputs(query->node, ph_query_output(query)));
+    return ph_query_value(query, query->node->inputs[1])->data && least / a->groups >= LEAST_MATRIX && sums_move(query);
+}
+
 /* Late layers have few pixels and many channels: too few tiles for a device, each a long sum. Items do not count, so that
  * a batch has the bytes of its items alone. */
-static struct split split_of(const struct ph_node *node, const struct ph_shape *source, const struct ph_shape *target) {
+static struct split split_of(const struct ph_node *node, struct operands operands, bool backward, int64_t tile) {
     const struct ph_convolution_attributes *a = node->attributes;
-    int64_t tiles = ph_divide_up(ph_channel_size(target), TILE) *
-                    ph_divide_up(target->dims[1] / a->groups, TILE) * a->groups;
-    int64_t inner = source->dims[1] / a->groups * ph_spatial_size(a->kernel);
+    int64_t rows = (backward ? operands.target->dims[1] : whole_outputs(node, operands.target)) / a->groups;
+    int64_t tiles = ph_divide_up(ph_channel_size(operands.target), tile) * ph_divide_up(rows, tile) * a->groups;
+    int64_t inner = operands.source->dims[1] / a->groups * ph_spatial_size(a->kernel);
     int64_t parts = PH_MIN(PH_MIN(ENOUGH_TILES / PH_MAX(tiles, 1), inner / LEAST_DEPTH), MOST_PARTS);
     if (parts < 2) return (struct split){1, inner};
     int64_t depth = ph_divide_up(ph_divide_up(inner, parts), LEAST_DEPTH) * LEAST_DEPTH;
@@ -66,23 +117,27 @@ static struct split split_of(const struct ph_node *node, const struct ph_shape *
 }
 
 static struct split query_split(const struct ph_kernel_query *query) {
-    const struct ph_shape *in = ph_query_input(query, 0), *out = ph_query_output(query);
-    return split_of(query->node, query->backward ? out : in, query->backward ? in : out);
+    struct operands o = query_operands(query);
+    return split_of(query->node, o, query->backward, matrix_accepts(query) ? MATRIX_TILE : TILE);
 }
 
 static bool split_accepts(const struct ph_kernel_query *query) {
-    return convolution_accepts(query) && query_split(query).parts > 1;
+    return convolution_accepts(query) && sums_move(query) && query_split(query).parts > 1;
+}
+
+static bool matrix_split_accepts(const struct ph_kernel_query *query) {
+    return matrix_accepts(query) && query_split(query).parts > 1;
 }
 
 static bool thin_accepts(const struct ph_kernel_query *query) {
     if (!convolution_accepts(query)) return false;
     const struct ph_convolution_attributes *a = query->node->attributes;
-    return a->groups == 1 && (query->backward ? ph_query_input(query, 0) : ph_query_output(query))->dims[1] <= THIN_ROWS;
+    const struct ph_shape *target = query_operands(query).target;
+    return a->groups == 1 && (query->backward ? target->dims[1] : whole_outputs(query->node, target)) <= THIN_ROWS;
 }
 
 static size_t split_scratch(const struct ph_kernel_query *query) {
-    return (size_t)query_split(query).parts *
-           (size_t)ph_shape_size(query->backward ? ph_query_input(query, 0) : ph_query_output(query));
+    return (size_t)query_split(query).parts * (size_t)ph_shape_size(query_operands(query).target);
 }
 
 /* Adds up what a split convolution has put aside. */
@@ -103,13 +158,17 @@ static ph_status parts_put(const struct ph_kernel_call *call, struct ph_recorder
     return ph_dispatch_flat(recorder, PH_SHADER_parts, PH_CONSTANTS(a->relu && !backward), &words, ph_shape_size(target), true);
 }
 
-static ph_status convolution_put(const struct ph_kernel_call *call, struct ph_recorder *recorder, bool backward, bool thin) {
+enum way { TILES = 0, THIN = 1, MATRICES = 2, SPLIT = 4 }; /* in which the sums are made; SPLIT with the first or the third */
+
+static ph_status convolution_put(const struct ph_kernel_call *call, struct ph_recorder *recorder, bool backward, int way) {
     const struct ph_convolution_attributes *a = call->node->attributes;
     const struct ph_shape *in = call->plain.input_shapes[0], *out = &call->plain.output_shapes[0];
     const struct ph_shape *source = backward ? out : in, *target = backward ? in : out;
     int64_t rows = target->dims[1] / a->groups, pixels = ph_channel_size(target);
     bool biased = !backward && call->node->input_count > 2;
-    struct split split = split_of(call->node, source, target);
+    int64_t tile = way & MATRICES ? MATRIX_TILE : TILE;
+    struct split split = {1, source->dims[1] / a->groups * ph_spatial_size(a->kernel)};
+    if (way & SPLIT) split = split_of(call->node, (struct operands){source, target}, backward, tile);
     struct ph_words words = {0};
     ph_words_place(&words, recorder, call->inputs[1].data);
     ph_words_place(&words, recorder, biased ? call->inputs[2].data : NULL);
@@ -120,15 +179,17 @@ static ph_status convolution_put(const struct ph_kernel_call *call, struct ph_re
     words_geometry(&words, call->node, source, target);
     int32_t constants[PH_SHADER_CONSTANTS];
     map_constants(call->node, source, backward != is_transposed(call->node) ? MAP_WIDE : MAP_NARROW, constants);
-    if (thin)
+    if (way == THIN)
         return ph_recorder_dispatch(recorder, PH_SHADER_thin, constants, &words, ph_divide_up(pixels, 64), 1, target->dims[0],
                                     false);
     ph_words_int(&words, split.parts);
     ph_words_int(&words, split.depth);
     ph_words_place(&words, recorder, split.parts > 1 ? call->scratch : NULL);
     ph_words_int(&words, ph_shape_size(target));
-    PH_TRY(ph_recorder_dispatch(recorder, PH_SHADER_convolution, constants, &words, ph_divide_up(pixels, TILE),
-                                ph_divide_up(rows, TILE), target->dims[0] * a->groups * split.parts, false));
+    bool twin = ((const struct ph_vulkan *)call->context->device)->matrices == PH_MATRICES_TWIN;
+    enum ph_shader shader = !(way & MATRICES) ? PH_SHADER_convolution : twin ? PH_SHADER_twin : PH_SHADER_matrix;
+    PH_TRY(ph_recorder_dispatch(recorder, shader, constants, &words, ph_divide_up(pixels, tile), ph_divide_up(rows, tile),
+                                target->dims[0] * a->groups * split.parts, false));
     return split.parts > 1 ? parts_put(call, recorder, &split, target, backward) : PH_OK;
 }
 
@@ -164,28 +225,26 @@ static ph_status bias_put(const struct ph_kernel_call *call, struct ph_recorder 
                          ph_recorder_place(recorder, call->input_gradients[2].data), 1, call->accumulate[2], true);
 }
 
-static ph_status backward_put(const struct ph_kernel_call *call, struct ph_recorder *recorder, bool thin) {
+static ph_status backward_put(const struct ph_kernel_call *call, struct ph_recorder *recorder, int way) {
     const float *wide = is_transposed(call->node) ? call->output_gradients[0].data : call->inputs[0].data;
-    if (call->input_gradients[0].data) PH_TRY(convolution_put(call, recorder, true, thin));
+    if (call->input_gradients[0].data) PH_TRY(convolution_put(call, recorder, true, way));
     if (call->input_gradients[1].data) PH_TRY(weights_put(call, recorder, wide, 1));
     return call->node->input_count > 2 && call->input_gradients[2].data ? bias_put(call, recorder) : PH_OK;
 }
 
-static ph_status convolution_record(const struct ph_kernel_call *call, struct ph_recorder *recorder) {
-    return convolution_put(call, recorder, false, false);
-}
-
-static ph_status convolution_backward_record(const struct ph_kernel_call *call, struct ph_recorder *recorder) {
-    return backward_put(call, recorder, false);
-}
-
-static ph_status thin_record(const struct ph_kernel_call *call, struct ph_recorder *recorder) {
-    return convolution_put(call, recorder, false, true);
-}
-
-static ph_status thin_backward_record(const struct ph_kernel_call *call, struct ph_recorder *recorder) {
-    return backward_put(call, recorder, true);
-}
+#define RECORD(label, way) \
+    static ph_status label##_record(const struct ph_kernel_call *call, struct ph_recorder *recorder) { \
+        return convolution_put(call, recorder, false, way); \
+    } \
+    static ph_status label##_backward_record(const struct ph_kernel_call *call, struct ph_recorder *recorder) { \
+        return backward_put(call, recorder, way); \
+    }
+RECORD(matrix_split, MATRICES | SPLIT)
+RECORD(matrix, MATRICES)
+RECORD(split, TILES | SPLIT)
+RECORD(thin, THIN)
+RECORD(convolution, TILES)
+#undef RECORD
 
 /* ---- Matrix product ---------------------------------------------------------------------------------------------- */
 
@@ -396,10 +455,17 @@ static ph_status matmul_backward_record(const struct ph_kernel_call *call, struc
 
 /* ---- The kernels ------------------------------------------------------------------------------------------------- */
 
+PH_VULKAN_KERNEL(matrix_split) = {.name = "split matrices", .accepts = matrix_split_accepts, .scratch = split_scratch,
+                                  .record = matrix_split_record};
+PH_VULKAN_KERNEL(matrix_split_backward) = {.name = "split matrices", .backward = true, .accepts = matrix_split_accepts,
+    .scratch = split_scratch, .reads = convolution_reads, .record = matrix_split_backward_record};
+PH_VULKAN_KERNEL(matrix) = {.name = "matrices", .accepts = matrix_accepts, .record = matrix_record};
+PH_VULKAN_KERNEL(matrix_backward) = {.name = "matrices", .backward = true, .accepts = matrix_accepts,
+    .reads = convolution_reads, .record = matrix_backward_record};
 PH_VULKAN_KERNEL(convolution_split) = {.name = "split tiles", .accepts = split_accepts, .scratch = split_scratch,
-                                       .record = convolution_record};
+                                       .record = split_record};
 PH_VULKAN_KERNEL(convolution_split_backward) = {.name = "split tiles", .backward = true, .accepts = split_accepts,
-    .scratch = split_scratch, .reads = convolution_reads, .record = convolution_backward_record};
+    .scratch = split_scratch, .reads = convolution_reads, .record = split_backward_record};
 PH_VULKAN_KERNEL(convolution_thin) = {.name = "thin", .accepts = thin_accepts, .record = thin_record};
 PH_VULKAN_KERNEL(convolution_thin_backward) = {.name = "thin", .backward = true, .accepts = thin_accepts,
     .reads = convolution_reads, .record = thin_backward_record};
