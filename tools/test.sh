@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . tools/packages.sh
-install_packages g++ libcmocka-dev libonnx-testdata mesa-vulkan-drivers vulkan-validationlayers
+install_packages g++ libcmocka-dev libonnx-testdata mesa-vulkan-drivers spirv-tools vulkan-validationlayers
 
 # run_tests FOLDER MESON-TEST-ARGUMENTS...: adds to the totals; never stops at a failing test.
 passed=0 failed=0 skipped=0

@@ -101,7 +101,7 @@ static void near_the_cpu_and_the_same_again(void **state) {
 /* Parameterisations, optimisers and what is done around a step, by the device; lbfgs steps on the host. */
 static void every_kind_is_near_the_cpu(void **state) {
     static const char *const kinds[] = {"parameterisation=pixel", "parameterisation=laplacian", "parameterisation=phase",
-        "parameterisation=cppn", "optimiser=lbfgs\ntransforms=none", "preset=toolbox-4", "border=reflect",
+        "parameterisation=cppn\nnoise=0.1", "optimiser=lbfgs\ntransforms=none", "preset=toolbox-4", "border=reflect",
         "border=wrap", "transforms=none\nkeep-best=2"};
     (void)state;
     for (int i = 0; i < PH_COUNT(kinds); i++) {
