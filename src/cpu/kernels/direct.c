@@ -161,7 +161,9 @@ static tile_function *const tiles_1[] = {NAMES_12(1)}, *const tiles_2[] = {NAMES
 
 struct direct_job {
     const struct direct *d;
-    int group, groups, chunks, rows; /* rows of a chunk */
+    int group;
+    int64_t groups, chunks, rows;    /* rows of a chunk */
+    int64_t stretches;               /* parts of all items' chunks, one behind the other */
     int64_t weights;                 /* floats of a group's packed weights */
     tile_function *const *tiles;     /* of 1, 2, ... pixels */
     int columns;                     /* tiles of a row, as even as can be */
@@ -199,19 +201,27 @@ static void rows_run(const struct direct_job *job, int64_t n, int64_t g, int fir
 
 static void direct_chunk(void *argument, int64_t index) {
     const struct direct_job *job = argument;
-    /* Consecutive tasks share weights: chunk fastest, then item, then group. */
-    int64_t chunk = index % job->chunks, n = index / job->chunks % job->d->items, g = index / job->chunks / job->d->items;
-    rows_run(job, n, g, (int)chunk * job->rows, (int)PH_MIN((chunk + 1) * job->rows, (int64_t)job->d->height));
+    /* In a stretch consecutive tasks share weights: chunk fastest, then item, then group. */
+    int64_t stretch = job->d->items * job->chunks / job->stretches, whole = stretch * job->groups;
+    int64_t at = index / whole * stretch + index % stretch, g = index % whole / stretch, chunk = at % job->chunks;
+    rows_run(job, at / job->chunks, g, (int)(chunk * job->rows), (int)PH_MIN((chunk + 1) * job->rows, (int64_t)job->d->height));
 }
+
+enum { LARGE_MAP = 24 * 24 };
 
 void PH_KERNEL(ph_direct_run)(const ph_context *context, const struct direct *d) {
     if (d->height <= 0 || d->width <= 0) return;
     struct direct_job job = job_of(d);
     /* Enough tasks that a thread which is late finds little left to wait for. */
-    int64_t wanted = 8 * (int64_t)context->threads, whole = job.groups * d->items;
-    job.chunks = (int)PH_MAX((int64_t)1, PH_MIN((int64_t)d->height, (wanted + whole - 1) / whole));
+    int64_t threads = context->threads, wanted = 8 * threads, whole = job.groups * d->items;
+    job.chunks = PH_MAX((int64_t)1, PH_MIN((int64_t)d->height, (wanted + whole - 1) / whole));
+    /* Of large maps each thread gets a stretch of rows, through all groups: it reads what it has made itself in the layer before, as
+     * Winograd's kernel shares out its tiles. Small maps have more weights than pixels, and are shared out by groups. */
+    bool by_rows = (int64_t)d->height * d->width >= LARGE_MAP;
+    if (by_rows && d->items % threads) job.chunks = PH_MIN((int64_t)d->height, (job.chunks + threads - 1) / threads * threads);
     job.rows = (d->height + job.chunks - 1) / job.chunks;
     job.chunks = (d->height + job.rows - 1) / job.rows;
+    job.stretches = by_rows && d->items * job.chunks % threads == 0 ? threads : 1;
     ph_parallel_for(context, whole * job.chunks, direct_chunk, &job);
 }
 
