@@ -98,10 +98,12 @@ static void near_the_cpu_and_the_same_again(void **state) {
     ph_picture_destroy(&again);
 }
 
-/* Parameterisations, optimisers and what is done around a step, by the device; lbfgs steps on the host. */
+/* Parameterisations, optimisers and what is done around a step, by the device; lbfgs steps on the host. Which pixels toolbox-4
+ * makes grey hangs on their ranks, and grey pixels are ties for the next step's pools: at 40 pixels two of the CPU's instruction
+ * sets are 49 dB apart after four steps, so it is held to one. */
 static void every_kind_is_near_the_cpu(void **state) {
     static const char *const kinds[] = {"parameterisation=pixel", "parameterisation=laplacian", "parameterisation=phase",
-        "parameterisation=cppn\nnoise=0.1", "optimiser=lbfgs\ntransforms=none", "preset=toolbox-4", "border=reflect",
+        "parameterisation=cppn\nnoise=0.1", "optimiser=lbfgs\ntransforms=none", "preset=toolbox-4\nsteps=1", "border=reflect",
         "border=wrap", "transforms=none\nkeep-best=2"};
     (void)state;
     for (int i = 0; i < PH_COUNT(kinds); i++) {
