@@ -41,7 +41,7 @@ static bool accepts(const struct ph_kernel_query *query) {
         if (g.kernel[i] != g.kernel[0] || g.stride[i] != g.stride[0] || g.pad[i] != g.pad[0] || g.dilation[i] != 1) return false;
     struct phases p = phases_make(&g, false, query->threads);
     const struct winograd *w = &p.winograd;
-    if (p.stride < 2 || w->kernel < 3 || w->kernel > 5 || w->in_channels > MOST_CHANNELS) return false;
+    if (p.stride < 2 || g.pad[0] >= g.kernel[0] || w->kernel < 3 || w->kernel > 5 || w->in_channels > MOST_CHANNELS) return false;
     /* Products of an output, directly and by tiles. */
     int64_t direct = g.kernel[0] * g.kernel[0] * g.channels, tiled = 36 * w->in_channels / (w->out * w->out);
     return direct >= LEAST_GAIN * tiled && whole_outputs(query) >= PH_LANES && g.out_height >= LEAST_SIDE && g.out_width >= LEAST_SIDE;
