@@ -236,7 +236,9 @@ static void backward_block(void *argument, int64_t index) {
 
 static void run(const struct ph_kernel_call *call) {
     const struct transform *t = call->packed;
-    int64_t blocks = t->planes * (t->pitch / BLOCK), groups = t->planes * ((t->height + GROUP - 1) / GROUP);
+    const int64_t *dims = call->plain.output_shapes[0].dims; /* of an item alone where it is taken alone */
+    int64_t planes = dims[0] * dims[1], blocks = planes * (t->pitch / BLOCK);
+    int64_t groups = planes * ((t->height + GROUP - 1) / GROUP);
     if (call->output_gradients[0].data) {
         ph_parallel_for(call->context, groups, backward_rows, (void *)call);
         ph_parallel_for(call->context, blocks, backward_block, (void *)call);
@@ -246,15 +248,13 @@ static void run(const struct ph_kernel_call *call) {
     }
 }
 
-const struct ph_kernel ph_fft_forward = {.name = "fftw", .operation = &ph_operation_irfft2, .accepts = accepts,
-    .packed_bytes = packed_bytes, .pack = pack, .unpack = unpack, .scratch = scratch, .run = run};
-const struct ph_kernel ph_fft_backward = {.name = "fftw", .operation = &ph_operation_irfft2, .backward = true,
-    .accepts = accepts, .packed_bytes = packed_bytes, .pack = pack, .unpack = unpack, .scratch = scratch, .run = run};
+#define BY_FFTW .operation = &ph_operation_irfft2, .by_item = true, .packed_bytes = packed_bytes, .pack = pack, .unpack = unpack, \
+    .scratch = scratch, .run = run
+
+const struct ph_kernel ph_fft_forward = {.name = "fftw", .accepts = accepts, BY_FFTW};
+const struct ph_kernel ph_fft_backward = {.name = "fftw", .backward = true, .accepts = accepts, BY_FFTW};
 
 /* Behind the others: for profiles alone. */
-const struct ph_kernel ph_fft_measured_forward = {.name = "fftw-measured", .operation = &ph_operation_irfft2,
-    .accepts = measured_accepts, .tune = measure, .packed_bytes = packed_bytes, .pack = pack, .unpack = unpack, .scratch = scratch,
-    .run = run};
-const struct ph_kernel ph_fft_measured_backward = {.name = "fftw-measured", .operation = &ph_operation_irfft2, .backward = true,
-    .accepts = measured_accepts, .tune = measure, .packed_bytes = packed_bytes, .pack = pack, .unpack = unpack, .scratch = scratch,
-    .run = run};
+const struct ph_kernel ph_fft_measured_forward = {.name = "fftw-measured", .accepts = measured_accepts, .tune = measure, BY_FFTW};
+const struct ph_kernel ph_fft_measured_backward = {.name = "fftw-measured", .backward = true, .accepts = measured_accepts,
+    .tune = measure, BY_FFTW};

@@ -909,7 +909,8 @@ static int *absent_list(size_t count) {
     return list;
 }
 
-static ph_status plan_steps(struct planner *p, const int *taps, int tap_count, const int *parameters, int parameter_count) {
+static ph_status plan_steps(struct planner *p, const int *taps, int tap_count, const int *parameters, int parameter_count,
+                            bool whole) {
     const struct ph_graph *graph = p->graph;
     struct ph_plan *plan = p->plan;
     PH_TRY(mark_needs(p, parameters, parameter_count));
@@ -934,7 +935,7 @@ static ph_status plan_steps(struct planner *p, const int *taps, int tap_count, c
     for (int i = 0; i < tap_count; i++) storage_touch(p, plan->tap[taps[i]], plan->step_count);
     for (int i = 0; i < parameter_count; i++)
         if (plan->gradient[parameters[i]] != PH_ABSENT) storage_touch(p, plan->gradient[parameters[i]], plan->step_count);
-    ph_items_find(graph, plan);
+    PH_TRY(ph_items_find(graph, plan, whole));
     if (p->halves) PH_TRY(halves_mark(p));
     return place(p);
 }
@@ -952,7 +953,7 @@ static ph_status item_make(struct planner *p) {
 }
 
 ph_status ph_plan_create(const struct ph_graph *graph, const struct ph_backend *backend, const int *taps, int tap_count,
-                         int loss, const int *parameters, int parameter_count, struct ph_plan *plan) {
+                         int loss, const int *parameters, int parameter_count, bool whole, struct ph_plan *plan) {
     *plan = (struct ph_plan){0};
     size_t values = (size_t)graph->value_count + 1, nodes = (size_t)graph->node_count + 1;
     struct planner p = {.graph = graph, .plan = plan, .context = graph->context, .backend = backend->name,
@@ -975,7 +976,7 @@ ph_status ph_plan_create(const struct ph_graph *graph, const struct ph_backend *
         !p.slice_of || !p.other || !p.plain_constant || !plan->home || !plan->gradient || !plan->tap)
         status = ph_fail_memory(graph->context);
     if (!status) status = item_make(&p);
-    if (!status) status = plan_steps(&p, taps, tap_count, parameters, parameter_count);
+    if (!status) status = plan_steps(&p, taps, tap_count, parameters, parameter_count, whole);
     ph_free(p.item.values);
     ph_free(p.needs);
     ph_free(p.forward);

@@ -35,7 +35,7 @@ struct ph_step {
     void *packed;
     struct ph_operand from_operand, to_operand;
     struct ph_kernel_call call; /* ready to run once memory is placed */
-    struct ph_kernel_call *item_calls; /* [items] the same for one item each, in a stretch that is run item by item */
+    struct ph_step *item_steps; /* [items] the same for one item each, in a stretch that is run item by item */
     int64_t items;              /* at the first step of such a stretch: of the batch; else 0 */
     int items_end;              /* the step behind the stretch */
     double milliseconds;        /* filled in by profiling */
@@ -55,7 +55,7 @@ struct ph_plan {
 
 /* `graph` must outlive the plan. parameters and taps are its value indices. */
 ph_status ph_plan_create(const struct ph_graph *graph, const struct ph_backend *backend, const int *taps, int tap_count,
-                         int loss, const int *parameters, int parameter_count, struct ph_plan *plan);
+                         int loss, const int *parameters, int parameter_count, bool whole, struct ph_plan *plan);
 /* Places every storage and fills in the calls' pointers. `arena` holds arena_floats + scratch_floats. */
 ph_status ph_plan_bind(const struct ph_graph *graph, struct ph_plan *plan, float *arena);
 void ph_plan_finish(struct ph_plan *plan);
@@ -81,8 +81,9 @@ ph_status ph_program_build(const struct ph_graph *graph, const struct ph_program
 const struct ph_plan *ph_program_plan(const struct ph_program *program);
 void ph_program_time(const struct ph_program *program, double *seconds);
 
-/* items.c: marks stretches of steps that are run item by item, before memory is placed; makes their calls afterwards. */
-void ph_items_find(const struct ph_graph *graph, struct ph_plan *plan);
+/* items.c: marks stretches of steps that are run item by item, before memory is placed, and puts the steps in an order that
+ * allows them; with `whole`, across forward and backward. Makes the steps of each item afterwards. */
+ph_status ph_items_find(const struct ph_graph *graph, struct ph_plan *plan, bool whole);
 ph_status ph_items_bind(const struct ph_graph *graph, struct ph_plan *plan);
 /* Test hook: while on, stretches begin at tensors of any size. */
 void ph_items_force(bool on);

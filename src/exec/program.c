@@ -162,7 +162,7 @@ static ph_status build(const struct ph_graph *graph, const struct ph_program_req
         for (int i = 0; i < request->tap_count; i++)
             if (!program->graph->values[taps[i]].data) taps[computed++] = taps[i];
         status = ph_plan_create(program->graph, backend, taps, computed, program->loss, parameters, request->parameter_count,
-                                &program->plan);
+                                request->whole, &program->plan);
     }
     if (!status) {
         size_t floats = program->plan.arena_floats + program->plan.scratch_floats + 16;
@@ -335,11 +335,9 @@ static void step_run(const struct ph_program *program, const struct ph_step *ste
 /* `times` [step]: seconds are added up there; NULL: nobody wants them. */
 struct span { const struct ph_program *program; int first, last; double *times; };
 
-static void timed_run(const struct span *span, int i, const struct ph_kernel_call *call) {
-    const struct ph_step *step = &span->program->plan.steps[i];
+static void timed_run(const struct span *span, int i, const struct ph_step *step) {
     double start = span->times ? ph_seconds() : 0;
-    if (call) step->kernel->run(call);
-    else step_run(span->program, step);
+    step_run(span->program, step);
     if (span->times) span->times[i] += ph_seconds() - start;
 }
 
@@ -348,9 +346,9 @@ static void span_run(void *argument) {
     const struct ph_step *steps = span->program->plan.steps;
     for (int i = span->first, end; i < span->last; i = end) {
         end = steps[i].items ? steps[i].items_end : i + 1;
-        if (!steps[i].items) timed_run(span, i, NULL);
+        if (!steps[i].items) timed_run(span, i, &steps[i]);
         for (int64_t n = 0; n < steps[i].items; n++)
-            for (int s = i; s < end; s++) timed_run(span, s, &steps[s].item_calls[n]);
+            for (int s = i; s < end; s++) timed_run(span, s, &steps[s].item_steps[n]);
     }
 }
 
@@ -370,6 +368,16 @@ ph_status ph_program_forward(struct ph_program *program) {
 ph_status ph_program_backward(struct ph_program *program) {
     if (program->engine) return program->engine->run(program->state, true, program->arena);
     struct span span = {program, program->plan.forward_count, program->plan.step_count, NULL};
+    ph_parallel_region(program->context, span_run, &span);
+    return PH_OK;
+}
+
+ph_status ph_program_run(struct ph_program *program) {
+    if (program->engine) {
+        PH_TRY(ph_program_forward(program));
+        return ph_program_backward(program);
+    }
+    struct span span = {program, 0, program->plan.step_count, NULL};
     ph_parallel_region(program->context, span_run, &span);
     return PH_OK;
 }

@@ -15,6 +15,7 @@ struct ph_program_request {
     const int *parameters;  /* inputs whose gradient is wanted */
     int parameter_count;
     const char *backend;    /* NULL: the context's; "plain" runs the operations' own plain functions */
+    bool whole;             /* it is run by ph_program_run alone */
     int64_t runs;           /* of which there will be about so many, for the choice of a backend; 0: one */
     const struct ph_loop *loop; /* steps that the device is to make by itself, if it can; NULL: none */
 };
@@ -35,6 +36,9 @@ float *ph_program_input(struct ph_program *program, int value);
 ph_status ph_program_forward(struct ph_program *program);
 /* Gradient of the loss's sum; after ph_program_forward. */
 ph_status ph_program_backward(struct ph_program *program);
+/* Both. A program that knows of no other use may take its steps in another order: with a batch, one item through the network
+ * and back before the next. Results are the same. */
+ph_status ph_program_run(struct ph_program *program);
 
 /* Copies a tap, row-major, into out[product of its shape]. */
 void ph_program_read(struct ph_program *program, int value, float *out);

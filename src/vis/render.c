@@ -85,8 +85,7 @@ static ph_status goals_look(struct batch *b) {
 
 /* Forward, backward, and a look at what came out; *alive tells whether any item still moves. */
 static ph_status evaluate(struct batch *b, const float **gradient, bool *alive) {
-    PH_TRY(ph_program_forward(b->program));
-    PH_TRY(ph_program_backward(b->program));
+    PH_TRY(ph_program_run(b->program));
     ph_program_read(b->program, b->scene.value, b->values);
     *gradient = ph_program_gradient(b->program, b->scene.parameters);
     bool intact = false;
@@ -227,7 +226,7 @@ static ph_status program_create(struct batch *b) {
     taps[1] = b->scene.loss;
     for (int i = 0; i < loop.error_count; i++) taps[i + 2] = b->scene.errors[i];
     struct ph_program_request request = {.taps = taps, .tap_count = loop.error_count + 2, .loss = b->scene.loss,
-        .parameters = &b->scene.parameters, .parameter_count = 1, .runs = b->render->recipe->steps,
+        .parameters = &b->scene.parameters, .parameter_count = 1, .whole = true, .runs = b->render->recipe->steps,
         .loop = b->optimiser.optimiser->minimise ? NULL : &loop};
     ph_status status = ph_program_create(b->scene.graph, &request, &b->program);
     ph_free(taps);

@@ -1,6 +1,6 @@
 /* Programs as a whole: rewriting passes change no result and spare what is asked for, taps, liveness, refusals, memory that
  * runs out at every place it can. */
-#include "exec/program.h"
+#include "exec/plan.h"
 #include "graph/operations.h"
 #include "graph/passes.h"
 #include <math.h>
@@ -146,13 +146,16 @@ static void test_memory(void **state) {
     ph_graph_destroy(&s.graph);
 }
 
-/* Batch items do not see each other: an item's gradient is the same bytes alone, whatever its place. */
+/* Batch items do not see each other: an item's gradient is the same bytes alone, whatever its place, and where one item goes
+ * through the network and back before the next. */
 static void test_batch(void **state) {
-    enum { SIZE = 16 * 13 * 14 };
-    float values[4 * SIZE], gradient[4][4 * SIZE], weights[32 * 16 * 9];
+    enum { SIZE = 16 * 13 * 14, RUNS = 8 }; /* batches of 1 to 4; again, item by item */
+    float values[4 * SIZE], gradient[RUNS][4 * SIZE], weights[32 * 16 * 9];
+    int stretches = 0;
     ph_random_normal((struct ph_random_key){.seed = 5}, values, PH_COUNT(values));
     ph_random_normal((struct ph_random_key){.seed = 6}, weights, PH_COUNT(weights));
-    for (int batch = 1; batch <= 4; batch++) {
+    for (int i = 0; i < RUNS; i++) {
+        int batch = i % 4 + 1;
         struct ph_graph *g;
         int x, w, v, loss;
         assert_int_equal(ph_graph_create(*state, &g), PH_OK);
@@ -164,17 +167,22 @@ static void test_batch(void **state) {
         assert_int_equal(ph_graph_add(g, &ph_operation_tanh, NULL, NULL, &v, 1, &v), PH_OK);
         struct ph_reduce_attributes mean = {.axes = {1, 2, 3}, .axis_count = 3};
         assert_int_equal(ph_graph_add(g, &ph_operation_reduce_mean, NULL, &mean, &v, 1, &loss), PH_OK);
-        struct ph_program_request request = {.loss = loss, .parameters = &x, .parameter_count = 1};
+        struct ph_program_request request = {.loss = loss, .parameters = &x, .parameter_count = 1, .whole = i >= 4};
         struct ph_program *program;
+        ph_items_force(i >= 4);
         assert_int_equal(ph_program_create(g, &request, &program), PH_OK);
+        ph_items_force(false);
+        const struct ph_plan *plan = ph_program_plan(program);
+        for (int s = 0; s < plan->step_count; s++)
+            if (plan->steps[s].items && !plan->steps[s].backward && plan->steps[plan->steps[s].items_end - 1].backward) stretches++;
         memcpy(ph_program_input(program, x), values, (size_t)batch * SIZE * sizeof *values);
-        ph_program_forward(program);
-        ph_program_backward(program);
-        memcpy(gradient[batch - 1], ph_program_gradient(program, x), (size_t)batch * SIZE * sizeof *values);
+        ph_program_run(program);
+        memcpy(gradient[i], ph_program_gradient(program, x), (size_t)batch * SIZE * sizeof *values);
         ph_program_destroy(&program);
         ph_graph_destroy(&g);
     }
-    for (int batch = 1; batch < 4; batch++) assert_memory_equal(gradient[batch - 1], gradient[3], (size_t)batch * SIZE * sizeof(float));
+    for (int i = 0; i < RUNS; i++) assert_memory_equal(gradient[i], gradient[3], (size_t)(i % 4 + 1) * SIZE * sizeof(float));
+    assert_int_equal(stretches, 3); /* of 2, 3 and 4 items, forward and backward in one */
 }
 
 int main(void) {

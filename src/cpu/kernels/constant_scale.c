@@ -60,6 +60,6 @@ static void scale_run(const struct ph_kernel_call *call) {
 static unsigned reads_nothing(const struct ph_kernel_query *query) { return (void)query, 0; }
 
 const struct ph_kernel PH_KERNEL(ph_constant_scale_forward) = {.name = "constant-scale", .operation = &ph_operation_mul,
-    .accepts = scale_accepts, .run = scale_run};
+    .by_item = true, .accepts = scale_accepts, .run = scale_run};
 const struct ph_kernel PH_KERNEL(ph_constant_scale_backward) = {.name = "constant-scale", .operation = &ph_operation_mul,
-    .backward = true, .accepts = scale_accepts, .run = scale_run, .reads = reads_nothing};
+    .by_item = true, .backward = true, .accepts = scale_accepts, .run = scale_run, .reads = reads_nothing};
