@@ -1,5 +1,6 @@
-/* Rectifiers of blocked tensors whose gradient is not the plain one: redirected ReLU and clip, and ruled clip. Whether the plain rule passes anything is a question to a whole batch item,
- * so the backward goes over it twice: one loop asks, the next writes. */
+/* Rectifiers of blocked tensors whose gradient is not the plain one: redirected ReLU and clip, and ruled clip. Whether the plain
+ * rule passes anything is a question to a whole batch item, so the backward goes over it twice: one loop asks, the next
+ * writes. */
 #include "cpu/kernels/blocked.h"
 #include <math.h>
 #include <stdatomic.h>
@@ -121,9 +122,11 @@ static void ruled_run(const struct ph_kernel_call *call) {
 
 #define REDIRECTED_KERNELS(op, backward_function)                                                                        \
     const struct ph_kernel PH_KERNEL(ph_##op##_forward) = {.name = "blocked", .operation = &ph_operation_##op,           \
-        .input = PH_LAYOUT_BLOCKED, .output = PH_LAYOUT_BLOCKED, .accepts = accepts, .run = forward_run};                \
+        .by_item = true, .input = PH_LAYOUT_BLOCKED, .output = PH_LAYOUT_BLOCKED, .accepts = accepts,                    \
+        .run = forward_run};                                                                                             \
     const struct ph_kernel PH_KERNEL(ph_##op##_backward) = {.name = "blocked", .operation = &ph_operation_##op,          \
-        .backward = true, .input = PH_LAYOUT_BLOCKED, .output = PH_LAYOUT_BLOCKED, .accepts = accepts, .run = backward_function};
+        .by_item = true, .backward = true, .input = PH_LAYOUT_BLOCKED, .output = PH_LAYOUT_BLOCKED, .accepts = accepts,  \
+        .run = backward_function};
 REDIRECTED_KERNELS(redirected_relu, backward_run)
 REDIRECTED_KERNELS(redirected_clip, backward_run)
 REDIRECTED_KERNELS(ruled_clip, ruled_run)
