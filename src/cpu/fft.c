@@ -19,13 +19,13 @@ static pthread_mutex_t planner = PTHREAD_MUTEX_INITIALIZER;
 
 struct transform {
     fftwf_plan block, rows, row;
-    int64_t height, width, columns, planes; /* columns of the half spectrum */
+    int64_t height, width, columns;         /* columns of the half spectrum */
     int64_t pitch;                          /* complex numbers from row to row of a half */
 };
 
 static struct transform geometry(const struct ph_shape *spectrum, const struct ph_shape *picture) {
     return (struct transform){.height = picture->dims[2], .width = picture->dims[3], .columns = spectrum->dims[3],
-        .planes = picture->dims[0] * picture->dims[1], .pitch = (spectrum->dims[3] + BLOCK - 1) / BLOCK * BLOCK};
+        .pitch = (spectrum->dims[3] + BLOCK - 1) / BLOCK * BLOCK};
 }
 
 static struct transform of_query(const struct ph_kernel_query *query) {
@@ -48,7 +48,8 @@ static int64_t half_floats(const struct transform *t) { return 2 * t->height * t
 
 static size_t scratch(const struct ph_kernel_query *query) {
     struct transform t = of_query(query);
-    return (size_t)(t.planes * 2 * half_floats(&t));
+    const int64_t *dims = query->graph->values[query->node->outputs[0]].shape.dims;
+    return (size_t)(dims[0] * dims[1] * 2 * half_floats(&t));
 }
 
 static fftwf_plan plan_rows(const struct transform *t, bool backward, int count, unsigned flags, fftwf_complex *const halves[2]) {
