@@ -10,8 +10,8 @@
 #include "graph/operations.h"
 #include <string.h>
 
-/* Bytes that a step reads and writes from which on a batch is taken apart. Below, a whole layer keeps all threads busy and
- * its weights are fetched once for all items. */
+/* Bytes that a step reads and writes from which on a stretch may begin or end with it. Where all are smaller, a whole layer
+ * keeps all threads busy and its weights are fetched once for all items. */
 static size_t large_step = 2 << 20;
 
 void ph_items_force(bool on) { large_step = on ? 0 : 2 << 20; }
