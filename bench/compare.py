@@ -168,11 +168,11 @@ def convolutions(options, path, objective):
 
 
 def peak_memory(options, path):
-    """Largest resident set of a render, in MB."""
+    """Largest resident set of a render, in MB of 10^6 bytes."""
     with tempfile.TemporaryDirectory() as folder:
         process = subprocess.Popen([os.path.join(options.build, 'src/cli/phosphene'), 'render', '-q', '-m', path,
                                     'inception_4a/output:11', '--steps', '4', '-o', os.path.join(folder, 'picture.png')])
-        return os.wait4(process.pid, 0)[2].ru_maxrss / 1024
+        return os.wait4(process.pid, 0)[2].ru_maxrss * 1024 / 1e6
 
 
 def main():
