@@ -8,6 +8,7 @@ layout(constant_id = 4) const int KERNEL_Z = 0;   // 0: there is no depth
 
 layout(push_constant) uniform Call {
     uint weights, bias, source, target, gate, add; // gate: the forward result, where a ReLU was fused
+    uint border;                  // what is around the source, by channels; nowhere: zeros
     int rows, inner;              // channels written and read, of one group
     int groups;
     int source_z, source_y, source_x, target_z, target_y, target_x;
@@ -60,13 +61,15 @@ int depth_of(int z, int tap) {
     return z < call.source_z ? z : -1;
 }
 
+float beyond(int channel) { return call.border == NOWHERE ? 0 : fetch(call.border + channel); }
+
 // What a pixel of the target has under channel and tap `k` of the source.
 float element(uint plane, int k, ivec3 pixel) {
     if (pixel.y < 0 || k >= call.inner * TAPS) return 0;
-    int tap = k % TAPS, y = pixel.y, x = pixel.x, above = k / TAPS;
+    int tap = k % TAPS, y = pixel.y, x = pixel.x, channel = k / TAPS, above = channel;
     if (VOLUME) {
         int z = depth_of(pixel.z, tap / (KERNEL_Y * KERNEL_X));
-        if (z < 0) return 0;
+        if (z < 0) return beyond(channel);
         tap %= KERNEL_Y * KERNEL_X;
         above = above * call.source_z + z;
     }
@@ -85,7 +88,7 @@ float element(uint plane, int k, ivec3 pixel) {
             x /= along;
         }
     }
-    if (y < 0 || x < 0 || y >= call.source_y || x >= call.source_x) return 0;
+    if (y < 0 || x < 0 || y >= call.source_y || x >= call.source_x) return beyond(channel);
     uint at = plane + (above * call.source_y + y) * call.source_x + x;
     return MAP != WIDE || passes(at) ? fetch(call.source + at) : 0;
 }

@@ -1,5 +1,6 @@
 /* The CPU backend: the kernels of the highest instruction set the context allows, in the precision it asks for. */
 #include "exec/backend.h"
+#include "graph/passes.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -70,5 +71,6 @@ static void cpu_profile(const ph_context *context, char *text, size_t size) {
 
 extern const struct ph_backend ph_backend_cpu;
 const struct ph_backend ph_backend_cpu = {
-    .name = "cpu", .help = "blocked, vectorised, threaded kernels", .kernels = cpu_kernels, .rewrites = true,
-    .tunes = true, .precisions = precisions, .rates = cpu_rates, .profile = cpu_profile, .peak = cpu_peak};
+    .name = "cpu", .help = "blocked, vectorised, threaded kernels", .kernels = cpu_kernels,
+    .rewrites = PH_REWRITE_FUSE | PH_REWRITE_NORMALISATION, .tunes = true, .precisions = precisions,
+    .rates = cpu_rates, .profile = cpu_profile, .peak = cpu_peak};

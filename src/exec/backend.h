@@ -112,7 +112,7 @@ struct ph_backend {
     const struct ph_kernel *const *(*kernels)(const ph_context *context, int *block);
     /* Bit set of enum ph_precision besides PH_FP32, which every one has; NULL: none. */
     unsigned (*precisions)(const ph_context *context);
-    bool rewrites; /* run the graph passes (fold batch-norm, fuse ReLU) first */
+    unsigned rewrites; /* graph passes that are run first, PH_REWRITE_... (passes.h) */
     bool tunes;    /* a profile may choose among its kernels, which run on the host */
     const struct ph_engine *engine; /* NULL: the steps run on the host */
     /* Devices the backend can run on, for a catalogue; false behind the last. NULL: it needs none. */

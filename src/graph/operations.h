@@ -39,7 +39,8 @@
 PH_OPERATION_LIST(PH_DECLARE_OPERATION)
 #undef PH_DECLARE_OPERATION
 
-/* ---- convolution.c: inputs x [N,C,(D,)(H,)W], weights [M,C/groups,...], optional bias [M]. ONNX Conv, ConvTranspose -- */
+/* ---- convolution.c: inputs x [N,C,(D,)(H,)W], weights [M,C/groups,...], optional bias [M]; of a convolution with one group
+ * also, optional, border [C]: what x is padded by instead of zeros; no gradient goes to it. ONNX Conv, ConvTranspose ------ */
 struct ph_convolution_attributes {
     int64_t kernel[PH_SPATIAL], stride[PH_SPATIAL], dilation[PH_SPATIAL];
     int64_t pad_begin[PH_SPATIAL], pad_end[PH_SPATIAL]; /* resolved: auto_pad is gone; may be negative never */

@@ -1,5 +1,7 @@
-/* Cutting the graph to what is needed, down to channels, folding batch-norm, fusing ReLU, nesting concatenations. */
+/* Cutting the graph to what is needed, down to channels, folding batch-norm and what normalises the picture, fusing ReLU,
+ * nesting concatenations. */
 #include "graph/passes.h"
+#include "graph/fold.h"
 #include "graph/narrow.h"
 #include "graph/operations.h"
 #include <math.h>
@@ -10,7 +12,9 @@ struct pending {
     const struct ph_node *convolution; /* or a batch-norm on its own, which is a 1x1 convolution of each channel by itself */
     struct ph_convolution_attributes attributes;
     struct ph_shape shape; /* of the folded weights */
-    float *weights, *bias; /* folded ones in the new graph's pool; NULL: the node's own */
+    const float *weights, *bias; /* folded ones in the new graph's pool; NULL: the node's own */
+    const float *border;   /* of the input's channels; NULL: zeros */
+    int input;             /* old value that it reads */
 };
 
 struct extraction {
@@ -23,6 +27,7 @@ struct extraction {
     int *consumer;    /* [old values] last live node that uses it */
     struct pending *pending; /* [old values] */
     struct ph_channels *channels; /* [old values] those that are left */
+    struct ph_fold *folds;        /* [old nodes] */
 };
 
 static void mark_live(struct extraction *e, const int *keep, int keep_count) {
@@ -78,16 +83,20 @@ static ph_status emit(struct extraction *e, const struct ph_node *node, const st
     return status;
 }
 
+/* Its weights and bias: folded ones, else the node's own. */
+static void weights_open(const struct extraction *e, struct pending *pending) {
+    const struct ph_value *values = e->old->values;
+    const struct ph_node *node = pending->convolution;
+    if (pending->weights) return;
+    pending->shape = values[node->inputs[1]].shape;
+    pending->weights = values[node->inputs[1]].data;
+    pending->bias = node->input_count > 2 && node->inputs[2] != PH_ABSENT ? values[node->inputs[2]].data : NULL;
+}
+
 /* Leaves out the output channels that nobody reads. */
 static ph_status narrow(struct extraction *e, struct pending *pending, const struct ph_channels *channels) {
-    const struct ph_value *values = e->old->values;
-    const int *inputs = pending->convolution->inputs;
     struct ph_pool *pool = &e->graph->pool;
-    if (!pending->weights) {
-        pending->shape = values[inputs[1]].shape;
-        pending->weights = (float *)values[inputs[1]].data;
-        if (pending->convolution->input_count > 2 && inputs[2] != PH_ABSENT) pending->bias = (float *)values[inputs[2]].data;
-    }
+    weights_open(e, pending);
     pending->attributes.whole_outputs = pending->shape.dims[0];
     pending->weights = ph_channels_rows(channels, pending->weights, ph_shape_size(&pending->shape) / pending->shape.dims[0], pool);
     if (pending->bias && !(pending->bias = ph_channels_rows(channels, pending->bias, 1, pool))) pending->weights = NULL;
@@ -104,13 +113,15 @@ static ph_status emit_convolution(struct extraction *e, const struct pending *wh
     if (!pending.weights)
         return emit(e, node, convolution->operation, &pending.attributes, convolution->inputs, convolution->input_count);
     const struct ph_shape *shape = &pending.shape;
-    int inputs[3], out;
-    PH_TRY(import_value(e, convolution->inputs[0], &inputs[0]));
+    int inputs[4] = {PH_ABSENT, PH_ABSENT, PH_ABSENT, PH_ABSENT}, out;
+    PH_TRY(import_value(e, pending.input, &inputs[0]));
     PH_TRY(ph_graph_add_constant(e->graph, "folded weights", PH_FLOAT, *shape, pending.weights, &inputs[1]));
     if (pending.bias)
         PH_TRY(ph_graph_add_constant(e->graph, "folded bias", PH_FLOAT, PH_SHAPE(shape->dims[0]), pending.bias, &inputs[2]));
+    if (pending.border)
+        PH_TRY(ph_graph_add_constant(e->graph, "border", PH_FLOAT, PH_SHAPE(shape->dims[1]), pending.border, &inputs[3]));
     PH_TRY(ph_graph_add(e->graph, &ph_operation_convolution, e->old->values[node->outputs[0]].name, &pending.attributes, inputs,
-                        pending.bias ? 3 : 2, &out));
+                        pending.border ? 4 : pending.bias ? 3 : 2, &out));
     e->map[node->outputs[0]] = out;
     return PH_OK;
 }
@@ -145,8 +156,7 @@ static bool merges(const struct extraction *e, int value, const struct pending *
     if (e->kept[value] || e->uses[value] != 1 || pending->attributes.relu) return false;
     const struct ph_node *next = &e->old->nodes[e->consumer[value]];
     if (is_rectifier(next)) return e->old->values[value].shape.rank == 4;
-    /* A second batch-norm behind the first would need the folded weights as its start: leave it alone. */
-    return !pending->weights && is_constant_norm(e, next) && next->inputs[0] == value;
+    return is_constant_norm(e, next) && next->inputs[0] == value;
 }
 
 /* y = scale (conv + bias - mean) / sqrt(variance + epsilon) + shift, in double, rounded once. */
@@ -155,12 +165,9 @@ static ph_status fold_batch_norm(struct extraction *e, struct pending *pending, 
     const struct ph_norm_attributes *attributes = norm->attributes;
     const float *scale = values[norm->inputs[1]].data, *shift = values[norm->inputs[2]].data;
     const float *mean = values[norm->inputs[3]].data, *variance = values[norm->inputs[4]].data;
-    const struct ph_node *convolution = pending->convolution;
-    bool alone = convolution == norm;
-    pending->shape = alone ? PH_SHAPE(values[norm->inputs[0]].shape.dims[1], 1, 1, 1) : values[convolution->inputs[1]].shape;
-    const float *weights = alone ? NULL : values[convolution->inputs[1]].data;
-    const float *bias = !alone && convolution->input_count > 2 && convolution->inputs[2] != PH_ABSENT
-                            ? values[convolution->inputs[2]].data : NULL;
+    if (pending->convolution == norm) pending->shape = PH_SHAPE(values[norm->inputs[0]].shape.dims[1], 1, 1, 1);
+    else weights_open(e, pending);
+    const float *weights = pending->weights, *bias = pending->bias;
     int64_t channels = pending->shape.dims[0], per_channel = channels ? ph_shape_size(&pending->shape) / channels : 0;
     float *new_weights = ph_pool_alloc(&e->graph->pool, (size_t)(channels * per_channel) * sizeof *new_weights);
     float *new_bias = ph_pool_alloc(&e->graph->pool, (size_t)channels * sizeof *new_bias);
@@ -209,9 +216,18 @@ static ph_status rewrite_node(struct extraction *e, const struct ph_node *node) 
 
     struct pending pending = {0};
     if (node->operation == &ph_operation_convolution && !constant_input(e, node, 0) && constant_input(e, node, 1) &&
-        (node->input_count < 3 || node->inputs[2] == PH_ABSENT || constant_input(e, node, 2))) {
+        node->input_count < 4 && (node->input_count < 3 || node->inputs[2] == PH_ABSENT || constant_input(e, node, 2))) {
         pending.convolution = node;
         pending.attributes = *(const struct ph_convolution_attributes *)node->attributes;
+        pending.input = first;
+        const struct ph_fold *fold = &e->folds[node - e->old->nodes];
+        if (fold->weights) {
+            pending.shape = e->old->values[node->inputs[1]].shape;
+            pending.weights = fold->weights;
+            pending.bias = fold->bias;
+            pending.border = fold->border;
+            pending.input = fold->input;
+        }
     } else if (first != PH_ABSENT && e->pending[first].convolution) {
         pending = e->pending[first];
         if (is_rectifier(node)) {
@@ -223,6 +239,7 @@ static ph_status rewrite_node(struct extraction *e, const struct ph_node *node) 
         }
     } else if (is_constant_norm(e, node) && e->old->values[first].shape.rank == 4) {
         pending.convolution = node;
+        pending.input = first;
         pending.attributes = (struct ph_convolution_attributes){.kernel = {1, 1, 1}, .stride = {1, 1, 1},
             .dilation = {1, 1, 1}, .groups = e->old->values[first].shape.dims[1]};
         PH_TRY(fold_batch_norm(e, &pending, node));
@@ -237,7 +254,7 @@ static ph_status rewrite_node(struct extraction *e, const struct ph_node *node) 
     return emit_convolution(e, &pending, node);
 }
 
-ph_status ph_graph_extract(const struct ph_graph *old, const int *keep, int keep_count, bool rewrite,
+ph_status ph_graph_extract(const struct ph_graph *old, const int *keep, int keep_count, unsigned rewrites,
                            struct ph_graph **graph, int *map) {
     for (int i = 0; i < old->value_count; i++) map[i] = PH_ABSENT;
     PH_TRY(ph_graph_create(old->context, graph));
@@ -245,16 +262,22 @@ ph_status ph_graph_extract(const struct ph_graph *old, const int *keep, int keep
     struct extraction e = {.old = old, .graph = *graph, .map = map,
         .live = ph_alloc_array(nodes, sizeof *e.live), .kept = ph_alloc_array(values, sizeof *e.kept),
         .uses = ph_alloc_array(values, sizeof *e.uses), .consumer = ph_alloc_array(values, sizeof *e.consumer),
-        .pending = ph_alloc_array(values, sizeof *e.pending), .channels = ph_alloc_array(values, sizeof *e.channels)};
+        .pending = ph_alloc_array(values, sizeof *e.pending), .channels = ph_alloc_array(values, sizeof *e.channels),
+        .folds = ph_alloc_array(nodes, sizeof *e.folds)};
+    bool fuses = rewrites & PH_REWRITE_FUSE;
     ph_status status = PH_OK;
-    if (!e.live || !e.kept || !e.uses || !e.consumer || !e.pending || !e.channels) status = ph_fail_memory(old->context);
+    if (!e.live || !e.kept || !e.uses || !e.consumer || !e.pending || !e.channels || !e.folds)
+        status = ph_fail_memory(old->context);
     if (!status) mark_live(&e, keep, keep_count);
-    if (!status && rewrite) status = ph_channels_find(old, e.live, e.kept, e.uses, &e.graph->pool, e.channels);
+    if (!status && fuses) status = ph_channels_find(old, e.live, e.kept, e.uses, &e.graph->pool, e.channels);
+    /* Last, for channels are read by nodes that then are live no more. */
+    if (!status && rewrites & PH_REWRITE_NORMALISATION)
+        status = ph_folds_find(old, e.live, e.kept, e.uses, &e.graph->pool, e.folds);
     for (int n = 0; n < old->node_count && !status; n++) {
         if (!e.live[n]) continue;
         const struct ph_node *node = &old->nodes[n];
-        status = rewrite ? rewrite_node(&e, node)
-                         : emit(&e, node, node->operation, node->attributes, node->inputs, node->input_count);
+        status = fuses ? rewrite_node(&e, node)
+                       : emit(&e, node, node->operation, node->attributes, node->inputs, node->input_count);
     }
     for (int i = 0; i < keep_count && !status; i++) {
         int value; /* kept inputs and constants that no node uses */
@@ -266,6 +289,7 @@ ph_status ph_graph_extract(const struct ph_graph *old, const int *keep, int keep
     ph_free(e.consumer);
     ph_free(e.pending);
     ph_free(e.channels);
+    ph_free(e.folds);
     if (status) ph_graph_destroy(graph);
     return status;
 }

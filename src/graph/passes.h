@@ -4,12 +4,20 @@
 
 #include "graph/operation.h"
 
+enum ph_rewrites {
+    /* Identities and concatenations of one value are dropped, a batch-norm that directly follows a convolution is folded into
+     * it, a ReLU that does is fused into it, and channels that nobody reads are left out (narrow.h). */
+    PH_REWRITE_FUSE = 1,
+    /* What only scales, shifts or reorders the channels of a picture goes into the convolution that reads it (fold.h): one pass
+     * less, for backends of full floats. The picture that is convolved then is not centred, and its weights differ by what
+     * it is scaled with, which costs 16 bits several times their error. With PH_REWRITE_FUSE alone. */
+    PH_REWRITE_NORMALISATION = 2,
+};
+
 /* Makes a new graph of the ancestors of `keep`, in the same order and under the same names. Constants stay borrowed from
- * where the old graph has them, so that must outlive the new one. With `rewrite`, identities and
- * concatenations of one value are dropped, a batch-norm that directly follows a convolution is folded into it, and a ReLU
- * that does is fused into it; values in `keep` are never fused away, and channels that nobody reads are left out (narrow.h).
+ * where the old graph has them, so that must outlive the new one. Values in `keep` are never rewritten away.
  * map[old->value_count] receives each old value's index in the new graph, or PH_ABSENT. */
-ph_status ph_graph_extract(const struct ph_graph *old, const int *keep, int keep_count, bool rewrite,
+ph_status ph_graph_extract(const struct ph_graph *old, const int *keep, int keep_count, unsigned rewrites,
                            struct ph_graph **graph, int *map);
 
 #endif

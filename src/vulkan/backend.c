@@ -1,5 +1,6 @@
 /* The Vulkan backend's entry in the table of backends. */
 #include "vulkan/device.h"
+#include "graph/passes.h"
 #include <stdio.h>
 
 static const struct ph_kernel *const *vulkan_kernels(const ph_context *context, int *block) {
@@ -39,6 +40,6 @@ static void vulkan_profile(const ph_context *context, char *text, size_t size) {
 
 extern const struct ph_backend ph_backend_vulkan;
 const struct ph_backend ph_backend_vulkan = {
-    .name = "vulkan", .help = "compute shaders on a GPU", .kernels = vulkan_kernels, .precisions = vulkan_precisions, .rewrites = true,
-    .engine = &ph_vulkan_engine, .device = ph_vulkan_describe, .open = vulkan_open,
-    .rates = vulkan_rates, .peak = ph_vulkan_peak, .profile = vulkan_profile};
+    .name = "vulkan", .help = "compute shaders on a GPU", .kernels = vulkan_kernels, .precisions = vulkan_precisions,
+    .rewrites = PH_REWRITE_FUSE, .engine = &ph_vulkan_engine, .device = ph_vulkan_describe,
+    .open = vulkan_open, .rates = vulkan_rates, .peak = ph_vulkan_peak, .profile = vulkan_profile};

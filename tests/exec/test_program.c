@@ -97,16 +97,144 @@ static void test_passes(void **state) {
     sample_make(&s, *state);
     int *map = calloc((size_t)s.graph->value_count, sizeof *map);
     struct ph_graph *graph;
-    assert_int_equal(ph_graph_extract(s.graph, &s.loss, 1, true, &graph, map), PH_OK);
+    assert_int_equal(ph_graph_extract(s.graph, &s.loss, 1, PH_REWRITE_FUSE, &graph, map), PH_OK);
     assert_int_equal(graph->node_count, 3); /* convolution with norm and relu, the second one, the mean */
     assert_true(((const struct ph_convolution_attributes *)graph->nodes[0].attributes)->relu);
     assert_string_equal(graph->values[graph->nodes[0].outputs[0]].name, "relu");
     ph_graph_destroy(&graph);
-    assert_int_equal(ph_graph_extract(s.graph, &s.norm, 1, false, &graph, map), PH_OK);
+    assert_int_equal(ph_graph_extract(s.graph, &s.norm, 1, 0, &graph, map), PH_OK);
     assert_int_equal(graph->node_count, 2); /* nothing behind what is kept */
     ph_graph_destroy(&graph);
     free(map);
     ph_graph_destroy(&s.graph);
+}
+
+/* A picture shifted, scaled, put in BGR order and normalised, then a first convolution with batch-norm and ReLU. */
+struct first {
+    struct ph_graph *graph;
+    int x, before, loss, relu;
+    float weights[20 * 3 * 49], bias[20], numbers[8][20], matrix[9];
+};
+
+struct first_shape { int kernel, stride, pad_begin, pad_end, height, width; };
+
+static void first_make(struct first *f, ph_context *context, struct first_shape shape, uint32_t seed) {
+    struct ph_random_key key = {.seed = seed};
+    ph_random_normal(key, f->weights, PH_COUNT(f->weights));
+    key.step++;
+    ph_random_normal(key, f->bias, PH_COUNT(f->bias));
+    for (int i = 0; i < 8; i++) {
+        key.step++;
+        ph_random_normal(key, f->numbers[i], 20);
+    }
+    for (int i = 3; i < 8; i += 4) /* variances */
+        for (int c = 0; c < 20; c++) f->numbers[i][c] = 0.5f + fabsf(f->numbers[i][c]);
+    memcpy(f->matrix, (const float[]){0, 0, 3, 0, -2, 0, 1.5f, 0, 0}, sizeof f->matrix);
+    assert_int_equal(ph_graph_create(context, &f->graph), PH_OK);
+    struct ph_graph *g = f->graph;
+    int scalar, shift, matrix, norm[4], weights, bias, behind[4], v;
+    static const float two = 2;
+    assert_int_equal(ph_graph_add_input(g, "x", PH_FLOAT, PH_SHAPE(2, 3, shape.height, shape.width), &f->x), PH_OK);
+    assert_int_equal(ph_graph_add_constant(g, NULL, PH_FLOAT, PH_SCALAR, &two, &scalar), PH_OK);
+    assert_int_equal(ph_graph_add_constant(g, NULL, PH_FLOAT, PH_SHAPE(1, 3, 1, 1), f->numbers[4], &shift), PH_OK);
+    assert_int_equal(ph_graph_add_constant(g, NULL, PH_FLOAT, PH_SHAPE(3, 3, 1, 1), f->matrix, &matrix), PH_OK);
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(ph_graph_add_constant(g, NULL, PH_FLOAT, PH_SHAPE(3), f->numbers[i], &norm[i]), PH_OK);
+        assert_int_equal(ph_graph_add_constant(g, NULL, PH_FLOAT, PH_SHAPE(20), f->numbers[4 + i], &behind[i]), PH_OK);
+    }
+    struct ph_shape filters = PH_SHAPE(20, 3, shape.kernel, shape.kernel);
+    assert_int_equal(ph_graph_add_constant(g, NULL, PH_FLOAT, filters, f->weights, &weights), PH_OK);
+    assert_int_equal(ph_graph_add_constant(g, NULL, PH_FLOAT, PH_SHAPE(20), f->bias, &bias), PH_OK);
+    assert_int_equal(ph_graph_add(g, &ph_operation_sub, NULL, NULL, (int[]){f->x, shift}, 2, &v), PH_OK);
+    assert_int_equal(ph_graph_add(g, &ph_operation_div, NULL, NULL, (int[]){v, scalar}, 2, &v), PH_OK);
+    assert_int_equal(ph_graph_add(g, &ph_operation_sub, NULL, NULL, (int[]){scalar, v}, 2, &f->before), PH_OK);
+    struct ph_convolution_attributes one = {.kernel = {1, 1, 1}, .stride = {1, 1, 1}, .dilation = {1, 1, 1}, .groups = 1};
+    assert_int_equal(ph_graph_add(g, &ph_operation_mul, NULL, NULL, (int[]){f->before, shift}, 2, &v), PH_OK);
+    struct ph_norm_attributes epsilon = {.epsilon = 1e-3};
+    int before[] = {v, norm[0], norm[1], norm[2], norm[3]};
+    assert_int_equal(ph_graph_add(g, &ph_operation_batch_norm, NULL, &epsilon, before, 5, &v), PH_OK);
+    assert_int_equal(ph_graph_add(g, &ph_operation_convolution, NULL, &one, (int[]){v, matrix, norm[1]}, 3, &v), PH_OK);
+    struct ph_convolution_attributes a = {.kernel = {1, shape.kernel, shape.kernel}, .stride = {1, shape.stride, shape.stride},
+        .dilation = {1, 1, 1}, .pad_begin = {0, shape.pad_begin, shape.pad_begin},
+        .pad_end = {0, shape.pad_end, shape.pad_end}, .groups = 1};
+    assert_int_equal(ph_graph_add(g, &ph_operation_convolution, NULL, &a, (int[]){v, weights, bias}, 3, &v), PH_OK);
+    int normed[] = {v, behind[0], behind[1], behind[2], behind[3]};
+    assert_int_equal(ph_graph_add(g, &ph_operation_batch_norm, NULL, &epsilon, normed, 5, &v), PH_OK);
+    assert_int_equal(ph_graph_add(g, &ph_operation_relu, NULL, NULL, &v, 1, &f->relu), PH_OK);
+    struct ph_reduce_attributes mean = {.axes = {1, 2, 3}, .axis_count = 3};
+    assert_int_equal(ph_graph_add(g, &ph_operation_reduce_mean, "loss", &mean, &f->relu, 1, &f->loss), PH_OK);
+}
+
+/* The first layer and the picture's gradient by a backend. */
+static void first_run(const struct first *f, const char *backend, float **value, float **gradient, size_t *value_size,
+                      size_t *size) {
+    struct ph_program_request request = {.taps = &f->relu, .tap_count = 1, .loss = f->loss, .parameters = &f->x,
+        .parameter_count = 1, .backend = backend};
+    struct ph_program *program;
+    *value_size = (size_t)ph_shape_size(&f->graph->values[f->relu].shape);
+    *size = (size_t)ph_shape_size(&f->graph->values[f->x].shape);
+    *value = malloc(*value_size * sizeof **value);
+    *gradient = malloc(*size * sizeof **gradient);
+    assert_int_equal(ph_program_create(f->graph, &request, &program), PH_OK);
+    ph_random_normal((struct ph_random_key){.seed = 4}, ph_program_input(program, f->x), *size);
+    assert_int_equal(ph_program_forward(program), PH_OK);
+    assert_int_equal(ph_program_backward(program), PH_OK);
+    ph_program_read(program, f->relu, *value);
+    memcpy(*gradient, ph_program_gradient(program, f->x), *size * sizeof **gradient);
+    ph_program_destroy(&program);
+}
+
+/* Where the padding reaches and elsewhere, the largest distance is small beside the largest value. */
+static void first_compare(const struct first *f, const float *a, const float *b) {
+    const int64_t *dims = f->graph->values[f->relu].shape.dims;
+    double largest = 0, border = 0, middle = 0;
+    for (int64_t i = 0; i < dims[0] * dims[1] * dims[2] * dims[3]; i++) {
+        int64_t y = i / dims[3] % dims[2], x = i % dims[3];
+        bool inside = y > 2 && y < dims[2] - 3 && x > 2 && x < dims[3] - 3;
+        double *off = inside ? &middle : &border;
+        *off = fmax(*off, fabs((double)a[i] - b[i]));
+        largest = fmax(largest, fabs((double)b[i]));
+    }
+    assert_true(border < 1e-5 * largest);
+    assert_true(middle < 1e-5 * largest);
+}
+
+static void test_first_convolution(void **state) {
+    enum { ALL = PH_REWRITE_FUSE | PH_REWRITE_NORMALISATION };
+    static const struct first_shape shapes[] = {{7, 2, 3, 3, 33, 40}, {7, 2, 3, 2, 40, 37}, {3, 1, 1, 1, 20, 21},
+        {3, 2, 0, 1, 30, 29}, {3, 2, 0, 0, 31, 30}, {5, 3, 2, 2, 50, 47}, {7, 4, 2, 3, 61, 64}, {5, 2, 2, 2, 9, 11}};
+    ph_context *context = *state;
+    for (int i = 0; i < PH_COUNT(shapes); i++) {
+        static struct first f;
+        first_make(&f, context, shapes[i], 10 + (uint32_t)i);
+        int *map = calloc((size_t)f.graph->value_count, sizeof *map), both[] = {f.loss, f.before};
+        struct ph_graph *graph;
+        assert_int_equal(ph_graph_extract(f.graph, &f.loss, 1, ALL, &graph, map), PH_OK);
+        assert_int_equal(graph->node_count, 2); /* the convolution and the mean */
+        assert_int_equal(graph->nodes[0].inputs[0], map[f.x]);
+        assert_int_equal(graph->nodes[0].input_count, shapes[i].pad_begin || shapes[i].pad_end ? 4 : 3);
+        ph_graph_destroy(&graph);
+        /* What is asked for stays, and all before it. */
+        assert_int_equal(ph_graph_extract(f.graph, both, 2, ALL, &graph, map), PH_OK);
+        assert_int_equal(graph->node_count, 5);
+        ph_graph_destroy(&graph);
+        free(map);
+        float *values[2], *gradients[2];
+        size_t value_size, size;
+        first_run(&f, "plain", &values[0], &gradients[0], &value_size, &size);
+        for (int level = 0; level <= (int)ph_instruction_set_detect(); level++) {
+            assert_int_equal(ph_context_set_instruction_set(context, ph_instruction_set_names[level]), PH_OK);
+            first_run(&f, "cpu", &values[1], &gradients[1], &value_size, &size);
+            first_compare(&f, values[1], values[0]);
+            assert_true(distance(gradients[1], gradients[0], size) < 1e-5);
+            free(values[1]);
+            free(gradients[1]);
+        }
+        assert_int_equal(ph_context_set_instruction_set(context, "auto"), PH_OK);
+        free(values[0]);
+        free(gradients[0]);
+        ph_graph_destroy(&f.graph);
+    }
 }
 
 static void test_refusals(void **state) {
@@ -189,7 +317,8 @@ int main(void) {
     ph_context *context = ph_context_create();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_prestate(test_rewriting, context), cmocka_unit_test_prestate(test_passes, context),
-        cmocka_unit_test_prestate(test_refusals, context), cmocka_unit_test_prestate(test_memory, context),
+        cmocka_unit_test_prestate(test_first_convolution, context), cmocka_unit_test_prestate(test_refusals, context),
+        cmocka_unit_test_prestate(test_memory, context),
         cmocka_unit_test_prestate(test_batch, context)};
     int failures = cmocka_run_group_tests(tests, NULL, NULL);
     ph_context_destroy(&context);

@@ -210,7 +210,7 @@ static void test_folding(void **state) {
     for (int i = 0; i < PH_COUNT(taps); i++) {
         struct ph_graph *extract;
         int tap = ph_graph_find(network.graph, taps[i]);
-        assert_int_equal(ph_graph_extract(network.graph, &tap, 1, true, &extract, map), PH_OK);
+        assert_int_equal(ph_graph_extract(network.graph, &tap, 1, PH_REWRITE_FUSE, &extract, map), PH_OK);
         assert_int_equal(extract->node_count, 1);
         ph_graph_destroy(&extract);
     }

@@ -32,8 +32,10 @@ PH_INLINE float *block_of_task(const struct ph_operand *operand, int64_t index) 
 /* ---- What kernels of convolution share (convolution.c) ---------------------------------------------------------------- */
 
 enum { PH_MAX_TAPS = 1024 }; /* kernel elements */
-/* Two-dimensional, with constant weights and bias. */
+/* Two-dimensional, with constant weights and bias, and forward without a border. */
 bool PH_KERNEL(ph_convolution_takes)(const struct ph_kernel_query *query);
+/* A first layer: the same, with a border or without, of one group and too few input channels to fill the lanes. */
+bool PH_KERNEL(ph_convolution_is_first)(const struct ph_kernel_query *query);
 /* Output channels that a kernel is chosen by: those nobody reads included, so that the choice does not depend on the batch. */
 PH_INLINE int64_t whole_outputs(const struct ph_kernel_query *query) {
     const struct ph_convolution_attributes *a = query->node->attributes;

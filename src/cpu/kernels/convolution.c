@@ -10,7 +10,7 @@
 #include "cpu/kernels/geometry.h"
 
 /* Two-dimensional, with constant weights. */
-bool PH_KERNEL(ph_convolution_takes)(const struct ph_kernel_query *query) {
+static bool is_taken(const struct ph_kernel_query *query) {
     const struct ph_node *node = query->node;
     const struct ph_value *values = query->graph->values;
     if (values[node->inputs[0]].shape.rank != 4 || values[node->inputs[0]].data || !values[node->inputs[1]].data) return false;
@@ -18,6 +18,20 @@ bool PH_KERNEL(ph_convolution_takes)(const struct ph_kernel_query *query) {
     if (query->wanted & ~1u) return false;
     struct geometry g = geometry_of(query);
     return g.kernel[0] * g.kernel[1] <= PH_MAX_TAPS && g.items > 0 && g.height > 0 && g.width > 0;
+}
+
+static int border_of(const struct ph_node *node) { return node->input_count > 3 ? node->inputs[3] : PH_ABSENT; }
+
+/* Halos hold zeros. */
+bool PH_KERNEL(ph_convolution_takes)(const struct ph_kernel_query *query) {
+    return is_taken(query) && (query->backward || border_of(query->node) == PH_ABSENT);
+}
+
+bool PH_KERNEL(ph_convolution_is_first)(const struct ph_kernel_query *query) {
+    int border = border_of(query->node);
+    return is_taken(query) && geometry_of(query).real_groups == 1 &&
+           query->graph->values[query->node->inputs[0]].shape.dims[1] < PH_LANES / 2 &&
+           (border == PH_ABSENT || query->graph->values[border].data);
 }
 
 static bool is_depthwise(const struct geometry *g) {
@@ -172,10 +186,6 @@ static void forward_run(const struct ph_kernel_call *call, const struct direct_w
 
 /* ---- Forward from a plain input of few channels ---------------------------------------------------------------------- */
 
-static bool planar_accepts(const struct ph_kernel_query *query) {
-    return PH_KERNEL(ph_convolution_takes)(query) && is_planar(query);
-}
-
 static int64_t padded(const struct geometry *g, int i) {
     int64_t out[2] = {g->out_height, g->out_width}, size[2] = {g->height, g->width};
     return PH_MAX(g->pad[i] + size[i], (out[i] - 1) * g->stride[i] + (g->kernel[i] - 1) * g->dilation[i] + 1);
@@ -186,21 +196,22 @@ static size_t planar_scratch(const struct ph_kernel_query *query) {
     return (size_t)(g.items * g.channels * padded(&g, 0) * padded(&g, 1));
 }
 
-struct pad_rows { const struct geometry *g; const float *in; float *out; };
+struct pad_rows { const struct geometry *g; const float *in, *border; float *out; };
 
 static void pad_row(void *argument, int64_t index) {
     const struct pad_rows *job = argument;
     const struct geometry *g = job->g;
     int64_t rows = padded(g, 0), columns = padded(g, 1), y = index % rows - g->pad[0], plane = index / rows;
     float *out = job->out + index * columns;
-    memset(out, 0, (size_t)columns * sizeof *out);
+    float beyond = job->border ? job->border[plane % g->channels] : 0;
+    for (int64_t x = 0; x < columns; x++) out[x] = beyond;
     if (y >= 0 && y < g->height)
         memcpy(out + g->pad[1], job->in + (plane * g->height + y) * g->width, (size_t)g->width * sizeof *out);
 }
 
 static void planar_run(const struct ph_kernel_call *call) {
     struct geometry g = geometry_of_call(call);
-    struct pad_rows job = {&g, call->inputs[0].data, call->scratch};
+    struct pad_rows job = {&g, call->inputs[0].data, call->node->input_count > 3 ? call->inputs[3].data : NULL, call->scratch};
     int64_t rows = padded(&g, 0), columns = padded(&g, 1);
     ph_parallel_for(call->context, g.items * g.channels * rows, pad_row, &job);
     struct direct d = {.in_item = g.channels * rows * columns, .in_channel = rows * columns};
@@ -209,7 +220,8 @@ static void planar_run(const struct ph_kernel_call *call) {
 
 const struct ph_kernel PH_KERNEL(ph_convolution_forward_planar) = {.name = "direct-planar",
     .operation = &ph_operation_convolution, .by_item = true, .input = PH_LAYOUT_PLAIN, .output = PH_LAYOUT_BLOCKED,
-    .accepts = planar_accepts, .packed_bytes = packed_bytes, .pack = pack, .scratch = planar_scratch, .run = planar_run};
+    .accepts = PH_KERNEL(ph_convolution_is_first), .packed_bytes = packed_bytes, .pack = pack, .scratch = planar_scratch,
+    .run = planar_run};
 
 /* ---- Backward, blocked ----------------------------------------------------------------------------------------------- */
 

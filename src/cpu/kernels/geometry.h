@@ -80,9 +80,4 @@ PH_INLINE int backward_halo_of(const struct geometry *g) {
     return (int)halo;
 }
 
-/* A first layer: one group, too few input channels to fill the lanes. */
-PH_INLINE bool is_planar(const struct ph_kernel_query *query) {
-    return geometry_of(query).real_groups == 1 && query->graph->values[query->node->inputs[0]].shape.dims[1] < PH_LANES / 2;
-}
-
 #endif

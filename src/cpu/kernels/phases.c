@@ -3,7 +3,9 @@
  * become 4x4 over 12 channels. Those fill their lanes, and Winograd's way takes a third of their products. Both directions
  * move the image between planes and phases in scratch.
  *
- *     s y - pad + k = s (y + t) + q     for output y and filter element k; q: the phase, t: the step among its pixels */
+ *     s y - pad + k = s (y + t) + q     for output y and filter element k; q: the phase, t: the step among its pixels
+ *
+ * Forward the image is padded on its way, by zeros or by its border, and there is no pad left. */
 #include "cpu/kernels/geometry.h"
 #include "cpu/kernels/winograd.h"
 
@@ -11,37 +13,43 @@ enum { LEAST_SIDE = 12, LEAST_GAIN = 2, MOST_CHANNELS = 64 };
 
 struct phases {
     struct geometry g;
-    int64_t stride, first;      /* first: the least step t */
+    int64_t stride, pad, first; /* pad: that is left; first: the least step t */
     struct winograd winograd;
     struct ph_operand image;    /* the phases, blocked, in scratch; its shape is never asked for */
     float *plain;               /* [N,C,H,W] */
     bool accumulate;
+    float border[MOST_CHANNELS] __attribute__((aligned(64))); /* [channels of the phases] */
 };
 
 static int64_t divide_down(int64_t a, int64_t b) { return a >= 0 ? a / b : -((-a + b - 1) / b); }
 
 static struct phases phases_make(const struct geometry *g, bool backward, int threads) {
-    struct phases p = {.g = *g, .stride = g->stride[0], .first = divide_down(-g->pad[0], g->stride[0])};
-    int64_t kernel = divide_down(g->kernel[0] - 1 - g->pad[0], p.stride) - p.first + 1, channels = p.stride * p.stride * g->channels;
-    struct winograd asked = {.items = g->items, .in_channels = channels, .in_height = (g->height + p.stride - 1) / p.stride,
-        .in_width = (g->width + p.stride - 1) / p.stride, .out_channels = g->outputs, .out_height = g->out_height,
-        .out_width = g->out_width, .pad = {-p.first, -p.first}, .kernel = kernel};
+    struct phases p = {.g = *g, .stride = g->stride[0], .pad = backward ? g->pad[0] : 0};
+    p.first = divide_down(-p.pad, p.stride);
+    int64_t kernel = divide_down(g->kernel[0] - 1 - p.pad, p.stride) - p.first + 1;
+    int64_t channels = p.stride * p.stride * g->channels;
+    struct winograd asked = {.items = g->items, .in_channels = channels, .in_height = g->out_height + kernel - 1,
+        .in_width = g->out_width + kernel - 1, .out_channels = g->outputs, .out_height = g->out_height,
+        .out_width = g->out_width, .kernel = kernel};
     if (backward)
-        asked = (struct winograd){.items = g->items, .in_channels = g->outputs, .in_height = asked.out_height,
-            .in_width = asked.out_width, .out_channels = channels, .out_height = asked.in_height, .out_width = asked.in_width,
-            .pad = {kernel - 1 + p.first, kernel - 1 + p.first}, .kernel = kernel};
+        asked = (struct winograd){.items = g->items, .in_channels = g->outputs, .in_height = g->out_height,
+            .in_width = g->out_width, .out_channels = channels, .out_height = (g->height + p.stride - 1) / p.stride,
+            .out_width = (g->width + p.stride - 1) / p.stride, .pad = {kernel - 1 + p.first, kernel - 1 + p.first},
+            .kernel = kernel};
     p.winograd = PH_KERNEL(ph_winograd_plan)(asked, threads);
     return p;
 }
 
 static bool accepts(const struct ph_kernel_query *query) {
-    if (!PH_KERNEL(ph_convolution_takes)(query) || !is_planar(query)) return false;
+    if (!PH_KERNEL(ph_convolution_is_first)(query)) return false;
     struct geometry g = geometry_of(query);
     for (int i = 0; i < 2; i++)
         if (g.kernel[i] != g.kernel[0] || g.stride[i] != g.stride[0] || g.pad[i] != g.pad[0] || g.dilation[i] != 1) return false;
-    struct phases p = phases_make(&g, false, query->threads);
+    struct phases p = phases_make(&g, false, query->threads), back = phases_make(&g, true, query->threads);
     const struct winograd *w = &p.winograd;
-    if (p.stride < 2 || g.pad[0] >= g.kernel[0] || w->kernel < 3 || w->kernel > 5 || w->in_channels > MOST_CHANNELS) return false;
+    /* With its pad left the backward may have one step more. */
+    if (p.stride < 2 || g.pad[0] >= g.kernel[0] || w->kernel < 3 || back.winograd.kernel > 5) return false;
+    if (w->in_channels > MOST_CHANNELS) return false;
     /* Products of an output, directly and by tiles. */
     int64_t direct = g.kernel[0] * g.kernel[0] * g.channels, tiled = 36 * w->in_channels / (w->out * w->out);
     return direct >= LEAST_GAIN * tiled && whole_outputs(query) >= PH_LANES && g.out_height >= LEAST_SIDE && g.out_width >= LEAST_SIDE;
@@ -56,8 +64,8 @@ static float phase_weight(const void *state, int64_t out, int64_t in, int tap) {
     const struct phases *p = f->p;
     int64_t side = p->winograd.kernel, channel = f->backward ? out : in, output = f->backward ? in : out;
     if (f->backward) tap = (int)(side * side) - 1 - tap;
-    int64_t phase = channel / p->g.channels, y = p->stride * (tap / side + p->first) + phase / p->stride + p->g.pad[0];
-    int64_t x = p->stride * (tap % side + p->first) + phase % p->stride + p->g.pad[1];
+    int64_t phase = channel / p->g.channels, y = p->stride * (tap / side + p->first) + phase / p->stride + p->pad;
+    int64_t x = p->stride * (tap % side + p->first) + phase % p->stride + p->pad;
     if (y < 0 || y >= p->g.kernel[0] || x < 0 || x >= p->g.kernel[1]) return 0;
     return weight_at(&p->g, output, channel % p->g.channels, y, x);
 }
@@ -96,26 +104,32 @@ static size_t scratch(const struct ph_kernel_query *query) {
     return image_layout(&p, query->backward, &layout) + PH_KERNEL(ph_winograd_scratch)(&p.winograd, query->threads);
 }
 
-/* Calls with the plane's row and the lane of each phase of row `index` of the image: rows of one item one behind the other. */
+/* Between row y of every phase and the rows of the image that it is made of. Forward both begin in the pad, which goes to the
+ * phases as part of the border. */
 PH_INLINE void image_row(const struct phases *p, int64_t index, bool to_phases) {
     const struct geometry *g = &p->g;
     const struct ph_layout *layout = &p->image.layout;
-    int64_t rows = layout->plane / layout->row, y = index % rows, n = index / rows, s = p->stride;
+    int64_t rows = layout->plane / layout->row, y = index % rows, n = index / rows, s = p->stride, margin = g->pad[0] - p->pad;
     float *row = p->image.data + n * layout->item + y * layout->row;
     for (int64_t block = 0; block < layout->item / layout->plane && to_phases; block++)
-        memset(row + block * layout->plane, 0, (size_t)layout->row * sizeof *row);
-    for (int64_t q = 0; q < s && s * y + q < g->height; q++)
+        for (int64_t x = 0; x < layout->row; x += PH_LANES)
+            store(row + block * layout->plane + x, load(p->border + block * PH_LANES));
+    for (int64_t q = 0; q < s; q++) {
+        int64_t at = s * y + q - margin;
+        if (at < 0 || at >= g->height) continue;
         for (int64_t c = 0; c < g->channels; c++) {
-            float *plain = p->plain + ((n * g->channels + c) * g->height + s * y + q) * g->width;
+            float *plain = p->plain + ((n * g->channels + c) * g->height + at) * g->width;
             for (int64_t r = 0; r < s; r++) {
-                int64_t channel = (q * s + r) * g->channels + c;
-                float *lane = row + channel / PH_LANES * layout->plane + channel % PH_LANES;
-                for (int64_t x = r; x < g->width; x += s, lane += PH_LANES) {
+                int64_t channel = (q * s + r) * g->channels + c, skipped = PH_MAX(margin - r + s - 1, (int64_t)0) / s;
+                int64_t end = PH_MIN(g->width, s * (layout->row / PH_LANES) + r - margin);
+                float *lane = row + channel / PH_LANES * layout->plane + channel % PH_LANES + skipped * PH_LANES;
+                for (int64_t x = s * skipped + r - margin; x < end; x += s, lane += PH_LANES) {
                     if (to_phases) *lane = plain[x];
                     else plain[x] = p->accumulate ? plain[x] + *lane : *lane;
                 }
             }
         }
+    }
 }
 
 static void to_phases(void *argument, int64_t index) { image_row(argument, index, true); }
@@ -134,6 +148,8 @@ static void run(const struct ph_kernel_call *call) {
     if (backward && operands.rectifier.on) operands.mask = &call->outputs[0];
     p.plain = backward ? call->input_gradients[0].data : call->inputs[0].data;
     p.accumulate = backward && call->accumulate[0];
+    const float *border = !backward && call->node->input_count > 3 ? call->inputs[3].data : NULL;
+    for (int64_t c = 0; c < p.stride * p.stride * g.channels && border; c++) p.border[c] = border[c % g.channels];
     if (!backward) ph_parallel_for(call->context, rows, to_phases, &p);
     PH_KERNEL(ph_winograd_run)(call->context, &p.winograd, &operands, call->packed, call->scratch + used);
     if (backward) ph_parallel_for(call->context, rows, from_phases, &p);

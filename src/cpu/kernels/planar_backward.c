@@ -30,8 +30,6 @@ static void phase_make(const struct geometry *g, int axis, int64_t q, struct pha
 static int64_t parts_of(const struct geometry *g) { return (g->channels + MOST_CHANNELS - 1) / MOST_CHANNELS; }
 static int64_t part_first(const struct geometry *g, int64_t part) { return g->channels * part / parts_of(g); }
 
-static bool accepts(const struct ph_kernel_query *query) { return PH_KERNEL(ph_convolution_takes)(query) && is_planar(query); }
-
 static int halo(const struct ph_kernel_query *query) {
     struct geometry g = geometry_of(query);
     return backward_halo_of(&g);
@@ -136,5 +134,6 @@ static void run(const struct ph_kernel_call *call) {
 }
 
 const struct ph_kernel PH_KERNEL(ph_convolution_backward_planar) = {.name = "planar", .operation = &ph_operation_convolution,
-    .by_item = true, .backward = true, .gated = true, .input = PH_LAYOUT_PLAIN, .output = PH_LAYOUT_BLOCKED, .accepts = accepts, .halo = halo,
-    .packed_bytes = packed_bytes, .pack = pack, .run = run, .reads = PH_KERNEL(ph_convolution_reads)};
+    .by_item = true, .backward = true, .gated = true, .input = PH_LAYOUT_PLAIN, .output = PH_LAYOUT_BLOCKED,
+    .accepts = PH_KERNEL(ph_convolution_is_first), .halo = halo, .packed_bytes = packed_bytes, .pack = pack, .run = run,
+    .reads = PH_KERNEL(ph_convolution_reads)};

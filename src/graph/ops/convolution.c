@@ -17,6 +17,7 @@ struct geometry {
     int64_t batch, groups;
     int64_t wide_channels, narrow_channels; /* of one group */
     int64_t wide[PH_SPATIAL], narrow[PH_SPATIAL];
+    const real *border;                     /* [wide channels] what lies around the wide tensor; NULL: zeros */
 };
 
 static struct geometry geometry_of(const struct ph_convolution_attributes *window, const struct ph_shape *wide,
@@ -48,6 +49,15 @@ static inline int64_t narrow_position(const struct geometry *g, int axis, int64_
     return position < g->narrow[axis] ? position : -1;
 }
 
+/* Whether a tap falls beside the wide tensor, where there is nothing. */
+static inline bool is_missed(const struct geometry *g, int64_t position) { return position < 0 && !g->border; }
+
+/* What a tap falls on in a channel's plane: one of its elements or, where a position is negative, what lies around it. */
+static inline double wide_value(const struct geometry *g, const real *plane, int64_t channel, int64_t z, int64_t y, int64_t x) {
+    if (z >= 0 && y >= 0 && x >= 0) return plane[offset(g->wide, z, y, x)];
+    return g->border ? g->border[channel] : 0;
+}
+
 /* Sum over a group's wide channels and all taps; `wide` is at the group's first channel, `weights` at a filter. */
 static double narrow_element(const struct geometry *g, const real *wide, const real *weights, int64_t z, int64_t y,
                              int64_t x) {
@@ -56,14 +66,14 @@ static double narrow_element(const struct geometry *g, const real *wide, const r
     for (int64_t c = 0; c < g->wide_channels; c++, wide += ph_spatial_size(g->wide), weights += ph_spatial_size(kernel))
         for (int64_t kz = 0; kz < kernel[0]; kz++) {
             int64_t wz = wide_position(g, 0, z, kz);
-            if (wz < 0) continue;
+            if (is_missed(g, wz)) continue;
             for (int64_t ky = 0; ky < kernel[1]; ky++) {
                 int64_t wy = wide_position(g, 1, y, ky);
-                if (wy < 0) continue;
+                if (is_missed(g, wy)) continue;
                 for (int64_t kx = 0; kx < kernel[2]; kx++) {
                     int64_t wx = wide_position(g, 2, x, kx);
-                    if (wx < 0) continue;
-                    sum += (double)wide[offset(g->wide, wz, wy, wx)] * weights[offset(kernel, kz, ky, kx)];
+                    if (is_missed(g, wx)) continue;
+                    sum += wide_value(g, wide, c, wz, wy, wx) * weights[offset(kernel, kz, ky, kx)];
                 }
             }
         }
@@ -140,14 +150,15 @@ static double weight_element(const struct geometry *g, const real *wide, struct 
         int64_t first = (n * g->groups * g->narrow_channels + narrow_channel) * ph_spatial_size(g->narrow);
         for (int64_t z = 0; z < g->narrow[0]; z++) {
             int64_t wz = wide_position(g, 0, z, kz);
-            if (wz < 0) continue;
+            if (is_missed(g, wz)) continue;
             for (int64_t y = 0; y < g->narrow[1]; y++) {
                 int64_t wy = wide_position(g, 1, y, ky);
-                if (wy < 0) continue;
+                if (is_missed(g, wy)) continue;
                 for (int64_t x = 0; x < g->narrow[2]; x++) {
                     int64_t wx = wide_position(g, 2, x, kx);
-                    if (wx < 0) continue;
-                    sum += gated_value(narrow, first + offset(g->narrow, z, y, x)) * plane[offset(g->wide, wz, wy, wx)];
+                    if (is_missed(g, wx)) continue;
+                    sum += gated_value(narrow, first + offset(g->narrow, z, y, x)) *
+                           wide_value(g, plane, wide_channel, wz, wy, wx);
                 }
             }
         }
@@ -219,6 +230,16 @@ static ph_status infer_check(struct ph_inference *inference, int64_t channels) {
     return PH_OK;
 }
 
+static ph_status infer_border(struct ph_inference *inference) {
+    const struct ph_convolution_attributes *a = inference->attributes;
+    const struct ph_shape *border = &inference->inputs[3]->shape;
+    int64_t channels = inference->inputs[0]->shape.dims[1];
+    if (a->groups != 1) return ph_infer_fail(inference, "a border goes with one group alone");
+    if (border->rank != 1 || border->dims[0] != channels)
+        return ph_infer_fail(inference, "a border of shape [%lld] expected", (long long)channels);
+    return PH_OK;
+}
+
 static ph_status convolution_infer(struct ph_inference *inference) {
     const struct ph_convolution_attributes *a = inference->attributes;
     const struct ph_shape *x = &inference->inputs[0]->shape, *weights = &inference->inputs[1]->shape;
@@ -226,6 +247,7 @@ static ph_status convolution_infer(struct ph_inference *inference) {
     if (x->dims[1] % a->groups || x->dims[1] / a->groups != weights->dims[1])
         return ph_infer_fail(inference, "%lld input channels in %lld groups do not fit weights for %lld per group",
                              (long long)x->dims[1], (long long)a->groups, (long long)weights->dims[1]);
+    if (inference->input_count > 3 && inference->inputs[3]) PH_TRY(infer_border(inference));
     struct ph_window window;
     PH_WINDOW_COPY(&window, a);
     struct ph_shape *y = &inference->shapes[0];
@@ -270,6 +292,7 @@ static void convolution_forward(const struct ph_call *call) {
     const struct ph_convolution_attributes *a = call->attributes;
     const struct ph_shape *shape = &call->output_shapes[0];
     struct geometry g = geometry_of(a, call->input_shapes[0], shape);
+    g.border = optional_input(call, 3);
     real *y = call->outputs[0];
     bias_fill(y, shape, optional_input(call, 2));
     narrow_add(&g, y, call->inputs[0], call->inputs[1]);
@@ -283,6 +306,7 @@ static void convolution_forward(const struct ph_call *call) {
 static void convolution_backward(const struct ph_call *call) {
     const struct ph_convolution_attributes *a = call->attributes;
     struct geometry g = geometry_of(a, call->input_shapes[0], &call->output_shapes[0]);
+    g.border = optional_input(call, 3);
     struct gated gradient = {call->output_gradients[0], a->relu ? call->outputs[0] : NULL, a->ceiling};
     if (call->input_gradients[0]) wide_add(&g, call->input_gradients[0], gradient, call->inputs[1]);
     if (call->input_gradients[1]) weights_add(&g, call->input_gradients[1], call->inputs[0], gradient);
@@ -303,6 +327,8 @@ static ph_status convolution_read(struct ph_import *import) {
     const struct ph_value *x = ph_import_value(import, 0), *weights = ph_import_value(import, 1);
     if (!x || !weights || weights->shape.rank != x->shape.rank)
         return ph_import_fail(import, PH_ERROR_FORMAT, "an input and weights of the same rank are needed");
+    if (import->input_count > 3)
+        return ph_import_fail(import, PH_ERROR_FORMAT, "%d inputs, at most 3 expected", import->input_count);
     struct ph_window window;
     enum ph_auto_pad auto_pad;
     PH_TRY(ph_import_window(import, &x->shape, weights->shape.dims + 2, &window, &auto_pad));
@@ -409,9 +435,19 @@ static const struct ph_case convolution_cases[] = {
      .inputs = {{PH_SHAPE(1, 4, 5, 6), -1, 1}, {PH_SHAPE(3, 4, 1, 1), -1, 1}, {PH_SHAPE(3), -1, 1}}},
     {"pads wider than the kernel", ATTRIBUTES(.kernel = {1, 2, 2}, .pad_begin = {0, 3, 0}, .pad_end = {0, 0, 3}),
      .inputs = {{PH_SHAPE(1, 2, 3, 2), -1, 1}, {PH_SHAPE(2, 2, 2, 2), -1, 1}, {PH_SHAPE(2), -1, 1}}},
+    {"5x3, stride 2, asymmetric pads, border",
+     ATTRIBUTES(.kernel = {1, 5, 3}, .stride = {1, 2, 2}, .pad_begin = {0, 2, 1}, .pad_end = {0, 1, 2}),
+     .inputs = {{PH_SHAPE(2, 3, 7, 6), -1, 1}, {PH_SHAPE(2, 3, 5, 3), -1, 1}, {PH_SHAPE(2), -1, 1}, {PH_SHAPE(3), 0.5, 1}}},
+    {"3x3, pad 1, fused relu, border",
+     ATTRIBUTES(.kernel = {1, 3, 3}, .pad_begin = {0, 1, 1}, .pad_end = {0, 1, 1}, .relu = true),
+     .inputs = {{PH_SHAPE(1, 2, 5, 4), -1, 1}, {PH_SHAPE(3, 2, 3, 3), -1, 1}, {PH_SHAPE(3), -0.5, 0.5}, {PH_SHAPE(2), 0.5, 1}}},
     {"1-D, kernel 5, stride 2",
      ATTRIBUTES(.kernel = {1, 1, 5}, .stride = {1, 1, 2}, .pad_begin = {0, 0, 2}, .pad_end = {0, 0, 1}),
      .inputs = {{PH_SHAPE(2, 3, 12), -1, 1}, {PH_SHAPE(4, 3, 5), -1, 1}, {PH_SHAPE(4), -1, 1}}},
+    {"3-D, border",
+     ATTRIBUTES(.kernel = {2, 3, 2}, .stride = {1, 2, 1}, .pad_begin = {1, 1, 0}, .pad_end = {0, 1, 1}),
+     .inputs = {{PH_SHAPE(1, 2, 3, 4, 4), -1, 1}, {PH_SHAPE(3, 2, 2, 3, 2), -1, 1}, {PH_SHAPE(3), -1, 1},
+                {PH_SHAPE(2), 0.5, 1}}},
     {"3-D, two groups",
      ATTRIBUTES(.kernel = {2, 3, 2}, .stride = {1, 2, 1}, .pad_begin = {1, 1, 0}, .pad_end = {0, 1, 1}, .groups = 2),
      .inputs = {{PH_SHAPE(1, 2, 3, 4, 4), -1, 1}, {PH_SHAPE(4, 1, 2, 3, 2), -1, 1}, {PH_SHAPE(4), -1, 1}}},
@@ -444,9 +480,9 @@ static const struct ph_case convolution_transpose_cases[] = {
 
 PH_OPERATION(convolution) = {
     .name = "convolution",
-    .help = "convolution, 1-D to 3-D: groups, stride, dilation, padding on each side, optional bias",
+    .help = "convolution, 1-D to 3-D: groups, stride, dilation, padding on each side by zeros or a border, optional bias",
     .attributes_size = sizeof(struct ph_convolution_attributes),
-    .minimum_inputs = 2, .maximum_inputs = 3,
+    .minimum_inputs = 2, .maximum_inputs = 4,
     .differentiable = 0x7, .backward_reads = PH_READS_INPUTS | PH_READS_OUTPUTS,
     .infer = convolution_infer, .forward = convolution_forward, .backward = convolution_backward,
     .flops = convolution_flops,

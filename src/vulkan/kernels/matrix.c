@@ -10,6 +10,12 @@ static bool convolution_accepts(const struct ph_kernel_query *query) {
     return query->node->operation == &ph_operation_convolution || is_transposed(query->node);
 }
 
+static bool is_bordered(const struct ph_node *node) { return node->input_count > 3 && node->inputs[3] != PH_ABSENT; }
+
+static const float *border_of(const struct ph_kernel_call *call) {
+    return is_bordered(call->node) ? call->inputs[3].data : NULL;
+}
+
 static unsigned convolution_reads(const struct ph_kernel_query *query) {
     const struct ph_convolution_attributes *a = query->node->attributes;
     return (a->relu ? PH_READS_OUTPUTS : 0) |
@@ -28,9 +34,11 @@ static void map_constants(const struct ph_node *node, const struct ph_shape *sha
     constants[4] = ph_has_depth(shape) ? (int32_t)a->kernel[0] : 0;
 }
 
-static void words_geometry(struct ph_words *words, const struct ph_node *node, const struct ph_shape *source,
-                           const struct ph_shape *target) {
+/* `border`: what is around the source, by channels; NULL: zeros. */
+static void words_geometry(struct ph_words *words, const struct ph_recorder *recorder, const struct ph_node *node,
+                           const float *border, const struct ph_shape *source, const struct ph_shape *target) {
     const struct ph_convolution_attributes *a = node->attributes;
+    ph_words_place(words, recorder, border);
     ph_words_int(words, target->dims[1] / a->groups);
     ph_words_int(words, source->dims[1] / a->groups);
     ph_words_int(words, a->groups);
@@ -133,6 +141,7 @@ static bool thin_accepts(const struct ph_kernel_query *query) {
     if (!convolution_accepts(query)) return false;
     const struct ph_convolution_attributes *a = query->node->attributes;
     const struct ph_shape *target = query_operands(query).target;
+    if (!query->backward && is_bordered(query->node)) return false;
     return a->groups == 1 && (query->backward ? target->dims[1] : whole_outputs(query->node, target)) <= THIN_ROWS;
 }
 
@@ -176,7 +185,7 @@ static ph_status convolution_put(const struct ph_kernel_call *call, struct ph_re
     ph_words_place(&words, recorder, backward ? call->input_gradients[0].data : call->outputs[0].data);
     ph_words_place(&words, recorder, backward && a->relu ? call->outputs[0].data : NULL);
     ph_words_int(&words, backward && call->accumulate[0]);
-    words_geometry(&words, call->node, source, target);
+    words_geometry(&words, recorder, call->node, backward ? NULL : border_of(call), source, target);
     int32_t constants[PH_SHADER_CONSTANTS];
     map_constants(call->node, source, backward != is_transposed(call->node) ? MAP_WIDE : MAP_NARROW, constants);
     if (way == THIN)
@@ -207,7 +216,7 @@ static ph_status weights_put(const struct ph_kernel_call *call, struct ph_record
     ph_words_place(&words, recorder, call->input_gradients[input].data);
     ph_words_place(&words, recorder, a->relu ? call->outputs[0].data : NULL);
     ph_words_int(&words, call->accumulate[input]);
-    words_geometry(&words, call->node, wide, narrow);
+    words_geometry(&words, recorder, call->node, source ? border_of(call) : NULL, wide, narrow);
     ph_words_int(&words, in->dims[0]);
     int32_t constants[PH_SHADER_CONSTANTS];
     map_constants(call->node, in, MAP_WEIGHTS, constants);
