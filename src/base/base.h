@@ -146,6 +146,9 @@ void ph_parallel_for(const ph_context *context, int64_t count, void (*body)(void
  * start of threads for all of them. Regions inside regions are part of the outer one. */
 void ph_parallel_region(const ph_context *context, void (*body)(void *argument), void *argument);
 
+/* By how many threads a loop that began now would be shared at most: 1 inside another. */
+int ph_parallel_threads(const ph_context *context);
+
 /* Seconds on a monotonic clock. */
 double ph_seconds(void);
 

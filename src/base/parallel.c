@@ -189,6 +189,8 @@ void ph_parallel_for(const ph_context *context, int64_t count, void (*body)(void
     else ph_parallel_region(context, loop_alone, &loop);
 }
 
+int ph_parallel_threads(const ph_context *context) { return inside_loop ? 1 : context->threads; }
+
 double ph_seconds(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);

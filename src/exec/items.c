@@ -5,7 +5,10 @@
  * Where every forward is followed by a backward, one stretch may hold both: an item goes through the network and back before
  * the next begins. What is in the way stands aside: steps that need nothing of the stretch, such as those that make the
  * gradient of a layer's mean, come before it, and those that need something of it and that nothing in it needs, such as the
- * mean itself, behind it. */
+ * mean itself, behind it.
+ *
+ * Where there are as many items as threads, each thread takes an item of its own through the stretch, in a lane with memory of
+ * its own: it waits for nobody on the way, and reads from its own caches alone. */
 #include "exec/plan.h"
 #include "graph/operations.h"
 #include <string.h>
@@ -183,18 +186,39 @@ static void spans_renew(const struct ph_graph *graph, struct ph_plan *plan) {
     for (int s = 0; s < plan->step_count; s++) step_walk(graph, &plan->steps[s], &(struct touch){plan, s}, touch_meet);
 }
 
-/* What lives inside a stretch alone is dead before the next item's turn: all items have one memory. What lives beyond it
- * lives through all of it, for another item's turn may come before its first step or behind its last. */
+/* What lives inside a stretch alone is dead before the next item's turn: all items of a lane have one memory. What lives
+ * beyond it lives through all of it, for another item's turn may come before its first step or behind its last. */
 static void storages_adapt(struct ph_plan *plan, int first, int end) {
     for (int i = 0; i < plan->storage_count; i++) {
         struct ph_storage *storage = &plan->storages[i], *root = &plan->storages[ph_storage_root(plan, i, NULL)];
         if (root->external || root->last < first || root->first >= end) continue;
-        if (root->first >= first && root->last < end) storage->shape.dims[0] = 1;
-        else if (storage == root) {
+        if (root->first >= first && root->last < end) {
+            storage->shape.dims[0] = 1;
+            if (storage == root) storage->of_lane = plan->lanes > 1;
+        } else if (storage == root) {
             storage->first = PH_MIN(storage->first, first);
             storage->last = PH_MAX(storage->last, end - 1);
         }
     }
+}
+
+/* Bytes of one item that a step of a lane may touch. With more, lanes push each other's tensors out of the last cache, and all
+ * threads on one item are faster: measured with VGG-16, 26 MB; with 16 MB it makes no difference. */
+static const size_t MOST_LANE_BYTES = 16 << 20;
+
+/* Threads, if each can have an item. */
+static int lanes_of(const struct ph_graph *graph, const struct ph_plan *plan) {
+    int threads = graph->context->threads, lanes = 1;
+    for (int i = 0; i < plan->step_count; i++) {
+        int64_t items = plan->steps[i].items;
+        if (items >= threads) lanes = threads;
+        for (int s = i; items && s < plan->steps[i].items_end; s++) {
+            struct measure measure = {.plan = plan};
+            step_walk(graph, &plan->steps[s], &measure, measure_meet);
+            if (measure.bytes / (size_t)items > MOST_LANE_BYTES) return 1;
+        }
+    }
+    return lanes;
 }
 
 static ph_status stretches_find(struct search *search, bool whole) {
@@ -214,6 +238,7 @@ ph_status ph_items_find(const struct ph_graph *graph, struct ph_plan *plan, bool
     ph_free(search.place);
     if (status) return status;
     spans_renew(graph, plan);
+    plan->lanes = lanes_of(graph, plan);
     for (int i = 0; i < plan->step_count; i++)
         if (plan->steps[i].items) storages_adapt(plan, i, plan->steps[i].items_end);
     return PH_OK;
@@ -221,14 +246,19 @@ ph_status ph_items_find(const struct ph_graph *graph, struct ph_plan *plan, bool
 
 /* ---- Steps of one item ------------------------------------------------------------------------------------------- */
 
+int64_t ph_items_alone(const struct ph_plan *plan, int64_t items) { return plan->lanes > 1 ? items - items % plan->lanes : 0; }
+
 /* The operand's part for one item, with a shape of its own. */
-static struct ph_operand part(const struct ph_operand *whole, int64_t n, struct ph_shape *shape) {
+static struct ph_operand part(const struct ph_plan *plan, int storage, const struct ph_operand *whole, int64_t n,
+                              struct ph_shape *shape) {
     struct ph_operand operand = *whole;
     *shape = *whole->shape;
     shape->dims[0] = 1;
     operand.shape = shape;
     if (whole->shape->dims[0] > 1)
         operand.data += n * (whole->layout.kind == PH_LAYOUT_BLOCKED ? whole->layout.item : ph_shape_size(shape));
+    if (plan->storages[ph_storage_root(plan, storage, NULL)].of_lane)
+        operand.data += n % plan->lanes * (int64_t)plan->lane_floats;
     return operand;
 }
 
@@ -240,17 +270,18 @@ static ph_status parts_make(struct ph_plan *plan, const int *storages, struct ph
     for (int i = 0; i < count; i++) {
         parts[i] = (*operands)[i];
         if (storages[i] != PH_ABSENT && !plan->storages[storages[i]].external)
-            parts[i] = part(&(*operands)[i], n, &shapes[i]);
+            parts[i] = part(plan, storages[i], &(*operands)[i], n, &shapes[i]);
     }
     *operands = parts;
     return PH_OK;
 }
 
 static ph_status call_make(const struct ph_graph *graph, struct ph_plan *plan, const struct ph_step *step, int64_t n,
-                           struct ph_kernel_call *call) {
+                           bool alone, struct ph_kernel_call *call) {
     const struct ph_node *node = &graph->nodes[step->node];
     int in = node->input_count, out = node->output_count;
     *call = step->call;
+    if (alone) call->scratch += n % plan->lanes * (int64_t)plan->item_scratch_floats;
     PH_TRY(parts_make(plan, step->inputs, &call->inputs, in, n));
     PH_TRY(parts_make(plan, step->outputs, &call->outputs, out, n));
     PH_TRY(parts_make(plan, step->input_gradients, &call->input_gradients, in, n));
@@ -280,9 +311,9 @@ static ph_status call_make(const struct ph_graph *graph, struct ph_plan *plan, c
 
 /* The step as it is for item n. */
 static ph_status step_cut(const struct ph_graph *graph, struct ph_plan *plan, const struct ph_step *whole, int64_t n,
-                          struct ph_step *step) {
+                          bool alone, struct ph_step *step) {
     *step = *whole;
-    if (step->kind == PH_STEP_KERNEL) return call_make(graph, plan, whole, n, &step->call);
+    if (step->kind == PH_STEP_KERNEL) return call_make(graph, plan, whole, n, alone, &step->call);
     struct ph_operand *from = &step->from_operand, *to = &step->to_operand;
     PH_TRY(parts_make(plan, &step->from, &from, 1, n));
     PH_TRY(parts_make(plan, &step->to, &to, 1, n));
@@ -297,7 +328,8 @@ ph_status ph_items_bind(const struct ph_graph *graph, struct ph_plan *plan) {
         for (int s = i; items && s < plan->steps[i].items_end; s++) {
             struct ph_step *steps = ph_pool_alloc(&plan->pool, (size_t)items * sizeof *steps);
             ph_status status = steps ? PH_OK : PH_ERROR_MEMORY;
-            for (int64_t n = 0; n < items && !status; n++) status = step_cut(graph, plan, &plan->steps[s], n, &steps[n]);
+            for (int64_t n = 0; n < items && !status; n++) 
+                status = step_cut(graph, plan, &plan->steps[s], n, n < ph_items_alone(plan, items), &steps[n]);
             if (status) return ph_fail_memory(graph->context);
             plan->steps[s].item_steps = steps;
         }

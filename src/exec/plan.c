@@ -385,6 +385,8 @@ static ph_status pack(struct planner *p, const struct ph_kernel *kernel, const s
         item.graph = &p->item;
         p->plan->scratch_floats = PH_MAX(p->plan->scratch_floats, kernel->scratch(&query));
         if (kernel->by_item) p->plan->scratch_floats = PH_MAX(p->plan->scratch_floats, kernel->scratch(&item));
+        item.threads = 1;
+        if (kernel->by_item) p->plan->item_scratch_floats = PH_MAX(p->plan->item_scratch_floats, kernel->scratch(&item));
     }
     if (!kernel->packed_bytes) return PH_OK;
     size_t bytes = kernel->packed_bytes(&query);
@@ -715,7 +717,8 @@ static void zeros_share(struct ph_plan *plan) {
             for (int k = 0; k < plan->storage_count; k++) {
                 const struct ph_storage *other = &plan->storages[k];
                 if (other->exclusive && other->parent == PH_ABSENT && !other->external && other->first < step &&
-                    other->last < step && other->last >= 0 && same_zeros(other, storage) &&
+                    other->last < step && other->last >= 0 && other->of_lane == storage->of_lane &&
+                    same_zeros(other, storage) &&
                     (best == PH_ABSENT || other->last > plan->storages[best].last))
                     best = k;
             }
@@ -725,10 +728,9 @@ static void zeros_share(struct ph_plan *plan) {
         }
 }
 
-/* First fit by decreasing size among the storages whose spans of steps overlap. */
-static ph_status place(struct planner *p) {
+/* First fit by decreasing size among the storages whose spans of steps overlap: of those that lanes have, or of the others. */
+static ph_status storages_place(const struct planner *p, bool of_lanes, size_t *floats) {
     struct ph_plan *plan = p->plan;
-    if (!guarded) zeros_share(plan);
     int *order = ph_alloc_array((size_t)plan->storage_count + 1, sizeof *order), count = 0;
     int *placed = ph_alloc_array((size_t)plan->storage_count + 1, sizeof *placed), placed_count = 0;
     if (!order || !placed) {
@@ -738,7 +740,7 @@ static ph_status place(struct planner *p) {
     }
     for (int i = 0; i < plan->storage_count; i++) {
         struct ph_storage *storage = &plan->storages[i];
-        if (storage->parent != PH_ABSENT || storage->external || storage->last < 0) continue;
+        if (storage->parent != PH_ABSENT || storage->external || storage->last < 0 || storage->of_lane != of_lanes) continue;
         if (storage->exclusive || guarded) storage->first = 0, storage->last = INT32_MAX;
         size_t size = ph_storage_floats(storage);
         int at = count++;
@@ -765,10 +767,26 @@ static ph_status place(struct planner *p) {
         int at = placed_count++;
         for (; at > 0 && plan->storages[placed[at - 1]].offset > offset; at--) placed[at] = placed[at - 1];
         placed[at] = order[k];
-        plan->arena_floats = PH_MAX(plan->arena_floats, offset + size);
+        *floats = PH_MAX(*floats, offset + size);
     }
     ph_free(order);
     ph_free(placed);
+    return PH_OK;
+}
+
+/* Lanes may be at different steps, and share nothing. */
+static ph_status place(const struct planner *p) {
+    struct ph_plan *plan = p->plan;
+    if (!guarded) zeros_share(plan);
+    PH_TRY(storages_place(p, false, &plan->arena_floats));
+    PH_TRY(storages_place(p, true, &plan->lane_floats));
+    for (int i = 0; i < plan->storage_count; i++)
+        if (plan->storages[i].of_lane) plan->storages[i].offset += plan->arena_floats;
+    plan->arena_floats += (size_t)plan->lanes * plan->lane_floats;
+    if (plan->lanes > 1) {
+        plan->item_scratch_floats = (plan->item_scratch_floats + 15) & ~(size_t)15;
+        plan->scratch_floats = PH_MAX(plan->scratch_floats, (size_t)plan->lanes * plan->item_scratch_floats);
+    }
     return PH_OK;
 }
 

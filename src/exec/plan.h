@@ -15,6 +15,7 @@ struct ph_storage {
     int first, last;       /* steps that touch it, parts included; kept at the root */
     bool exclusive;        /* shares its memory with nothing, zeroed once: halos, spare lanes, values fed from outside */
     size_t offset;         /* floats into the arena, roots only */
+    bool of_lane;          /* of an item alone while it goes through a stretch: each lane has its own; kept at the root */
     bool half;             /* elements of 16 bits; kept at the root, and only where the backend's engine says so */
 };
 
@@ -35,7 +36,7 @@ struct ph_step {
     void *packed;
     struct ph_operand from_operand, to_operand;
     struct ph_kernel_call call; /* ready to run once memory is placed */
-    struct ph_step *item_steps; /* [items] the same for one item each, in a stretch that is run item by item */
+    struct ph_step *item_steps; /* [items] the same for one item each, in a stretch that is run item by item (items.c) */
     int64_t items;              /* at the first step of such a stretch: of the batch; else 0 */
     int items_end;              /* the step behind the stretch */
     double milliseconds;        /* filled in by profiling */
@@ -50,7 +51,10 @@ struct ph_plan {
     int *home;             /* [values] storage a value is made in, PH_ABSENT where not stored */
     int *gradient;         /* [values] storage of its gradient */
     int *tap;              /* [values] plain storage that still holds it after the run, for taps */
-    size_t arena_floats, scratch_floats, constant_bytes;
+    int lanes;             /* items that go through a stretch side by side, each on a thread of its own; 1: none do */
+    size_t arena_floats, lane_floats; /* all of it, and what ends it, once for each lane */
+    size_t scratch_floats, item_scratch_floats; /* of steps that all threads share, and of an item's on one thread */
+    size_t constant_bytes;
 };
 
 /* `graph` must outlive the plan. parameters and taps are its value indices. */
@@ -85,6 +89,9 @@ void ph_program_time(const struct ph_program *program, double *seconds);
  * allows them; with `whole`, across forward and backward. Makes the steps of each item afterwards. */
 ph_status ph_items_find(const struct ph_graph *graph, struct ph_plan *plan, bool whole);
 ph_status ph_items_bind(const struct ph_graph *graph, struct ph_plan *plan);
+/* How many of a stretch's items go through it on a thread of their own, item n in lane n % lanes; the others follow, one by
+ * one, each on all threads. */
+int64_t ph_items_alone(const struct ph_plan *plan, int64_t items);
 /* Test hook: while on, stretches begin at tensors of any size. */
 void ph_items_force(bool on);
 

@@ -335,20 +335,50 @@ static void step_run(const struct ph_program *program, const struct ph_step *ste
 /* `times` [step]: seconds are added up there; NULL: nobody wants them. */
 struct span { const struct ph_program *program; int first, last; double *times; };
 
-static void timed_run(const struct span *span, int i, const struct ph_step *step) {
+/* Its milliseconds are kept where times are wanted. */
+static void timed_run(const struct span *span, struct ph_step *step) {
     double start = span->times ? ph_seconds() : 0;
     step_run(span->program, step);
-    if (span->times) span->times[i] += ph_seconds() - start;
+    if (span->times) step->milliseconds = 1e3 * (ph_seconds() - start);
+}
+
+/* Steps that a batch goes through item by item. */
+struct stretch { const struct span *span; int first, end; int64_t items, alone; };
+
+static void item_run(const struct stretch *stretch, int64_t n) {
+    struct ph_step *steps = stretch->span->program->plan.steps;
+    for (int s = stretch->first; s < stretch->end; s++) timed_run(stretch->span, &steps[s].item_steps[n]);
+}
+
+static void lane_run(void *argument, int64_t lane) {
+    const struct stretch *stretch = argument;
+    for (int64_t n = lane; n < stretch->alone; n += stretch->span->program->plan.lanes) item_run(stretch, n);
+}
+
+static void stretch_run(const struct stretch *stretch) {
+    const struct ph_plan *plan = &stretch->span->program->plan;
+    if (stretch->alone) ph_parallel_for(stretch->span->program->context, plan->lanes, lane_run, (void *)stretch);
+    for (int64_t n = stretch->alone; n < stretch->items; n++) item_run(stretch, n);
+    for (int s = stretch->first; s < stretch->end && stretch->span->times; s++)
+        for (int64_t n = 0; n < stretch->items; n++) {
+            double seconds = 1e-3 * plan->steps[s].item_steps[n].milliseconds;
+            stretch->span->times[s] += n < stretch->alone ? seconds / plan->lanes : seconds;
+        }
 }
 
 static void span_run(void *argument) {
     const struct span *span = argument;
-    const struct ph_step *steps = span->program->plan.steps;
-    for (int i = span->first, end; i < span->last; i = end) {
-        end = steps[i].items ? steps[i].items_end : i + 1;
-        if (!steps[i].items) timed_run(span, i, &steps[i]);
-        for (int64_t n = 0; n < steps[i].items; n++)
-            for (int s = i; s < end; s++) timed_run(span, s, &steps[s].item_steps[n]);
+    const struct ph_plan *plan = &span->program->plan;
+    for (int i = span->first; i < span->last;) {
+        struct ph_step *step = &plan->steps[i];
+        if (step->items) {
+            stretch_run(&(struct stretch){span, i, step->items_end, step->items, ph_items_alone(plan, step->items)});
+            i = step->items_end;
+            continue;
+        }
+        timed_run(span, step);
+        if (span->times) span->times[i] += 1e-3 * step->milliseconds;
+        i++;
     }
 }
 
@@ -426,10 +456,12 @@ bool ph_program_is_intact(const struct ph_program *program) {
     for (int i = 0; i < program->plan.storage_count; i++) {
         const struct ph_storage *storage = &program->plan.storages[i];
         if (storage->parent != PH_ABSENT || storage->external || storage->last < 0) continue;
-        const float *before = program->arena + storage->offset - PH_GUARD;
-        const float *behind = program->arena + storage->offset + ph_storage_floats(storage);
-        for (int j = 0; j < PH_GUARD; j++)
-            if (before[j] != 0 || behind[j] != 0) return false;
+        for (int lane = 0; lane < (storage->of_lane ? program->plan.lanes : 1); lane++) {
+            const float *start = program->arena + storage->offset + (size_t)lane * program->plan.lane_floats;
+            const float *before = start - PH_GUARD, *behind = start + ph_storage_floats(storage);
+            for (int j = 0; j < PH_GUARD; j++)
+                if (before[j] != 0 || behind[j] != 0) return false;
+        }
     }
     return true;
 }

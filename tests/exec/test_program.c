@@ -274,43 +274,78 @@ static void test_memory(void **state) {
     ph_graph_destroy(&s.graph);
 }
 
-/* Batch items do not see each other: an item's gradient is the same bytes alone, whatever its place, and where one item goes
- * through the network and back before the next. */
+/* A small network of a batch: convolutions with halos and without, a concatenation, pooling, the mean. */
+static void batch_make(ph_context *context, int batch, const float *weights, struct ph_graph **graph, int *x, int *loss) {
+    struct ph_graph *g;
+    int filters[2], v, side, joined;
+    assert_int_equal(ph_graph_create(context, &g), PH_OK);
+    assert_int_equal(ph_graph_add_input(g, "x", PH_FLOAT, PH_SHAPE(batch, 16, 13, 14), x), PH_OK);
+    assert_int_equal(ph_graph_add_constant(g, "w", PH_FLOAT, PH_SHAPE(32, 16, 3, 3), weights, &filters[0]), PH_OK);
+    assert_int_equal(ph_graph_add_constant(g, "v", PH_FLOAT, PH_SHAPE(48, 48, 1, 1), weights, &filters[1]), PH_OK);
+    struct ph_convolution_attributes a = {.kernel = {1, 3, 3}, .stride = {1, 1, 1}, .dilation = {1, 1, 1},
+        .pad_begin = {0, 1, 1}, .pad_end = {0, 1, 1}, .groups = 1};
+    struct ph_convolution_attributes one = {.kernel = {1, 1, 1}, .stride = {1, 1, 1}, .dilation = {1, 1, 1}, .groups = 1};
+    assert_int_equal(ph_graph_add(g, &ph_operation_convolution, NULL, &a, (int[]){*x, filters[0]}, 2, &v), PH_OK);
+    assert_int_equal(ph_graph_add(g, &ph_operation_tanh, NULL, NULL, &v, 1, &v), PH_OK);
+    assert_int_equal(ph_graph_add(g, &ph_operation_relu, NULL, NULL, x, 1, &side), PH_OK);
+    struct ph_axis_attributes axis = {.axis = 1};
+    assert_int_equal(ph_graph_add(g, &ph_operation_concat, NULL, &axis, (int[]){v, side}, 2, &joined), PH_OK);
+    assert_int_equal(ph_graph_add(g, &ph_operation_convolution, NULL, &one, (int[]){joined, filters[1]}, 2, &v), PH_OK);
+    assert_int_equal(ph_graph_add(g, &ph_operation_tanh, NULL, NULL, &v, 1, &v), PH_OK);
+    struct ph_reduce_attributes mean = {.axes = {1, 2, 3}, .axis_count = 3};
+    assert_int_equal(ph_graph_add(g, &ph_operation_reduce_mean, NULL, &mean, &v, 1, loss), PH_OK);
+    *graph = g;
+}
+
+static void time_all(void *argument) {
+    struct ph_program *program = argument;
+    double seconds[64] = {0};
+    assert_true(ph_program_plan(program)->step_count <= 64);
+    ph_program_time(program, seconds);
+    for (int s = 0; s < ph_program_plan(program)->step_count; s++) assert_true(seconds[s] > 0);
+}
+
+/* Batch items do not see each other: an item's gradient is the same bytes alone, whatever its place, where one item goes
+ * through the network and back before the next, and where each thread takes one. */
 static void test_batch(void **state) {
-    enum { SIZE = 16 * 13 * 14, RUNS = 8 }; /* batches of 1 to 4; again, item by item */
-    float values[4 * SIZE], gradient[RUNS][4 * SIZE], weights[32 * 16 * 9];
-    int stretches = 0;
+    enum { SIZE = 16 * 13 * 14, MOST = 5, THREADS = 3 };
+    static float values[MOST * SIZE], first[MOST * SIZE], weights[48 * 48 * 3];
     ph_random_normal((struct ph_random_key){.seed = 5}, values, PH_COUNT(values));
     ph_random_normal((struct ph_random_key){.seed = 6}, weights, PH_COUNT(weights));
-    for (int i = 0; i < RUNS; i++) {
-        int batch = i % 4 + 1;
-        struct ph_graph *g;
-        int x, w, v, loss;
-        assert_int_equal(ph_graph_create(*state, &g), PH_OK);
-        assert_int_equal(ph_graph_add_input(g, "x", PH_FLOAT, PH_SHAPE(batch, 16, 13, 14), &x), PH_OK);
-        assert_int_equal(ph_graph_add_constant(g, "w", PH_FLOAT, PH_SHAPE(32, 16, 3, 3), weights, &w), PH_OK);
-        struct ph_convolution_attributes a = {.kernel = {1, 3, 3}, .stride = {1, 1, 1}, .dilation = {1, 1, 1},
-            .pad_begin = {0, 1, 1}, .pad_end = {0, 1, 1}, .groups = 1};
-        assert_int_equal(ph_graph_add(g, &ph_operation_convolution, NULL, &a, (int[]){x, w}, 2, &v), PH_OK);
-        assert_int_equal(ph_graph_add(g, &ph_operation_tanh, NULL, NULL, &v, 1, &v), PH_OK);
-        struct ph_reduce_attributes mean = {.axes = {1, 2, 3}, .axis_count = 3};
-        assert_int_equal(ph_graph_add(g, &ph_operation_reduce_mean, NULL, &mean, &v, 1, &loss), PH_OK);
-        struct ph_program_request request = {.loss = loss, .parameters = &x, .parameter_count = 1, .whole = i >= 4};
+    for (int i = 0; i < 2 * MOST * THREADS; i++) {
+        int batch = MOST - i % MOST, threads = i / MOST % THREADS + 1;
+        bool forced = i >= MOST * THREADS;
+        size_t bytes = (size_t)batch * SIZE * sizeof(float);
+        struct ph_graph *graph;
         struct ph_program *program;
-        ph_items_force(i >= 4);
-        assert_int_equal(ph_program_create(g, &request, &program), PH_OK);
+        int x, loss, stretches = 0;
+        assert_int_equal(ph_context_set_threads(*state, threads), PH_OK);
+        batch_make(*state, batch, weights, &graph, &x, &loss);
+        struct ph_program_request request = {.loss = loss, .parameters = &x, .parameter_count = 1, .whole = forced};
+        ph_items_force(forced);
+        ph_plan_guard(forced);
+        assert_int_equal(ph_program_create(graph, &request, &program), PH_OK);
         ph_items_force(false);
+        ph_plan_guard(false);
         const struct ph_plan *plan = ph_program_plan(program);
-        for (int s = 0; s < plan->step_count; s++)
-            if (plan->steps[s].items && !plan->steps[s].backward && plan->steps[plan->steps[s].items_end - 1].backward) stretches++;
-        memcpy(ph_program_input(program, x), values, (size_t)batch * SIZE * sizeof *values);
-        ph_program_run(program);
-        memcpy(gradient[i], ph_program_gradient(program, x), (size_t)batch * SIZE * sizeof *values);
+        for (int s = 0; s < plan->step_count; s++) {
+            const struct ph_step *step = &plan->steps[s];
+            if (step->items && !step->backward && plan->steps[step->items_end - 1].backward) stretches++;
+        }
+        assert_int_equal(stretches, forced && batch > 1); /* forward and backward in one */
+        assert_int_equal(plan->lanes, stretches && batch >= threads ? threads : 1);
+        memcpy(ph_program_input(program, x), values, bytes);
+        for (int run = 0; run < 3; run++) {
+            if (run == 1) ph_parallel_region(*state, time_all, program);
+            else assert_int_equal(ph_program_run(program), PH_OK);
+            if (i == 0 && run == 0) memcpy(first, ph_program_gradient(program, x), bytes);
+            assert_memory_equal(ph_program_gradient(program, x), first, bytes);
+        }
+        if (forced) assert_true(ph_program_is_intact(program));
         ph_program_destroy(&program);
-        ph_graph_destroy(&g);
+        ph_graph_destroy(&graph);
     }
-    for (int i = 0; i < RUNS; i++) assert_memory_equal(gradient[i], gradient[3], (size_t)(i % 4 + 1) * SIZE * sizeof(float));
-    assert_int_equal(stretches, 3); /* of 2, 3 and 4 items, forward and backward in one */
+    assert_int_equal(ph_context_set_threads(*state, 0), PH_OK);
 }
 
 int main(void) {

@@ -211,7 +211,7 @@ static void run_chunk(void *argument, int64_t index) {
 static void sums_run(const ph_context *context, const struct direct *d) {
     if (d->height <= 0 || d->width <= 0) return;
     struct job job = job_of(d);
-    int64_t wanted = 8 * (int64_t)context->threads, whole = job.groups * d->items;
+    int64_t wanted = 8 * (int64_t)ph_parallel_threads(context), whole = job.groups * d->items;
     job.chunks = PH_MAX((int64_t)1, PH_MIN(job.tiles, (wanted + whole - 1) / whole));
     job.chunk = (job.tiles + job.chunks - 1) / job.chunks;
     job.chunks = (job.tiles + job.chunk - 1) / job.chunk;

@@ -213,7 +213,7 @@ void PH_KERNEL(ph_direct_run)(const ph_context *context, const struct direct *d)
     if (d->height <= 0 || d->width <= 0) return;
     struct direct_job job = job_of(d);
     /* Enough tasks that a thread which is late finds little left to wait for. */
-    int64_t threads = context->threads, wanted = 8 * threads, whole = job.groups * d->items;
+    int64_t threads = ph_parallel_threads(context), wanted = 8 * threads, whole = job.groups * d->items;
     job.chunks = PH_MAX((int64_t)1, PH_MIN((int64_t)d->height, (wanted + whole - 1) / whole));
     /* Of large maps each thread gets a stretch of rows, through all groups: it reads what it has made itself in the layer before, as
      * Winograd's kernel shares out its tiles. Small maps have more weights than pixels, and are shared out by groups. */

@@ -138,7 +138,7 @@ static void from_phases(void *argument, int64_t index) { image_row(argument, ind
 static void run(const struct ph_kernel_call *call) {
     bool backward = call->output_gradients[0].data;
     struct geometry g = geometry_of_call(call);
-    struct phases p = phases_make(&g, backward, call->context->threads);
+    struct phases p = phases_make(&g, backward, ph_parallel_threads(call->context));
     p.image.data = call->scratch;
     size_t used = image_layout(&p, backward, &p.image.layout);
     int64_t rows = p.winograd.items * (p.image.layout.plane / p.image.layout.row);

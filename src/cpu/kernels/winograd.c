@@ -60,7 +60,7 @@ static struct winograd shape_of_query(const struct ph_kernel_query *query) {
 
 static struct winograd shape_of_call(const struct ph_kernel_call *call) {
     return shape_of(call->node->attributes, call->plain.input_shapes[0]->dims, call->plain.output_shapes[0].dims,
-                    call->output_gradients[0].data, call->context->threads);
+                    call->output_gradients[0].data, ph_parallel_threads(call->context));
 }
 
 /* From outputs of `least` pixels a side on. */
@@ -368,7 +368,7 @@ static void run_task(void *argument, int64_t index) {
 
 void PH_KERNEL(ph_winograd_run)(const ph_context *context, const struct winograd *s, const struct winograd_operands *operands,
                                 const float *packed, float *scratch) {
-    int threads = context->threads;
+    int threads = ph_parallel_threads(context);
     struct job job = {.s = *s, .o = *operands, .bias = packed, .filters = packed + bias_floats(s), .transformed = scratch};
     job.products = job.transformed + (s->shared ? transformed_floats(s, s->tiles) : threads * transformed_floats(s, s->most));
     job.busy = (_Atomic int *)(job.products + threads * products_floats(s));
