@@ -64,6 +64,10 @@ void *ph_alloc_aligned(size_t size);                        /* 64-byte aligned, 
 void *ph_realloc_array(void *block, size_t count, size_t size); /* contents kept, growth not zeroed */
 void ph_free(void *block);
 void ph_free_aligned(void *block);
+/* Address space of whole pages, which takes no memory and must not be touched before ph_commit; NULL when there is none left. */
+void *ph_reserve(size_t size);
+bool ph_commit(void *block, size_t size);                   /* zeroed; false when memory ran out */
+void ph_release(void *block, size_t size);                  /* of ph_reserve; NULL: nothing */
 char *ph_strdup(const char *text);
 char *ph_strndup(const char *text, size_t length);
 char *ph_sprintf(const char *format, ...) PH_PRINTF(1, 2); /* a new string; NULL when memory ran out */
@@ -101,11 +105,28 @@ const char *ph_base_name(const char *path); /* behind the last '/' */
 
 /* ---- Files ------------------------------------------------------------------------------------------------------- */
 
-/* A whole file in memory, read-only, zero-copy where the system can map it. */
-struct ph_file { const uint8_t *data; size_t size; void *mapping; };
+/* A file's bytes: all in memory at `data`, or left where they are, to be read in parts. Nothing is mapped, so a file that
+ * others cut short is an error in words and no signal. */
+struct ph_file {
+    const uint8_t *data;         /* NULL: left where they are */
+    size_t size;
+    void *memory;                /* what `data` owns; NULL: borrowed bytes */
+    struct ph_file_place *place; /* where they are left */
+};
+/* The whole file in memory. */
 ph_status ph_file_open(ph_context *context, const char *path, struct ph_file *file);
+/* Left where it is. `hold` keeps it open, so that it can be read though it is renamed or removed; else it is opened anew for
+ * each read, by the same path. */
+ph_status ph_file_open_parts(ph_context *context, const char *path, bool hold, struct ph_file *file);
+/* The whole of an open file in memory, to be closed by itself; of one that is there already its bytes, borrowed. */
+ph_status ph_file_load(ph_context *context, const struct ph_file *file, struct ph_file *whole);
+/* `size` bytes from `offset` on, which must be in the file. Fails where the file is another than when it was opened, by its
+ * size or the time of its last change. */
+ph_status ph_file_read(ph_context *context, const struct ph_file *file, uint64_t offset, size_t size, void *out);
 void ph_file_close(struct ph_file *file);
 bool ph_file_exists(const char *path);
+/* Lower-case hex SHA-256 of all of it into out[65]. */
+ph_status ph_file_sha256(ph_context *context, const struct ph_file *file, char out[65]);
 
 /* ---- tensor.c: .npy in memory ------------------------------------------------------------------------------------- */
 

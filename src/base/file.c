@@ -6,34 +6,120 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+struct ph_file_place {
+    char *path;
+    int descriptor; /* -1: opened anew for each read */
+    struct stat facts;
+};
+
+/* Opens a file with something in it; *descriptor is -1 where it fails. */
+static ph_status regular_open(ph_context *context, const char *path, int *descriptor, struct stat *facts) {
+    /* Without O_NONBLOCK, opening a pipe waits for someone to write into it. */
+    *descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (*descriptor < 0) return ph_fail(context, PH_ERROR_FILE, "%s: %s", path, strerror(errno));
+    ph_status status = PH_OK;
+    if (fstat(*descriptor, facts)) status = ph_fail(context, PH_ERROR_FILE, "%s: %s", path, strerror(errno));
+    else if (S_ISDIR(facts->st_mode)) status = ph_fail(context, PH_ERROR_FILE, "%s: is a folder", path);
+    else if (!S_ISREG(facts->st_mode)) status = ph_fail(context, PH_ERROR_FILE, "%s: not a regular file", path);
+    else if (facts->st_size == 0) status = ph_fail(context, PH_ERROR_FORMAT, "%s: the file is empty", path);
+    if (status) {
+        close(*descriptor);
+        *descriptor = -1;
+    }
+    return status;
+}
+
+static ph_status read_all(ph_context *context, const char *path, int descriptor, uint64_t offset, size_t size, uint8_t *out) {
+    while (size) {
+        ssize_t count = pread(descriptor, out, size, (off_t)offset);
+        if (count < 0 && errno == EINTR) continue;
+        if (count < 0) return ph_fail(context, PH_ERROR_FILE, "%s: %s", path, strerror(errno));
+        if (count == 0) return ph_fail(context, PH_ERROR_FILE, "%s: the file was cut short while it was read", path);
+        out += count;
+        offset += (uint64_t)count;
+        size -= (size_t)count;
+    }
+    return PH_OK;
+}
+
 ph_status ph_file_open(ph_context *context, const char *path, struct ph_file *file) {
     *file = (struct ph_file){0};
-    /* Without O_NONBLOCK, opening a pipe waits for someone to write into it. */
-    int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (descriptor < 0) return ph_fail(context, PH_ERROR_FILE, "%s: %s", path, strerror(errno));
+    int descriptor;
+    struct stat facts;
+    PH_TRY(regular_open(context, path, &descriptor, &facts));
+    size_t size = (size_t)facts.st_size;
+    uint8_t *memory = ph_realloc_array(NULL, size, 1); /* not zeroed */
+    ph_status status = memory ? read_all(context, path, descriptor, 0, size, memory) : ph_fail_memory(context);
+    close(descriptor);
+    if (status) ph_free(memory);
+    else *file = (struct ph_file){.data = memory, .size = size, .memory = memory};
+    return status;
+}
+
+ph_status ph_file_open_parts(ph_context *context, const char *path, bool hold, struct ph_file *file) {
+    *file = (struct ph_file){0};
+    struct ph_file_place place;
+    PH_TRY(regular_open(context, path, &place.descriptor, &place.facts));
+    file->size = (size_t)place.facts.st_size;
+    file->place = ph_alloc(sizeof *file->place);
+    place.path = ph_strdup(path);
+    if (!hold || !file->place || !place.path) {
+        close(place.descriptor);
+        place.descriptor = -1;
+    }
+    if (file->place && place.path) {
+        *file->place = place;
+        return PH_OK;
+    }
+    ph_free(file->place);
+    ph_free(place.path);
+    *file = (struct ph_file){0};
+    return ph_fail_memory(context);
+}
+
+ph_status ph_file_load(ph_context *context, const struct ph_file *file, struct ph_file *whole) {
+    *whole = (struct ph_file){.data = file->data, .size = file->size};
+    if (file->data) return PH_OK;
+    uint8_t *memory = ph_realloc_array(NULL, file->size, 1);
+    ph_status status = memory ? ph_file_read(context, file, 0, file->size, memory) : ph_fail_memory(context);
+    if (status) ph_free(memory);
+    else whole->data = whole->memory = memory;
+    return status;
+}
+
+static bool facts_equal(const struct stat *a, const struct stat *b) {
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
+           a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+}
+
+ph_status ph_file_read(ph_context *context, const struct ph_file *file, uint64_t offset, size_t size, void *out) {
+    const struct ph_file_place *place = file->place;
+    if (file->data) {
+        memcpy(out, file->data + offset, size);
+        return PH_OK;
+    }
+    int descriptor = place->descriptor;
     struct stat facts;
     ph_status status = PH_OK;
-    if (fstat(descriptor, &facts)) status = ph_fail(context, PH_ERROR_FILE, "%s: %s", path, strerror(errno));
-    else if (S_ISDIR(facts.st_mode)) status = ph_fail(context, PH_ERROR_FILE, "%s: is a folder", path);
-    else if (!S_ISREG(facts.st_mode)) status = ph_fail(context, PH_ERROR_FILE, "%s: not a regular file", path);
-    else if (facts.st_size == 0) status = ph_fail(context, PH_ERROR_FORMAT, "%s: the file is empty", path);
-    else {
-        /* Private and writable in memory only: a file that changes under us is still read as it is then; a file that is
-         * cut short while mapped cannot be guarded against at this level. */
-        void *mapping = mmap(NULL, (size_t)facts.st_size, PROT_READ, MAP_PRIVATE, descriptor, 0);
-        if (mapping == MAP_FAILED) status = ph_fail(context, PH_ERROR_FILE, "%s: %s", path, strerror(errno));
-        else *file = (struct ph_file){.data = mapping, .size = (size_t)facts.st_size, .mapping = mapping};
-    }
-    close(descriptor);
+    if (descriptor < 0) PH_TRY(regular_open(context, place->path, &descriptor, &facts));
+    else if (fstat(descriptor, &facts)) return ph_fail(context, PH_ERROR_FILE, "%s: %s", place->path, strerror(errno));
+    if (!facts_equal(&facts, &place->facts))
+        status = ph_fail(context, PH_ERROR_FILE, "%s: the file was changed after it was opened", place->path);
+    if (!status) status = read_all(context, place->path, descriptor, offset, size, out);
+    if (place->descriptor < 0) close(descriptor);
     return status;
 }
 
 void ph_file_close(struct ph_file *file) {
-    if (file->mapping) munmap(file->mapping, file->size);
+    ph_free(file->memory);
+    if (file->place) {
+        if (file->place->descriptor >= 0) close(file->place->descriptor);
+        ph_free(file->place->path);
+        ph_free(file->place);
+    }
     *file = (struct ph_file){0};
 }
 
@@ -129,11 +215,32 @@ ph_status ph_file_write(ph_context *context, const char *path, const void *data,
     return errno == ENOMEM ? ph_fail_memory(context) : ph_fail(context, PH_ERROR_FILE, "%s: %s", path, strerror(errno));
 }
 
+static void digest_write(struct sha256_ctx *state, char out[65]) {
+    uint8_t digest[SHA256_DIGEST_SIZE];
+    sha256_digest(state, sizeof digest, digest);
+    for (size_t i = 0; i < sizeof digest; i++) snprintf(out + 2 * i, 3, "%02x", digest[i]);
+}
+
 void ph_sha256(const void *data, size_t size, char out[65]) {
     struct sha256_ctx state;
-    uint8_t digest[SHA256_DIGEST_SIZE];
     sha256_init(&state);
     sha256_update(&state, size, data);
-    sha256_digest(&state, sizeof digest, digest);
-    for (size_t i = 0; i < sizeof digest; i++) snprintf(out + 2 * i, 3, "%02x", digest[i]);
+    digest_write(&state, out);
+}
+
+ph_status ph_file_sha256(ph_context *context, const struct ph_file *file, char out[65]) {
+    enum { PART = 1 << 16 };
+    uint8_t *part = ph_alloc_aligned(PART);
+    if (!part) return ph_fail_memory(context);
+    struct sha256_ctx state;
+    ph_status status = PH_OK;
+    sha256_init(&state);
+    for (size_t offset = 0, size; offset < file->size && !status; offset += size) {
+        size = PH_MIN(file->size - offset, (size_t)PART);
+        status = ph_file_read(context, file, offset, size, part);
+        if (!status) sha256_update(&state, size, part);
+    }
+    digest_write(&state, out);
+    ph_free_aligned(part);
+    return status;
 }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 /* Allocations left before they start to fail; negative: never. Tests only. */
 static atomic_long allocations_left = -1;
@@ -39,6 +40,20 @@ void *ph_realloc_array(void *block, size_t count, size_t size) {
 
 void ph_free(void *block) { free(block); }
 void ph_free_aligned(void *block) { free(block); }
+
+void *ph_reserve(size_t size) {
+    if (!allocation_allowed()) return NULL;
+    void *block = mmap(NULL, size ? size : 1, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return block == MAP_FAILED ? NULL : block;
+}
+
+bool ph_commit(void *block, size_t size) {
+    return allocation_allowed() && !mprotect(block, size ? size : 1, PROT_READ | PROT_WRITE);
+}
+
+void ph_release(void *block, size_t size) {
+    if (block) munmap(block, size ? size : 1);
+}
 
 char *ph_strndup(const char *text, size_t length) {
     char *copy = length == SIZE_MAX ? NULL : ph_alloc(length + 1);

@@ -116,6 +116,70 @@ static void test_files(void **state) {
     assert_int_equal(rmdir(folder), 0); /* nothing was left behind */
 }
 
+static void test_files_in_parts(void **state) {
+    enum { SIZE = 200000 };
+    ph_context *context = *state;
+    char folder[] = "/tmp/phosphene-test-XXXXXX", path[64], other[64], hash[65], wanted[65];
+    static uint8_t bytes[SIZE], found[SIZE];
+    for (int i = 0; i < SIZE; i++) bytes[i] = (uint8_t)(i * 7 + i / 256);
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/file", folder);
+    snprintf(other, sizeof other, "%s/other", folder);
+    assert_int_equal(ph_file_write(context, path, bytes, SIZE, false), PH_OK);
+    ph_sha256(bytes, SIZE, wanted);
+    struct ph_file files[3] = {{.data = bytes, .size = SIZE}}, whole;
+    for (int hold = 0; hold < 2; hold++) assert_int_equal(ph_file_open_parts(context, path, hold, &files[1 + hold]), PH_OK);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(files[i].size, SIZE);
+        assert_int_equal(ph_file_read(context, &files[i], 70001, 1234, found), PH_OK);
+        assert_memory_equal(found, bytes + 70001, 1234);
+        assert_int_equal(ph_file_sha256(context, &files[i], hash), PH_OK);
+        assert_string_equal(hash, wanted);
+        assert_int_equal(ph_file_load(context, &files[i], &whole), PH_OK);
+        assert_int_equal(whole.size, SIZE);
+        assert_memory_equal(whole.data, bytes, SIZE);
+        ph_file_close(&whole);
+    }
+    /* Another file of that name is there: one is still the old one, the other says so. */
+    assert_int_equal(rename(path, other), 0);
+    assert_int_equal(ph_file_write(context, path, bytes, SIZE, false), PH_OK);
+    assert_int_equal(ph_file_read(context, &files[1], 0, 1, found), PH_ERROR_FILE);
+    assert_non_null(strstr(ph_context_error(context), "was changed"));
+    assert_int_equal(ph_file_read(context, &files[2], 0, 1, found), PH_OK);
+    assert_int_equal(truncate(other, SIZE / 2), 0);
+    assert_int_equal(ph_file_read(context, &files[2], 0, 1, found), PH_ERROR_FILE);
+    assert_int_equal(ph_file_load(context, &files[2], &whole), PH_ERROR_FILE);
+    assert_int_equal(ph_file_sha256(context, &files[2], hash), PH_ERROR_FILE);
+    unlink(path);
+    assert_int_equal(ph_file_read(context, &files[1], 0, 1, found), PH_ERROR_FILE);
+    assert_int_equal(ph_file_open_parts(context, path, true, &whole), PH_ERROR_FILE);
+    for (int i = 1; i < 3; i++) ph_file_close(&files[i]);
+    unlink(other);
+    assert_int_equal(rmdir(folder), 0);
+}
+
+/* Address space takes memory only where it is asked to. */
+static void test_reserved_memory(void **state) {
+    (void)state;
+    const size_t size = (size_t)1 << 20;
+    uint8_t *block = ph_reserve(size);
+    assert_non_null(block);
+    assert_true(ph_commit(block, size));
+    for (size_t i = 0; i < size; i++) {
+        assert_int_equal(block[i], 0);
+        block[i] = 1;
+    }
+    ph_release(block, size);
+    ph_release(NULL, 0);
+    ph_alloc_fail_after(0);
+    assert_null(ph_reserve(size));
+    ph_alloc_fail_after(1);
+    assert_non_null(block = ph_reserve(size));
+    assert_false(ph_commit(block, size));
+    ph_alloc_fail_after(-1);
+    ph_release(block, size);
+}
+
 /* Ended in the middle of a file, by the signal that a limit of its size brings. */
 static void test_partial_file(void **state) {
     enum { SIZE = 1 << 16, LIMIT = 1 << 12 };
@@ -224,6 +288,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_halves), cmocka_unit_test(test_philox), cmocka_unit_test(test_normal),
         cmocka_unit_test(test_suggestions), cmocka_unit_test(test_numbers), cmocka_unit_test_prestate(test_files, context),
+        cmocka_unit_test_prestate(test_files_in_parts, context), cmocka_unit_test(test_reserved_memory),
         cmocka_unit_test_prestate(test_partial_file, context),
         cmocka_unit_test(test_memory), cmocka_unit_test_prestate(test_parallel, context),
         cmocka_unit_test_prestate(test_context, context)};
