@@ -62,7 +62,7 @@ static void mark_live(struct ph_double_program *p, const struct ph_program_reque
     }
 }
 
-static bool buffers_make(struct ph_double_program *p) {
+static ph_status buffers_make(struct ph_double_program *p) {
     for (int v = 0; v < p->graph->value_count; v++) {
         const struct ph_value *value = &p->graph->values[v];
         struct tensor *tensor = &p->tensors[v];
@@ -70,10 +70,11 @@ static bool buffers_make(struct ph_double_program *p) {
         size_t bytes = (size_t)ph_shape_size(&value->shape) * sizeof(double);
         tensor->values = ph_pool_alloc(&p->pool, bytes);
         if (tensor->live) tensor->gradient = ph_pool_alloc(&p->pool, bytes);
-        if (!tensor->values || (tensor->live && !tensor->gradient)) return false;
+        if (!tensor->values || (tensor->live && !tensor->gradient)) return ph_fail_memory(p->graph->context);
+        PH_TRY(ph_value_load(value));
         if (value->data) ph_constant_to_double(value, tensor->values);
     }
-    return true;
+    return PH_OK;
 }
 
 static bool step_make(struct ph_double_program *p, const struct ph_node *node, struct step *step) {
@@ -118,19 +119,20 @@ static bool step_make(struct ph_double_program *p, const struct ph_node *node, s
     return true;
 }
 
-static bool make(struct ph_double_program *p, const struct ph_program_request *request) {
+static ph_status make(struct ph_double_program *p, const struct ph_program_request *request) {
     p->tensors = ph_pool_alloc(&p->pool, (size_t)p->graph->value_count * sizeof *p->tensors);
-    if (!p->tensors) return false;
+    if (!p->tensors) return ph_fail_memory(p->graph->context);
     mark_wanted(p, request);
     mark_live(p, request);
     p->steps = ph_pool_alloc(&p->pool, (size_t)p->step_count * sizeof *p->steps);
-    if (!p->steps || !buffers_make(p)) return false;
+    if (!p->steps) return ph_fail_memory(p->graph->context);
+    PH_TRY(buffers_make(p));
     struct step *step = p->steps;
     for (int n = 0; n < p->graph->node_count; n++) {
         const struct ph_node *node = &p->graph->nodes[n];
-        if (p->tensors[node->outputs[0]].wanted && !step_make(p, node, step++)) return false;
+        if (p->tensors[node->outputs[0]].wanted && !step_make(p, node, step++)) return ph_fail_memory(p->graph->context);
     }
-    return true;
+    return PH_OK;
 }
 
 ph_status ph_double_program_create(const struct ph_graph *graph, const struct ph_program_request *request,
@@ -138,9 +140,9 @@ ph_status ph_double_program_create(const struct ph_graph *graph, const struct ph
     *program = ph_alloc(sizeof **program);
     if (!*program) return ph_fail_memory(graph->context);
     **program = (struct ph_double_program){.graph = graph, .loss = request->loss};
-    if (make(*program, request)) return PH_OK;
-    ph_double_program_destroy(program);
-    return ph_fail_memory(graph->context);
+    ph_status status = make(*program, request);
+    if (status) ph_double_program_destroy(program);
+    return status;
 }
 
 void ph_double_program_destroy(struct ph_double_program **program) {

@@ -142,7 +142,8 @@ void ph_graph_destroy(struct ph_graph **graph) {
 }
 
 static ph_status value_add(struct ph_graph *graph, const char *name, const char *stem, enum ph_type type,
-                           const struct ph_shape *shape, const void *data, int node, int *value) {
+                           const struct ph_shape *shape, const void *data, struct ph_contents *contents, int node,
+                           int *value) {
     char text[128];
     if (!ph_shape_valid(shape))
         return ph_fail(graph->context, PH_ERROR_SHAPE, "%s: shape %s is negative or too large", name ? name : stem,
@@ -153,17 +154,23 @@ static ph_status value_add(struct ph_graph *graph, const char *name, const char 
     *value = graph->value_count;
     PH_TRY(name_insert(graph, unique, *value));
     graph->values[graph->value_count++] =
-        (struct ph_value){.name = unique, .type = type, .shape = *shape, .data = data, .node = node};
+        (struct ph_value){.name = unique, .type = type, .shape = *shape, .data = data, .contents = contents,
+                           .node = node};
     return PH_OK;
 }
 
 ph_status ph_graph_add_input(struct ph_graph *graph, const char *name, enum ph_type type, struct ph_shape shape, int *value) {
-    return value_add(graph, name, "input", type, &shape, NULL, PH_ABSENT, value);
+    return value_add(graph, name, "input", type, &shape, NULL, NULL, PH_ABSENT, value);
 }
 
 ph_status ph_graph_add_constant(struct ph_graph *graph, const char *name, enum ph_type type, struct ph_shape shape,
                                 const void *data, int *value) {
-    return value_add(graph, name, "constant", type, &shape, data, PH_ABSENT, value);
+    return ph_graph_add_contents(graph, name, type, shape, data, NULL, value);
+}
+
+ph_status ph_graph_add_contents(struct ph_graph *graph, const char *name, enum ph_type type, struct ph_shape shape,
+                                const void *data, struct ph_contents *contents, int *value) {
+    return value_add(graph, name, "constant", type, &shape, data, contents, PH_ABSENT, value);
 }
 
 static size_t element_size(enum ph_type type) { return type == PH_FLOAT ? sizeof(float) : sizeof(int64_t); }
@@ -189,15 +196,19 @@ static int64_t real_to_integer(double value) {
     return (int64_t)value;
 }
 
+ph_status ph_value_load(const struct ph_value *value) {
+    return value->contents ? value->contents->load(value->contents) : PH_OK;
+}
+
 void ph_constant_to_double(const struct ph_value *value, double *out) {
     int64_t size = ph_shape_size(&value->shape);
     for (int64_t i = 0; i < size; i++)
         out[i] = value->type == PH_FLOAT ? ((const float *)value->data)[i] : integer_to_real(((const int64_t *)value->data)[i]);
 }
 
-/* Computes a node of constants with the double twin of its operation; contents[] receives pooled data for each output. */
+/* Computes a node of constants with the double twin of its operation; data[] receives pooled contents for each output. */
 static ph_status fold(struct ph_graph *graph, const struct ph_operation *operation, const struct ph_inference *inference,
-                      const void **contents) {
+                      const void **data) {
     const struct ph_operation *twin = ph_operation_double(operation);
     int inputs = inference->input_count, outputs = inference->output_count;
     ph_status status = PH_OK;
@@ -211,8 +222,8 @@ static ph_status fold(struct ph_graph *graph, const struct ph_operation *operati
         shapes[i] = &value->shape;
         types[i] = value->type;
         in[i] = ph_alloc_array((size_t)ph_shape_size(&value->shape), sizeof **in);
-        if (in[i]) ph_constant_to_double(value, in[i]);
-        else status = ph_fail_memory(graph->context);
+        status = in[i] ? ph_value_load(value) : ph_fail_memory(graph->context);
+        if (!status) ph_constant_to_double(value, in[i]);
     }
     for (int i = 0; i < outputs && !status; i++) {
         out[i] = ph_alloc_array((size_t)ph_shape_size(&inference->shapes[i]), sizeof **out);
@@ -224,13 +235,13 @@ static ph_status fold(struct ph_graph *graph, const struct ph_operation *operati
             .inputs = (const void *const *)in, .outputs = (void *const *)out});
     for (int i = 0; i < outputs && !status; i++) {
         int64_t size = ph_shape_size(&inference->shapes[i]);
-        void *data = ph_pool_alloc(&graph->pool, (size_t)size * element_size(inference->types[i]));
-        if (!data) status = ph_fail_memory(graph->context);
-        for (int64_t j = 0; j < size && data; j++) {
-            if (inference->types[i] == PH_FLOAT) ((float *)data)[j] = (float)out[i][j];
-            else ((int64_t *)data)[j] = real_to_integer(out[i][j]);
+        void *numbers = ph_pool_alloc(&graph->pool, (size_t)size * element_size(inference->types[i]));
+        if (!numbers) status = ph_fail_memory(graph->context);
+        for (int64_t j = 0; j < size && numbers; j++) {
+            if (inference->types[i] == PH_FLOAT) ((float *)numbers)[j] = (float)out[i][j];
+            else ((int64_t *)numbers)[j] = real_to_integer(out[i][j]);
         }
-        contents[i] = data;
+        data[i] = numbers;
     }
     for (int i = 0; i < inputs && in; i++) ph_free(in[i]);
     for (int i = 0; i < outputs && out; i++) ph_free(out[i]);
@@ -256,17 +267,19 @@ static ph_status node_add(struct ph_graph *graph, const struct ph_operation *ope
     bool constant = true;
     for (int i = 0; i < input_count; i++)
         if (inference->inputs[i] && !inference->inputs[i]->data) constant = false;
-    const void *contents[PH_MAX_OUTPUTS] = {0};
+    const void *data[PH_MAX_OUTPUTS] = {0};
+    struct ph_contents *contents = NULL;
     int node = PH_ABSENT;
     if (constant && operation->is_view) {
-        contents[0] = inference->inputs[0]->data;
+        data[0] = inference->inputs[0]->data;
+        contents = inference->inputs[0]->contents;
     } else if (constant) {
         /* A few bytes of file can ask for any amount of constants (Expand, Tile). */
         for (int i = 0; i < output_count; i++)
             if ((graph->folded += ph_shape_size(&inference->shapes[i])) > FOLD_LIMIT)
                 return ph_fail(graph->context, PH_ERROR_UNSUPPORTED, "a constant of shape %s is too large: at most %d elements "
                                "of constants are computed", ph_shape_text(&inference->shapes[i], text), FOLD_LIMIT);
-        PH_TRY(fold(graph, operation, inference, contents));
+        PH_TRY(fold(graph, operation, inference, data));
     } else {
         struct ph_node record = {.operation = operation, .input_count = input_count, .output_count = output_count};
         record.name = ph_pool_strdup(&graph->pool, name && name[0] ? name : operation->name);
@@ -283,7 +296,7 @@ static ph_status node_add(struct ph_graph *graph, const struct ph_operation *ope
     const char *stem = name && name[0] ? name : operation->name;
     for (int i = 0; i < output_count; i++)
         PH_TRY(value_add(graph, output_names ? output_names[i] : NULL, stem, inference->types[i], &inference->shapes[i],
-                         contents[i], node, &outputs[i]));
+                         data[i], contents, node, &outputs[i]));
     if (node != PH_ABSENT) memcpy((int *)graph->nodes[node].outputs, outputs, (size_t)output_count * sizeof *outputs);
     return PH_OK;
 }
@@ -340,7 +353,7 @@ static ph_status constant_check(const struct ph_graph *graph, int value, const c
     if (size > capacity)
         return ph_fail(graph->context, PH_ERROR_SHAPE, "%s has %lld entries, at most %d expected", what, (long long)size, capacity);
     *count = (int)size;
-    return PH_OK;
+    return ph_value_load(record);
 }
 
 ph_status ph_graph_constant_ints(const struct ph_graph *graph, int value, const char *what, int64_t *out, int capacity,

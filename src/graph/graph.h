@@ -16,11 +16,16 @@ enum ph_type { PH_FLOAT, PH_INT64, PH_BOOL };
 
 #define PH_ABSENT (-1) /* an optional input that is left out */
 
+/* A constant's contents that are read when they are first needed: then `load` fills the memory that the value's data points
+ * to, once. An error leaves it unfilled. */
+struct ph_contents { ph_status (*load)(struct ph_contents *contents); };
+
 struct ph_value {
     const char *name;      /* unique in its graph, never NULL */
     enum ph_type type;     /* programs compute every type in floating point; the tag is for casts, division and output */
     struct ph_shape shape;
     const void *data;      /* a constant's contents, float[] for PH_FLOAT, else int64_t[]; NULL when fed or computed */
+    struct ph_contents *contents; /* NULL: what is at `data` is there; else nothing may look at it before ph_value_load */
     int node;              /* index of the node that makes it; PH_ABSENT for inputs and constants */
 };
 
@@ -62,6 +67,10 @@ ph_status ph_graph_add_constant(struct ph_graph *graph, const char *name, enum p
 ph_status ph_graph_add_constant_copy(struct ph_graph *graph, const char *name, enum ph_type type, struct ph_shape shape,
                                      const void *data, int *value);
 
+/* As ph_graph_add_constant, where `data` points to the memory that `contents` will fill; both are borrowed. NULL: it is filled. */
+ph_status ph_graph_add_contents(struct ph_graph *graph, const char *name, enum ph_type type, struct ph_shape shape,
+                                const void *data, struct ph_contents *contents, int *value);
+
 /* Appends a node; attributes (operation->attributes_size bytes) are copied. output_names may be NULL, or hold NULL or ""
  * for values that get a generated name; a name already taken gets a suffix. When every input is a constant the node is
  * computed at once and its outputs are constants. `outputs` receives output_count value indices.
@@ -86,7 +95,11 @@ ph_status ph_graph_constant_ints(const struct ph_graph *graph, int value, const 
 ph_status ph_graph_constant_floats(const struct ph_graph *graph, int value, const char *what, double *out, int capacity,
                                    int *count);
 
-/* Contents of a constant, out[product of its dims]. */
+/* Makes sure that a constant's contents are there; whoever looks at `data` calls it first, but for graphs that
+ * ph_graph_extract made, whose constants are there. Of another value: nothing to do. */
+ph_status ph_value_load(const struct ph_value *value);
+
+/* Contents of a constant that are there, out[product of its dims]. */
 void ph_constant_to_double(const struct ph_value *value, double *out);
 
 int64_t ph_shape_size(const struct ph_shape *shape);              /* product of dims; 1 for rank 0 */

@@ -50,6 +50,13 @@ static void mark_live(struct extraction *e, const int *keep, int keep_count) {
     }
 }
 
+/* Reads the constants that the new graph takes over, so that none of its own is still to be read. */
+static ph_status constants_load(const struct extraction *e) {
+    for (int v = 0; v < e->old->value_count; v++)
+        if (e->uses[v] || e->kept[v]) PH_TRY(ph_value_load(&e->old->values[v]));
+    return PH_OK;
+}
+
 /* The value in the new graph: constants and inputs come over when first needed. */
 static ph_status import_value(struct extraction *e, int value, int *out) {
     if (value == PH_ABSENT) {
@@ -269,6 +276,7 @@ ph_status ph_graph_extract(const struct ph_graph *old, const int *keep, int keep
     if (!e.live || !e.kept || !e.uses || !e.consumer || !e.pending || !e.channels || !e.folds)
         status = ph_fail_memory(old->context);
     if (!status) mark_live(&e, keep, keep_count);
+    if (!status) status = constants_load(&e);
     if (!status && fuses) status = ph_channels_find(old, e.live, e.kept, e.uses, &e.graph->pool, e.channels);
     /* Last, for channels are read by nodes that then are live no more. */
     if (!status && rewrites & PH_REWRITE_NORMALISATION)

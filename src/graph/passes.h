@@ -15,7 +15,8 @@ enum ph_rewrites {
 };
 
 /* Makes a new graph of the ancestors of `keep`, in the same order and under the same names. Constants stay borrowed from
- * where the old graph has them, so that must outlive the new one. Values in `keep` are never rewritten away.
+ * where the old graph has them, so that must outlive the new one; those that had not been read are. Values in `keep` are never
+ * rewritten away.
  * map[old->value_count] receives each old value's index in the new graph, or PH_ABSENT. */
 ph_status ph_graph_extract(const struct ph_graph *old, const int *keep, int keep_count, unsigned rewrites,
                            struct ph_graph **graph, int *map);

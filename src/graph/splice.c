@@ -47,7 +47,7 @@ ph_status ph_graph_splice(const struct ph_graph *old, int value, const int *keep
             /* A node's outputs follow each other; the node is copied with the first. */
             if (record->node == n) status = node_copy(&splicing, &old->nodes[n++], &computed);
         } else if (record->data) {
-            status = ph_graph_add_constant(*graph, record->name, record->type, record->shape, record->data,
+            status = ph_graph_add_contents(*graph, record->name, record->type, record->shape, record->data, record->contents,
                                            &splicing.copies[v]);
         } else {
             status = ph_graph_add_input(*graph, record->name, record->type, record->shape, &splicing.copies[v]);

@@ -360,8 +360,10 @@ static double constant_mean(const struct ph_graph *graph, int value) {
     return size ? sum / (double)size : 0;
 }
 
+/* One whose contents are there, too. */
 static bool is_float_constant(const struct ph_graph *graph, int value) {
-    return value != PH_ABSENT && graph->values[value].data && graph->values[value].type == PH_FLOAT;
+    return value != PH_ABSENT && graph->values[value].data && graph->values[value].type == PH_FLOAT &&
+           !ph_value_load(&graph->values[value]);
 }
 
 /* The only node that reads `value`, NULL when there is none or more than one. */
@@ -389,7 +391,8 @@ static bool affine_step(const struct ph_graph *graph, const struct ph_node *node
         *factor *= scale;
         return true;
     }
-    if (node->input_count != 2) return false;
+    bool moves = operation == &ph_operation_add || operation == &ph_operation_sub;
+    if (!moves && operation != &ph_operation_mul && operation != &ph_operation_div) return false; /* their weights stay unread */
     int which = is_float_constant(graph, node->inputs[1]) ? 1 : is_float_constant(graph, node->inputs[0]) ? 0 : -1;
     if (which < 0) return false;
     double constant = constant_mean(graph, node->inputs[which]);

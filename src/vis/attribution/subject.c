@@ -70,6 +70,7 @@ static ph_status weighted_list(const struct ph_graph *graph, int value, int *nod
 static ph_status weights_forget(struct ph_graph *graph, int value, int layer) {
     struct ph_value *record = &graph->values[value];
     size_t size = (size_t)ph_shape_size(&record->shape);
+    PH_TRY(ph_value_load(record));
     const float *from = record->data;
     float *to = ph_pool_alloc(&graph->pool, size * sizeof *to);
     double sum = 0, squares = 0;
@@ -82,6 +83,7 @@ static ph_status weights_forget(struct ph_graph *graph, int value, int layer) {
     ph_random_normal((struct ph_random_key){.step = (uint32_t)layer, .use = PH_USE_WEIGHTS}, to, size);
     for (size_t i = 0; i < size; i++) to[i] = (float)(mean + deviation * to[i]);
     record->data = to;
+    record->contents = NULL;
     return PH_OK;
 }
 

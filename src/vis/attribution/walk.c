@@ -158,6 +158,7 @@ ph_status ph_walk_back(struct ph_walk *walk, float seed, ph_walk_rule *rule, voi
 /* A constant input as the call wants it: biases are what a convolution or gemm has third. */
 static ph_status constant_make(struct ph_graph *graph, const struct ph_value *record, bool bias,
                                const struct ph_walk_weights *weights, int *value) {
+    PH_TRY(ph_value_load(record));
     double positive = bias ? weights->bias_positive : weights->positive;
     double negative = bias ? weights->bias_negative : weights->negative;
     if (record->type != PH_FLOAT || (!weights->ones && positive == 1 && negative == 1))
