@@ -231,7 +231,9 @@ typedef struct ph_model ph_model;
 
 /* Reads a network: ONNX, or Caffe (.caffemodel, with a .prototxt of the same stem beside it if there is one; a
  * .prototxt path finds its .caffemodel likewise). NULL: the embedded default network. Preprocessing comes from the
- * sidecar MODEL.phosphene if there is one, else it is guessed and the guess is logged. */
+ * sidecar MODEL.phosphene if there is one, else it is guessed and the guess is logged. Large weights of an ONNX file stay in it,
+ * and in files beside it, until something that needs them is computed; it is held open, and may be renamed or removed meanwhile,
+ * files beside it may not. Where either is written to, what needs them fails with PH_ERROR_FILE. */
 PH_API ph_status ph_model_load(ph_context *context, const char *path, ph_model **model);
 /* A hand-made representation as a network: "hog", "hogb", "dsift" (catalogue "representations"), of grey pictures of any
  * size. Its layers are listed by ph_model_layers; the last is the descriptor. Defined as by Mahendran and Vedaldi,

@@ -17,12 +17,14 @@
 
 static ph_status read_binary(ph_context *context, const char *path, const struct ph_file *file,
                              PhCaffe__NetParameter **net) {
-    if (file->size >= 4 && !memcmp(file->data, "\x89HDF", 4))
+    char start[4] = "";
+    if (file->size >= sizeof start) PH_TRY(ph_file_read(context, file, 0, sizeof start, start));
+    if (!memcmp(start, "\x89HDF", sizeof start))
         return ph_fail(context, PH_ERROR_UNSUPPORTED, "%s: weights in HDF5; save them as binary protobuf "
                        "(snapshot_format: BINARYPROTO)", path);
     ProtobufCMessage *message;
     ph_status status = ph_protobuf_unpack(context, &ph_caffe__net_parameter__descriptor, "a binary Caffe network",
-                                          file->data, file->size, &message);
+                                          file, NULL, &message);
     if (status && status != PH_ERROR_MEMORY) ph_fail_prefix(context, "%s", path);
     *net = (PhCaffe__NetParameter *)message;
     return status;
@@ -31,8 +33,12 @@ static ph_status read_binary(ph_context *context, const char *path, const struct
 static ph_status read_files(struct ph_caffe *caffe, const struct ph_file *definition, const struct ph_file *weights) {
     if (!definition) return read_binary(caffe->context, caffe->path, weights, &caffe->definition);
     ProtobufCMessage *message;
-    PH_TRY(ph_caffe_text_parse(caffe->context, caffe->path, (const char *)definition->data, definition->size,
-                               &ph_caffe__net_parameter__descriptor, &message));
+    struct ph_file text;
+    PH_TRY(ph_file_load(caffe->context, definition, &text));
+    ph_status status = ph_caffe_text_parse(caffe->context, caffe->path, (const char *)text.data, text.size,
+                                           &ph_caffe__net_parameter__descriptor, &message);
+    ph_file_close(&text);
+    if (status) return status;
     caffe->definition = (PhCaffe__NetParameter *)message;
     return weights ? read_binary(caffe->context, caffe->weights_path, weights, &caffe->weights) : PH_OK;
 }
@@ -85,7 +91,7 @@ static ph_status parse(ph_context *context, const char *path, const struct ph_fi
         status = ph_fail(context, PH_ERROR_FILE, "%s: its weights are not beside it; %s expected", path,
                          ph_base_name(other_path));
     else if (has_other)
-        status = ph_file_open(context, other_path, &other);
+        status = ph_file_open_parts(context, other_path, false, &other);
     if (!status && is_definition) status = ph_caffe_create(context, path, file, other_path, &other, &caffe);
     else if (!status && has_other) status = ph_caffe_create(context, other_path, &other, path, file, &caffe);
     else if (!status) status = ph_caffe_create(context, path, NULL, path, file, &caffe);

@@ -37,18 +37,20 @@ char *ph_model_beside(const struct ph_model *model, const char *suffix) {
 }
 
 /* What stands in a repository where a large file is kept elsewhere. */
-static bool is_large_file_pointer(const struct ph_file *file) {
+static ph_status large_file_refuse(ph_context *context, const char *path, const struct ph_file *file) {
     static const char start[] = "version https://git-lfs.github.com/spec/";
-    return file->size >= sizeof start - 1 && !memcmp(file->data, start, sizeof start - 1);
+    char found[sizeof start - 1] = "";
+    if (file->size >= sizeof found) PH_TRY(ph_file_read(context, file, 0, sizeof found, found));
+    if (memcmp(found, start, sizeof found)) return PH_OK;
+    return ph_fail(context, PH_ERROR_FORMAT, "%s: only a Git LFS pointer, not the network itself; fetch it with `git lfs pull`",
+                   path);
 }
 
 static ph_status parse(ph_model *model) {
     ph_context *context = model->context;
     const char *path = model->path;
     size_t extension;
-    if (is_large_file_pointer(&model->file))
-        return ph_fail(context, PH_ERROR_FORMAT, "%s: only a Git LFS pointer, not the network itself; fetch it with `git lfs pull`",
-                       path);
+    PH_TRY(large_file_refuse(context, path, &model->file));
     model->format = path ? format_by_name(path, &extension) : &ph_model_format_onnx;
     if (model->format) return model->format->parse(context, path, &model->file, &model->parsed);
     for (int i = 0; ph_model_formats[i]; i++) {
@@ -85,7 +87,7 @@ static ph_status file_open(ph_model *model, const char *path) {
     }
     model->path = weights_path(path);
     if (!model->path) return ph_fail_memory(model->context);
-    return ph_file_open(model->context, model->path, &model->file);
+    return ph_file_open_parts(model->context, model->path, true, &model->file);
 }
 
 /* ---- The input ----------------------------------------------------------------------------------------------------- */
@@ -296,7 +298,7 @@ static ph_status load(ph_model *model, const char *path) {
     bool found;
     PH_TRY(file_open(model, path));
     PH_TRY(parse(model));
-    ph_sha256(model->file.data, model->file.size, model->sha256);
+    PH_TRY(ph_file_sha256(model->context, &model->file, model->sha256));
     model->parameters = model->format->parameter_count(model->parsed);
     model->input = picture_input(model);
     input_resolve(model, 0, 0);

@@ -20,7 +20,7 @@ struct ph_model_format {
     const char *name;             /* "ONNX" */
     const char *help;
     const char *extensions;       /* ".onnx" ; several separated by spaces */
-    /* Reads `path` (already mapped; bytes stay valid as long as the model). *parsed is the loader's own state. */
+    /* Reads `file`, of that path, which stays open as long as the model. *parsed is the loader's own state. */
     ph_status (*parse)(ph_context *context, const char *path, const struct ph_file *file, void **parsed);
     void (*destroy)(void *parsed);
     int (*input_count)(const void *parsed);

@@ -1,7 +1,7 @@
-/* The ONNX loader: a file's messages are parsed once, its weights converted once; every graph built from it borrows them.
+/* The ONNX loader: a file's messages are parsed once, without its weights, which are read and converted once, when first needed
+ * (onnx_tensor.h); every graph built from it borrows them.
  *
- * A file is untrusted. protobuf-c unpacks it with a budget that grows with the file's size; every tensor's contents are
- * held to its shape before anything is made from them; external files must lie in the model's own folder. Nodes are
+ * A file is untrusted. protobuf-c unpacks it with a budget that grows with the file's size. Nodes are
  * sorted by what they need, so the order in the file does not matter. A node that cannot be computed costs what depends
  * on it, nothing else.
  *
@@ -9,36 +9,18 @@
 #include "graph/operations.h"
 #include "model/model.h"
 #include "model/onnx_ml.h"
+#include "model/onnx_tensor.h"
 #include "model/protobuf.h"
-#include "onnx.pb-c.h"
-#include <errno.h>
-#include <stdlib.h>
 #include <string.h>
-
-/* raw_data is little-endian whatever the host, and is used in place. */
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the ONNX loader is written for little-endian hosts");
-
-/* What may be allocated for converted weights. Real files need at most eight times their size (a list of booleans); only a
- * hostile one needs more. */
-#define BUDGET_BASE ((size_t)64 << 20)
-#define BUDGET_WEIGHTS 8
 
 /* Opset 6 differs from 7 in how two shapes are broadcast, which is handled here, and in attributes of training. */
 enum { OPSET_FIRST = 6, OPSET_LAST = 21, OPSET_NUMPY_BROADCAST = 7 };
-
-/* A constant of the file. `problem` says why it cannot be used when `data` is NULL. */
-struct tensor {
-    enum ph_type type;
-    struct ph_shape shape;
-    const void *data;
-    const char *problem;
-};
 
 /* A tensor by its name. */
 struct symbol {
     const char *name;
     int producer;                /* node, -1 for inputs and constants */
-    const struct tensor *tensor; /* NULL when not a constant */
+    const struct ph_onnx_tensor *tensor; /* NULL when not a constant */
     bool defined;
 };
 
@@ -49,22 +31,14 @@ struct node {
     const struct ph_importer *importer;
     int *inputs, *outputs;                /* symbols; PH_ABSENT where the name is empty */
     int input_count, output_count;
-    const struct tensor *tensors;         /* one for each attribute, where that is a tensor */
-};
-
-struct external_file {
-    struct external_file *next;
-    const char *location;
-    struct ph_file file;
+    const struct ph_onnx_tensor *tensors;         /* one for each attribute, where that is a tensor */
 };
 
 struct onnx {
     ph_context *context;
-    const char *path; /* NULL for bytes in memory */
     PhOnnx__ModelProto *message;
     struct ph_pool pool;
-    size_t converted, converted_limit; /* bytes */
-    struct external_file *external;
+    struct ph_onnx_weights weights;
     int opset;
     struct symbol *symbols;
     int symbol_count, symbol_capacity;
@@ -78,8 +52,6 @@ struct onnx {
     int widest;                        /* most inputs or outputs of a node */
     int64_t parameters;
 };
-
-static const char *text_of(const char *text) { return text ? text : ""; }
 
 /* ---- Symbols ------------------------------------------------------------------------------------------------------- */
 
@@ -132,239 +104,13 @@ static ph_status symbol_define(struct onnx *onnx, const char *name, const char *
     return PH_OK;
 }
 
-/* ---- Tensors ------------------------------------------------------------------------------------------------------- */
-
-/* TensorProto.DataType and where its values are when they are not raw bytes. */
-enum list { LIST_NONE, LIST_FLOAT, LIST_INT32, LIST_INT64, LIST_DOUBLE, LIST_UINT64 };
-enum element {
-    FLOAT = 1, UINT8, INT8, UINT16, INT16, INT32, INT64, STRING, BOOL, FLOAT16, DOUBLE, UINT32, UINT64, COMPLEX64,
-    COMPLEX128, BFLOAT16, FLOAT8E4M3FN, FLOAT8E4M3FNUZ, FLOAT8E5M2, FLOAT8E5M2FNUZ, UINT4, INT4, FLOAT4E2M1
-};
-static const struct element_kind {
-    const char *name;
-    int bytes; /* of a value in raw data; 0: not read */
-    enum ph_type type;
-    enum list list;
-} element_kinds[] = {
-    [FLOAT] = {"float", 4, PH_FLOAT, LIST_FLOAT},       [UINT8] = {"uint8", 1, PH_INT64, LIST_INT32},
-    [INT8] = {"int8", 1, PH_INT64, LIST_INT32},         [UINT16] = {"uint16", 2, PH_INT64, LIST_INT32},
-    [INT16] = {"int16", 2, PH_INT64, LIST_INT32},       [INT32] = {"int32", 4, PH_INT64, LIST_INT32},
-    [INT64] = {"int64", 8, PH_INT64, LIST_INT64},       [STRING] = {"string", 0, PH_FLOAT, LIST_NONE},
-    [BOOL] = {"bool", 1, PH_BOOL, LIST_INT32},          [FLOAT16] = {"float16", 2, PH_FLOAT, LIST_INT32},
-    [DOUBLE] = {"double", 8, PH_FLOAT, LIST_DOUBLE},    [UINT32] = {"uint32", 4, PH_INT64, LIST_UINT64},
-    [UINT64] = {"uint64", 8, PH_INT64, LIST_UINT64},    [COMPLEX64] = {"complex64", 0, PH_FLOAT, LIST_NONE},
-    [COMPLEX128] = {"complex128", 0, PH_FLOAT, LIST_NONE}, [BFLOAT16] = {"bfloat16", 2, PH_FLOAT, LIST_INT32},
-    [FLOAT8E4M3FN] = {"float8e4m3fn"}, [FLOAT8E4M3FNUZ] = {"float8e4m3fnuz"}, [FLOAT8E5M2] = {"float8e5m2"},
-    [FLOAT8E5M2FNUZ] = {"float8e5m2fnuz"}, [UINT4] = {"uint4"}, [INT4] = {"int4"}, [FLOAT4E2M1] = {"float4e2m1"},
-};
-
-/* Where a tensor's values lie: `count` of them, `stride` bytes apart, little-endian. */
-struct source { const uint8_t *data; size_t count, stride; };
-
-static ph_status tensor_fail(const struct onnx *onnx, const PhOnnx__TensorProto *message, const char *text) {
-    return ph_fail(onnx->context, PH_ERROR_FORMAT, "tensor '%s': %s", text_of(message->name), text);
-}
-
-static const char *external_entry(const PhOnnx__TensorProto *message, const char *key) {
-    for (size_t i = 0; i < message->n_external_data; i++)
-        if (!strcmp(text_of(message->external_data[i]->key), key)) return message->external_data[i]->value;
-    return NULL;
-}
-
-/* No absolute path and no step upwards; what links do is found out by resolving the whole. */
-static bool location_is_inside(const char *location) {
-    if (!location[0] || location[0] == '/' || strchr(location, '\\')) return false;
-    for (const char *part = location; part; part = strchr(part, '/'), part = part ? part + 1 : NULL) {
-        size_t length = strcspn(part, "/");
-        if (length == 2 && part[0] == '.' && part[1] == '.') return false;
-    }
-    return true;
-}
-
-/* The file `location` names, relative to the model's folder, mapped once and kept. */
-static ph_status external_open(struct onnx *onnx, const char *location, const struct ph_file **file) {
-    for (struct external_file *known = onnx->external; known; known = known->next)
-        if (!strcmp(known->location, location)) {
-            *file = &known->file;
-            return PH_OK;
-        }
-    ph_context *context = onnx->context;
-    if (!onnx->path)
-        return ph_fail(context, PH_ERROR_UNSUPPORTED, "weights in another file ('%s'), but the model has no folder", location);
-    if (!location_is_inside(location))
-        return ph_fail(context, PH_ERROR_FORMAT, "weights in '%s': not a path inside the model's folder", location);
-
-    struct external_file *record = ph_pool_alloc(&onnx->pool, sizeof *record);
-    int folder_length = (int)(ph_base_name(onnx->path) - onnx->path);
-    char *wanted = ph_sprintf("%.*s%s%s", folder_length, onnx->path, folder_length ? "" : "./", location);
-    char *folder = ph_sprintf("%.*s.", folder_length, onnx->path);
-    char *true_folder = NULL, *true_path = NULL;
-    ph_status status = PH_OK;
-    if (!record || !wanted || !folder) {
-        status = ph_fail_memory(context);
-        goto done;
-    }
-    true_folder = realpath(folder, NULL);
-    true_path = realpath(wanted, NULL);
-    if (!true_folder || !true_path) {
-        status = ph_fail(context, PH_ERROR_FILE, "weights in '%s': %s", wanted, strerror(errno));
-        goto done;
-    }
-    size_t length = strlen(true_folder);
-    if (strncmp(true_path, true_folder, length) || (true_path[length] != '/' && strcmp(true_folder, "/"))) {
-        status = ph_fail(context, PH_ERROR_FORMAT, "weights in '%s': the link leaves the model's folder", wanted);
-        goto done;
-    }
-    status = ph_file_open(context, true_path, &record->file);
-    if (status) goto done;
-    record->location = location;
-    record->next = onnx->external;
-    onnx->external = record;
-    onnx->converted_limit += BUDGET_WEIGHTS * record->file.size;
-    *file = &record->file;
-done:
-    free(true_folder);
-    free(true_path);
-    ph_free(folder);
-    ph_free(wanted);
-    return status;
-}
-
-static ph_status external_source(struct onnx *onnx, const PhOnnx__TensorProto *message, const struct element_kind *kind,
-                                 size_t size, struct source *source) {
-    const char *location = external_entry(message, "location");
-    const char *offset_text = external_entry(message, "offset"), *length_text = external_entry(message, "length");
-    int64_t offset = 0, length = (int64_t)(size * (size_t)kind->bytes);
-    const struct ph_file *file;
-    if (!location) return tensor_fail(onnx, message, "external data without a location");
-    if (offset_text && (!ph_parse_int(offset_text, &offset) || offset < 0))
-        return tensor_fail(onnx, message, "the offset of its external data is not a number");
-    if (length_text && (!ph_parse_int(length_text, &length) || length < 0))
-        return tensor_fail(onnx, message, "the length of its external data is not a number");
-    ph_status status = external_open(onnx, location, &file);
-    if (status) {
-        ph_fail_prefix(onnx->context, "tensor '%s'", text_of(message->name));
-        return status;
-    }
-    if ((uint64_t)offset > file->size || (uint64_t)length > file->size - (uint64_t)offset)
-        return ph_fail(onnx->context, PH_ERROR_FORMAT, "tensor '%s': bytes %lld to %lld of '%s', which has %zu",
-                       text_of(message->name), (long long)offset, (long long)offset + (long long)length, location, file->size);
-    *source = (struct source){file->data + offset, (size_t)length / (size_t)kind->bytes, (size_t)kind->bytes};
-    if ((size_t)length % (size_t)kind->bytes) source->count = SIZE_MAX;
-    return PH_OK;
-}
-
-static struct source list_source(const PhOnnx__TensorProto *message, enum list list) {
-    switch (list) {
-    case LIST_FLOAT: return (struct source){(const uint8_t *)message->float_data, message->n_float_data, 4};
-    case LIST_INT32: return (struct source){(const uint8_t *)message->int32_data, message->n_int32_data, 4};
-    case LIST_INT64: return (struct source){(const uint8_t *)message->int64_data, message->n_int64_data, 8};
-    case LIST_DOUBLE: return (struct source){(const uint8_t *)message->double_data, message->n_double_data, 8};
-    case LIST_UINT64: return (struct source){(const uint8_t *)message->uint64_data, message->n_uint64_data, 8};
-    case LIST_NONE: break;
-    }
-    return (struct source){0};
-}
-
-static uint64_t load_bits(const uint8_t *data, size_t bytes) {
-    uint64_t bits = 0;
-    memcpy(&bits, data, bytes);
-    return bits;
-}
-
-static float float_of(int element, uint64_t bits) {
-    uint32_t low = (uint32_t)bits;
-    float value;
-    double wide;
-    switch (element) {
-    case FLOAT16: return ph_half_to_float((uint16_t)bits);
-    case BFLOAT16: return ph_bfloat16_to_float((uint16_t)bits);
-    case DOUBLE: memcpy(&wide, &bits, sizeof wide); return (float)wide;
-    default: memcpy(&value, &low, sizeof value); return value;
-    }
-}
-
-static int64_t integer_of(int element, uint64_t bits) {
-    switch (element) {
-    case INT8: return (int8_t)bits;
-    case INT16: return (int16_t)bits;
-    case INT32: return (int32_t)bits;
-    case BOOL: return (uint8_t)bits != 0;
-    case UINT64: return bits > INT64_MAX ? INT64_MAX : (int64_t)bits;
-    default: return (int64_t)bits;
-    }
-}
-
-/* Float and int64 values are used where they lie when they are packed and aligned; all others are converted. */
-static ph_status tensor_contents(struct onnx *onnx, const PhOnnx__TensorProto *message, int element, struct source source,
-                                 struct tensor *tensor) {
-    static const int64_t nothing; /* an empty tensor's contents: a constant's data is never NULL */
-    size_t wide = tensor->type == PH_FLOAT ? sizeof(float) : sizeof(int64_t);
-    if (!source.count) {
-        tensor->data = &nothing;
-        return PH_OK;
-    }
-    if ((element == FLOAT || element == INT64) && (uintptr_t)source.data % wide == 0) {
-        tensor->data = source.data;
-        return PH_OK;
-    }
-    if (source.count > (onnx->converted_limit - onnx->converted) / wide)
-        return tensor_fail(onnx, message, "converting the weights takes far more memory than the file's size warrants");
-    onnx->converted += source.count * wide;
-    void *data = ph_pool_alloc(&onnx->pool, source.count * wide);
-    if (!data) return ph_fail_memory(onnx->context);
-    size_t bytes = (size_t)element_kinds[element].bytes;
-    for (size_t i = 0; i < source.count; i++) {
-        uint64_t bits = load_bits(source.data + i * source.stride, bytes);
-        if (tensor->type == PH_FLOAT) ((float *)data)[i] = float_of(element, bits);
-        else ((int64_t *)data)[i] = integer_of(element, bits);
-    }
-    tensor->data = data;
-    return PH_OK;
-}
-
-static ph_status tensor_read(struct onnx *onnx, const PhOnnx__TensorProto *message, struct tensor *tensor) {
-    int element = message->data_type;
-    bool known = element > 0 && element < PH_COUNT(element_kinds);
-    if (message->n_dims > PH_MAX_RANK || !known || !element_kinds[element].bytes) {
-        tensor->problem = message->n_dims > PH_MAX_RANK
-            ? ph_pool_sprintf(&onnx->pool, "%zu dimensions; at most %d are supported", message->n_dims, PH_MAX_RANK)
-            : ph_pool_sprintf(&onnx->pool, "values of type %s (%d); float, double, float16, bfloat16, bool and integers of 8 to "
-                              "64 bits are supported", known ? element_kinds[element].name : "unknown", element);
-        return tensor->problem ? PH_OK : ph_fail_memory(onnx->context);
-    }
-    const struct element_kind *kind = &element_kinds[element];
-    tensor->type = kind->type;
-    tensor->shape.rank = (int)message->n_dims;
-    for (size_t i = 0; i < message->n_dims; i++) tensor->shape.dims[i] = message->dims[i];
-    char text[128];
-    if (!ph_shape_valid(&tensor->shape))
-        return ph_fail(onnx->context, PH_ERROR_FORMAT, "tensor '%s': shape %s is negative or too large",
-                       text_of(message->name), ph_shape_text(&tensor->shape, text));
-
-    size_t size = (size_t)ph_shape_size(&tensor->shape);
-    struct source source;
-    if (message->data_location == 1) {
-        PH_TRY(external_source(onnx, message, kind, size, &source));
-    } else if (message->has_raw_data) {
-        size_t length = message->raw_data.len, bytes = (size_t)kind->bytes;
-        source = (struct source){message->raw_data.data, length % bytes ? SIZE_MAX : length / bytes, bytes};
-    } else {
-        source = list_source(message, kind->list);
-    }
-    if (source.count != size)
-        return ph_fail(onnx->context, PH_ERROR_FORMAT, "tensor '%s': shape %s of %s needs %zu values, the file holds another "
-                       "number", text_of(message->name), ph_shape_text(&tensor->shape, text), kind->name, size);
-    return tensor_contents(onnx, message, element, source, tensor);
-}
-
 /* ---- Parsing ------------------------------------------------------------------------------------------------------- */
 
 static ph_status version_check(struct onnx *onnx) {
     const PhOnnx__ModelProto *model = onnx->message;
     int64_t opset = 0;
     for (size_t i = 0; i < model->n_opset_import; i++) {
-        const char *domain = text_of(model->opset_import[i]->domain);
+        const char *domain = ph_onnx_text(model->opset_import[i]->domain);
         if (!domain[0] || !strcmp(domain, "ai.onnx")) opset = model->opset_import[i]->version;
     }
     if (!model->ir_version || !model->graph)
@@ -381,18 +127,18 @@ static ph_status version_check(struct onnx *onnx) {
 
 static ph_status initialisers_read(struct onnx *onnx) {
     const PhOnnx__GraphProto *graph = onnx->message->graph;
-    struct tensor *tensors = ph_pool_alloc(&onnx->pool, graph->n_initializer * sizeof *tensors);
+    struct ph_onnx_tensor *tensors = ph_pool_alloc(&onnx->pool, graph->n_initializer * sizeof *tensors);
     if (!tensors) return ph_fail_memory(onnx->context);
     int symbol;
     for (size_t i = 0; i < graph->n_initializer; i++) {
-        PH_TRY(symbol_define(onnx, text_of(graph->initializer[i]->name), "an initialiser", &symbol));
-        PH_TRY(tensor_read(onnx, graph->initializer[i], &tensors[i]));
+        PH_TRY(symbol_define(onnx, ph_onnx_text(graph->initializer[i]->name), "an initialiser", &symbol));
+        PH_TRY(ph_onnx_tensor_read(&onnx->weights, graph->initializer[i], &tensors[i]));
         onnx->symbols[symbol].tensor = &tensors[i];
     }
-    static const struct tensor sparse = {.problem = "a sparse tensor; only dense ones are supported"};
+    static const struct ph_onnx_tensor sparse = {.problem = "a sparse tensor; only dense ones are supported"};
     for (size_t i = 0; i < graph->n_sparse_initializer; i++) {
         const PhOnnx__TensorProto *values = graph->sparse_initializer[i]->values;
-        PH_TRY(symbol_define(onnx, text_of(values ? values->name : NULL), "a sparse initialiser", &symbol));
+        PH_TRY(symbol_define(onnx, ph_onnx_text(values ? values->name : NULL), "a sparse initialiser", &symbol));
         onnx->symbols[symbol].tensor = &sparse;
     }
     return PH_OK;
@@ -405,7 +151,7 @@ static ph_status inputs_read(struct onnx *onnx) {
     onnx->input_facts = ph_alloc_array(graph->n_input, sizeof *onnx->input_facts);
     if (!onnx->inputs || !onnx->input_facts) return ph_fail_memory(onnx->context);
     for (size_t i = 0; i < graph->n_input; i++) {
-        const char *name = text_of(graph->input[i]->name);
+        const char *name = ph_onnx_text(graph->input[i]->name);
         int symbol;
         PH_TRY(symbol_of(onnx, name, &symbol));
         if (symbol != PH_ABSENT && onnx->symbols[symbol].tensor) continue;
@@ -433,17 +179,17 @@ static ph_status inputs_read(struct onnx *onnx) {
 }
 
 static void importer_find(const PhOnnx__NodeProto *message, struct node *node) {
-    const char *domain = text_of(message->domain);
+    const char *domain = ph_onnx_text(message->domain);
     if (!strcmp(domain, "ai.onnx.ml"))
         for (const struct ph_importer *importer = ph_onnx_ml_importers; importer->name; importer++)
-            if (!strcmp(importer->name, text_of(message->op_type))) {
+            if (!strcmp(importer->name, ph_onnx_text(message->op_type))) {
                 node->operation = &ph_operation_identity; /* for messages: what it means is several */
                 node->importer = importer;
             }
     if (domain[0] && strcmp(domain, "ai.onnx")) return;
     for (int i = 0; ph_operations[i]; i++)
         for (const struct ph_importer *importer = ph_operations[i]->importers; importer && importer->name; importer++)
-            if (!strcmp(importer->name, text_of(message->op_type))) {
+            if (!strcmp(importer->name, ph_onnx_text(message->op_type))) {
                 node->operation = ph_operations[i];
                 node->importer = importer;
                 return;
@@ -464,8 +210,8 @@ static ph_status names_resolve(struct onnx *onnx, char *const *names, size_t cou
 static ph_status node_read(struct onnx *onnx, const PhOnnx__NodeProto *message, int index) {
     struct node *node = &onnx->nodes[index];
     node->message = message;
-    node->name = text_of(message->name);
-    if (!node->name[0]) node->name = message->n_output ? message->output[0] : text_of(message->op_type);
+    node->name = ph_onnx_text(message->name);
+    if (!node->name[0]) node->name = message->n_output ? message->output[0] : ph_onnx_text(message->op_type);
     importer_find(message, node);
     PH_TRY(names_resolve(onnx, message->input, message->n_input, &node->inputs, &node->input_count));
     PH_TRY(names_resolve(onnx, message->output, message->n_output, &node->outputs, &node->output_count));
@@ -475,12 +221,12 @@ static ph_status node_read(struct onnx *onnx, const PhOnnx__NodeProto *message, 
         PH_TRY(symbol_define(onnx, onnx->symbols[symbol].name, "an output", &symbol));
         onnx->symbols[symbol].producer = index;
     }
-    struct tensor *tensors = ph_pool_alloc(&onnx->pool, message->n_attribute * sizeof *tensors);
+    struct ph_onnx_tensor *tensors = ph_pool_alloc(&onnx->pool, message->n_attribute * sizeof *tensors);
     if (!tensors) return ph_fail_memory(onnx->context);
     node->tensors = tensors;
     for (size_t i = 0; i < message->n_attribute; i++)
         if (message->attribute[i]->t) {
-            ph_status status = tensor_read(onnx, message->attribute[i]->t, &tensors[i]);
+            ph_status status = ph_onnx_tensor_read(&onnx->weights, message->attribute[i]->t, &tensors[i]);
             if (status) {
                 ph_fail_prefix(onnx->context, "node '%s'", node->name);
                 return status;
@@ -500,7 +246,7 @@ static ph_status nodes_read(struct onnx *onnx) {
     if (!onnx->outputs) return ph_fail_memory(onnx->context);
     for (size_t i = 0; i < graph->n_output; i++) {
         int symbol;
-        PH_TRY(symbol_of(onnx, text_of(graph->output[i]->name), &symbol));
+        PH_TRY(symbol_of(onnx, ph_onnx_text(graph->output[i]->name), &symbol));
         if (symbol != PH_ABSENT) onnx->outputs[onnx->output_count++] = symbol;
     }
     return PH_OK;
@@ -533,10 +279,10 @@ static ph_status nodes_sort(struct onnx *onnx) {
             const struct symbol *symbol = &onnx->symbols[input];
             if (!symbol->defined)
                 status = ph_fail(onnx->context, PH_ERROR_FORMAT, "node '%s' (%s) needs '%s', which nothing in the file makes",
-                                 node->name, text_of(node->message->op_type), symbol->name);
+                                 node->name, ph_onnx_text(node->message->op_type), symbol->name);
             else if (symbol->producer >= 0 && state[symbol->producer] == OPEN)
                 status = ph_fail(onnx->context, PH_ERROR_FORMAT, "node '%s' (%s) depends on its own output: the graph has a cycle",
-                                 node->name, text_of(node->message->op_type));
+                                 node->name, ph_onnx_text(node->message->op_type));
             else if (symbol->producer >= 0 && state[symbol->producer] == UNSEEN) {
                 state[symbol->producer] = OPEN;
                 stack[depth++] = (struct visit){symbol->producer, 0};
@@ -555,7 +301,7 @@ static ph_status parameters_count(struct onnx *onnx) {
     for (int i = 0; i < onnx->node_count; i++)
         for (int j = 0; j < onnx->nodes[i].input_count; j++) {
             int symbol = onnx->nodes[i].inputs[j];
-            const struct tensor *tensor = symbol == PH_ABSENT ? NULL : onnx->symbols[symbol].tensor;
+            const struct ph_onnx_tensor *tensor = symbol == PH_ABSENT ? NULL : onnx->symbols[symbol].tensor;
             if (!tensor || counted[symbol] || !tensor->data || tensor->type != PH_FLOAT) continue;
             counted[symbol] = true;
             onnx->parameters += ph_shape_size(&tensor->shape);
@@ -568,7 +314,7 @@ static void onnx_destroy(void *parsed) {
     struct onnx *onnx = parsed;
     if (!onnx) return;
     ph_protobuf_free((ProtobufCMessage *)onnx->message);
-    for (struct external_file *file = onnx->external; file; file = file->next) ph_file_close(&file->file);
+    ph_onnx_weights_finish(&onnx->weights);
     ph_free(onnx->symbols);
     ph_free(onnx->table);
     ph_free(onnx->nodes);
@@ -583,13 +329,11 @@ static void onnx_destroy(void *parsed) {
 static ph_status onnx_parse(ph_context *context, const char *path, const struct ph_file *file, void **parsed) {
     struct onnx *onnx = ph_alloc(sizeof *onnx);
     if (!onnx) return ph_fail_memory(context);
-    ph_status status = PH_OK;
     onnx->context = context;
-    onnx->converted_limit = BUDGET_BASE + BUDGET_WEIGHTS * file->size;
-    if (path && !(onnx->path = ph_pool_strdup(&onnx->pool, path))) status = ph_fail_memory(context);
+    ph_status status = ph_onnx_weights_start(context, path, file, &onnx->weights);
     if (!status) {
         ProtobufCMessage *message;
-        status = ph_protobuf_unpack(context, &ph_onnx__model_proto__descriptor, "an ONNX file", file->data, file->size,
+        status = ph_protobuf_unpack(context, &ph_onnx__model_proto__descriptor, "an ONNX file", file, &ph_onnx_raw_data,
                                     &message);
         onnx->message = (PhOnnx__ModelProto *)message;
     }
@@ -617,7 +361,7 @@ enum { ATTRIBUTE_UNKNOWN, ATTRIBUTE_FLOAT, ATTRIBUTE_INT, ATTRIBUTE_STRING, ATTR
 static const PhOnnx__AttributeProto *attribute_find(const struct node *node, const char *name, int type) {
     for (size_t i = 0; i < node->message->n_attribute; i++) {
         const PhOnnx__AttributeProto *attribute = node->message->attribute[i];
-        if (!strcmp(text_of(attribute->name), name))
+        if (!strcmp(ph_onnx_text(attribute->name), name))
             return attribute->type == type || attribute->type == ATTRIBUTE_UNKNOWN ? attribute : NULL;
     }
     return NULL;
@@ -661,10 +405,10 @@ static bool get_floats(const void *source, const char *name, const float **value
     return true;
 }
 
-static ph_status tensor_add(struct ph_graph *graph, const char *name, const struct tensor *tensor, int *value) {
+static ph_status tensor_add(struct ph_graph *graph, const char *name, const struct ph_onnx_tensor *tensor, int *value) {
     if (!tensor->data)
         return ph_fail(graph->context, PH_ERROR_UNSUPPORTED, "'%s' holds %s", name ? name : "a constant", tensor->problem);
-    return ph_graph_add_constant(graph, name, tensor->type, tensor->shape, tensor->data, value);
+    return ph_graph_add_contents(graph, name, tensor->type, tensor->shape, tensor->data, tensor->contents, value);
 }
 
 static bool get_tensor(const void *source, const char *name, struct ph_graph *graph, int *value, ph_status *status) {
@@ -719,7 +463,7 @@ static ph_status node_inputs(const struct onnx *onnx, struct ph_graph *graph, co
         if (build->values[symbol] == PH_ABSENT) {
             ph_status status = tensor_add(graph, onnx->symbols[symbol].name, onnx->symbols[symbol].tensor, &build->values[symbol]);
             if (status) {
-                ph_fail_prefix(onnx->context, "node '%s' (%s)", node->name, text_of(node->message->op_type));
+                ph_fail_prefix(onnx->context, "node '%s' (%s)", node->name, ph_onnx_text(node->message->op_type));
                 return status;
             }
         }
@@ -729,7 +473,7 @@ static ph_status node_inputs(const struct onnx *onnx, struct ph_graph *graph, co
 }
 
 static ph_status node_build(const struct onnx *onnx, struct ph_graph *graph, const struct node *node, struct build *build) {
-    const char *type = text_of(node->message->op_type), *domain = text_of(node->message->domain);
+    const char *type = ph_onnx_text(node->message->op_type), *domain = ph_onnx_text(node->message->domain);
     if (!node->importer)
         return ph_fail(onnx->context, PH_ERROR_UNSUPPORTED, "node '%s': operation %s%s%s is not supported", node->name, type,
                        domain[0] ? " of domain " : "", domain);
@@ -823,11 +567,11 @@ static int64_t onnx_parameter_count(const void *parsed) { return ((const struct 
 
 static const char *onnx_fact(const void *parsed, const char *key) {
     const PhOnnx__ModelProto *model = ((const struct onnx *)parsed)->message;
-    if (!strcmp(key, PH_FACT_PRODUCER)) return text_of(model->producer_name);
+    if (!strcmp(key, PH_FACT_PRODUCER)) return ph_onnx_text(model->producer_name);
     if (!strcmp(key, PH_FACT_DESCRIPTION))
-        return text_of(model->doc_string)[0] ? model->doc_string : text_of(model->graph->doc_string);
+        return ph_onnx_text(model->doc_string)[0] ? model->doc_string : ph_onnx_text(model->graph->doc_string);
     for (size_t i = 0; i < model->n_metadata_props; i++)
-        if (!strcmp(text_of(model->metadata_props[i]->key), key)) return text_of(model->metadata_props[i]->value);
+        if (!strcmp(ph_onnx_text(model->metadata_props[i]->key), key)) return ph_onnx_text(model->metadata_props[i]->value);
     return "";
 }
 

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct wire { uint8_t data[1 << 14]; size_t size; };
+struct wire { uint8_t data[1 << 16]; size_t size; };
 
 static inline void wire_raw(struct wire *wire, const void *data, size_t size) {
     if (size > sizeof wire->data - wire->size) abort();
