@@ -158,7 +158,8 @@ def convolutions(options, path, objective):
     peak = peak_of(text)
     sums = {}
     for line in text.splitlines():
-        match = re.match(r'(forward|backward) +convolution +(\S+) .*\] +([0-9.]+) +\d+ +\d+ +([0-9.]+) +[0-9.]+ +[0-9.]+$', line)
+        match = re.match(r'(forward|backward) +convolution(?:\+add)? +(\S+) .*\] +([0-9.]+) +\d+ +\d+ +([0-9.]+)'
+                         r' +[0-9.]+ +[0-9.]+$', line)
         if match:
             direction, kernel, gflop, milliseconds = match.groups()
             total = sums.setdefault(f'{kernel}, {direction}', [0, 0])

@@ -167,7 +167,8 @@ const struct cli_command cli_inspect = {
                "was chosen, the classes, and every layer with its shape, number of weights and arithmetic. Layer "
                "names are what objectives refer to.\n\n"
                "With --plan it prints the program that a rendering of OBJECTIVE would run, a line for each step; the "
-               "picture's options (size, transforms, ...) count there. With --tune or --profile, the lines of layers that more than "
+               "picture's options (size, transforms, ...) count there. A step 'convolution+add' makes the sum behind the "
+               "convolution, whose name it bears, or the ReLU of that. With --tune or --profile, the lines of layers that more than "
                "one kernel could compute end with what each of them took when it was measured. With --save the preprocessing, as guessed or "
                "as given by the --input options, is kept in MODEL.phosphene beside the model file and used from then "
                "on.",

@@ -48,6 +48,10 @@ struct ph_kernel_call {
     /* Backward, of a kernel that scales: by what the gradient of input 0 is multiplied, [channels rounded up to blocks]; then the
      * gate cuts off the product alone, and not what it is added to. NULL: 1. */
     const float *scale;
+    /* Forward, of a kernel that adds: what is added to the output, blocked and of its shape, and whether a ReLU comes behind
+     * that. Data NULL: nothing. */
+    struct ph_operand summand;
+    bool rectified;
     struct ph_call plain;          /* the same for the operation's plain functions; all operands plain */
 };
 
@@ -59,6 +63,7 @@ struct ph_kernel {
     const struct ph_operation *operation; /* NULL: any */
     bool backward;
     bool by_item;                         /* items of the batch may be run one after the other, each as a batch of one */
+    bool adds;                            /* forward of a convolution: adds to what it writes, see ph_kernel_call */
     bool gates;                           /* backward: cuts off what it writes, see ph_kernel_call */
     bool scales;                          /* backward: multiplies what it writes channel by channel, see ph_kernel_call */
     bool gated;                           /* backward of an operation with a ReLU: does not need its output where the gradient

@@ -39,6 +39,7 @@ static void step_walk(const struct ph_graph *graph, const struct ph_step *step, 
         meet(argument, step->output_gradients[i], true);
     }
     meet(argument, step->gate, false);
+    meet(argument, step->summand, false);
 }
 
 /* Items of the tensor; 0 where it is no tensor of a batch. */
@@ -286,9 +287,11 @@ static ph_status call_make(const struct ph_graph *graph, struct ph_plan *plan, c
     PH_TRY(parts_make(plan, step->outputs, &call->outputs, out, n));
     PH_TRY(parts_make(plan, step->input_gradients, &call->input_gradients, in, n));
     PH_TRY(parts_make(plan, step->output_gradients, &call->output_gradients, out, n));
-    struct ph_operand *gate = &call->gate;
+    struct ph_operand *gate = &call->gate, *summand = &call->summand;
     PH_TRY(parts_make(plan, &step->gate, &gate, 1, n));
+    PH_TRY(parts_make(plan, &step->summand, &summand, 1, n));
     call->gate = *gate;
+    call->summand = *summand;
     /* Kernels ask the plain call for sizes alone, of the tensors that are not stored too. */
     const struct ph_shape **inputs = ph_pool_alloc(&plan->pool, ((size_t)in + 1) * sizeof *inputs);
     struct ph_shape *shapes = ph_pool_alloc(&plan->pool, ((size_t)(in + out) + 1) * sizeof *shapes);

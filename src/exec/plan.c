@@ -4,11 +4,20 @@
  * (profile.h). A kernel wants its operands plain or blocked; where a tensor lies in the other layout, a conversion is put in
  * front. A gradient lives in the layout that the kernel which reads it (its producer's backward) wants; the first to write it
  * overwrites, later ones add.
+ * A convolution makes the sum behind it, and the ReLU behind that, where its kernel can and nothing else reads what it leaves
+ * out.
  * Views share memory with what they view; inputs of a concatenation are made in place in its slices. Memory is placed
  * last, by the spans of steps that touch it. */
 #include "exec/plan.h"
 #include "exec/profile.h"
 #include <string.h>
+
+/* What is known of a node in this respect. */
+struct sum {
+    int convolution; /* of a sum: the one that makes it, in a step of the sum's place; PH_ABSENT: none */
+    int made;        /* value that the step makes: the sum, or the ReLU of it */
+    bool within;     /* of a convolution, a ReLU: that step does its part too */
+};
 
 struct planner {
     const struct ph_graph *graph;
@@ -28,6 +37,8 @@ struct planner {
     int *forward_halo, *backward_halo;     /* [values] zeros wanted around value and gradient */
     int *last_use;                         /* [values] last node that reads it; PH_ABSENT: none */
     int *readers;                          /* [values] nodes' inputs that it is */
+    bool *kept;                            /* [values] read from outside, or its gradient is */
+    struct sum *sums;                      /* [nodes] */
     int *slice_of;                         /* [values] concatenation node whose output this value is made inside of */
     int *other;                            /* [values] storage of the value in its other layout */
     bool *written;                         /* [storages at the time of backward] gradient has been written */
@@ -114,6 +125,7 @@ static ph_status step_add(struct planner *p, struct ph_step step) {
         storage_touch(p, step.outputs[i], at);
         storage_touch(p, step.output_gradients[i], at);
     }
+    storage_touch(p, step.summand, at);
     return PH_OK;
 }
 
@@ -132,8 +144,8 @@ static ph_status step_make(struct planner *p, int node_index, const struct ph_ke
     if (!lists || !accumulate) return ph_fail_memory(p->context);
     for (size_t i = 0; i < 2 * (in + out); i++) lists[i] = PH_ABSENT;
     *step = (struct ph_step){.kind = PH_STEP_KERNEL, .backward = backward, .kernel = kernel, .node = node_index,
-        .key = p->keys[2 * node_index + backward], .from = PH_ABSENT, .to = PH_ABSENT, .gate = PH_ABSENT, .inputs = lists,
-        .input_gradients = lists + in, .outputs = lists + 2 * in,
+        .key = p->keys[2 * node_index + backward], .from = PH_ABSENT, .to = PH_ABSENT, .gate = PH_ABSENT,
+        .made = PH_ABSENT, .summand = PH_ABSENT, .inputs = lists, .input_gradients = lists + in, .outputs = lists + 2 * in,
         .output_gradients = lists + 2 * in + out, .accumulate = accumulate};
     return PH_OK;
 }
@@ -273,6 +285,69 @@ static bool halos_spread(struct planner *p) {
     return changed;
 }
 
+/* ---- Sums that convolutions make ---------------------------------------------------------------------------------- */
+
+static bool sums = true;
+
+void ph_plan_sums(bool on) { sums = on; }
+
+/* Stored tensors that the backward of the node reads, PH_READS_...; 0 where there is none. */
+static unsigned reads_of(const struct planner *p, int n) {
+    const struct ph_kernel *kernel = p->backward[n];
+    if (!kernel) return 0;
+    struct ph_kernel_query query = query_make(p, &p->graph->nodes[n], true);
+    return kernel->reads ? kernel->reads(&query) : p->graph->nodes[n].operation->backward_reads;
+}
+
+/* The node that reads the value, if it is the only reader and would not miss it in its backward; else PH_ABSENT. */
+static int sole_reader(const struct planner *p, int value) {
+    int n = p->last_use[value];
+    return p->readers[value] == 1 && !p->kept[value] && !(reads_of(p, n) & PH_READS_INPUTS) ? n : PH_ABSENT;
+}
+
+/* The convolution that makes the value and can make its sum with another in place of it; PH_ABSENT: there is none. */
+static int adder_of(const struct planner *p, int value) {
+    int n = p->graph->values[value].node;
+    if (n == PH_ABSENT || !p->forward[n] || !p->forward[n]->adds || sole_reader(p, value) == PH_ABSENT) return PH_ABSENT;
+    bool rectified = ((const struct ph_convolution_attributes *)p->graph->nodes[n].attributes)->relu;
+    return rectified || reads_of(p, n) & PH_READS_OUTPUTS ? PH_ABSENT : n;
+}
+
+/* Both operands made blocked, one value each, of the sum's own shape. */
+static bool is_plain_sum(const struct planner *p, int n) {
+    const struct ph_node *node = &p->graph->nodes[n];
+    const struct ph_value *values = p->graph->values;
+    if (node->operation != &ph_operation_add || p->forward[n]->output != PH_LAYOUT_BLOCKED ||
+        reads_of(p, n) & PH_READS_OUTPUTS)
+        return false;
+    for (int i = 0; i < 2; i++)
+        if (values[node->inputs[i]].data || made_in(p, node->inputs[i]) != PH_LAYOUT_BLOCKED ||
+            !ph_shape_equal(&values[node->inputs[i]].shape, &values[node->outputs[0]].shape))
+            return false;
+    return node->inputs[0] != node->inputs[1];
+}
+
+/* The step stands in the sum's place, where the other operand has been made. Of two convolutions the later one makes the sum:
+ * what the earlier reads need not be kept until then. */
+static void sums_find(struct planner *p) {
+    for (int n = 0; n < p->graph->node_count; n++) {
+        const struct ph_node *node = &p->graph->nodes[n];
+        if (!sums || !is_plain_sum(p, n)) continue;
+        int adder = PH_MAX(adder_of(p, node->inputs[0]), adder_of(p, node->inputs[1]));
+        if (adder == PH_ABSENT) continue;
+        p->sums[n] = (struct sum){.convolution = adder, .made = node->outputs[0]};
+        p->sums[adder].within = true;
+        int reader = sole_reader(p, node->outputs[0]);
+        if (reader == PH_ABSENT || p->graph->nodes[reader].operation != &ph_operation_relu ||
+            p->forward[reader]->output != PH_LAYOUT_BLOCKED)
+            continue;
+        p->sums[n].made = p->graph->nodes[reader].outputs[0];
+        p->sums[reader].within = true;
+    }
+}
+
+/* ---- Choosing for all nodes --------------------------------------------------------------------------------------- */
+
 static ph_status choose_kernels(struct planner *p) {
     const struct ph_graph *graph = p->graph;
     for (int n = 0; n < graph->node_count; n++) {
@@ -313,6 +388,7 @@ static ph_status choose_kernels(struct planner *p) {
         }
     }
     while (halos_spread(p)) {}
+    sums_find(p);
     return PH_OK;
 }
 
@@ -398,8 +474,33 @@ static ph_status pack(struct planner *p, const struct ph_kernel *kernel, const s
     return PH_OK;
 }
 
+/* The step that makes the node's outputs, or with a sum what that says. */
+static ph_status forward_step(struct planner *p, int n, const struct sum *sum) {
+    const struct ph_node *node = &p->graph->nodes[n];
+    struct ph_step step;
+    PH_TRY(step_make(p, n, p->forward[n], false, &step));
+    for (int i = 0; i < node->input_count; i++)
+        if (node->inputs[i] != PH_ABSENT)
+            PH_TRY(value_in(p, node->inputs[i], p->forward[n]->input, false, n, &step.inputs[i]));
+    for (int i = 0; i < node->output_count; i++) step.outputs[i] = p->plan->home[sum ? sum->made : node->outputs[i]];
+    if (sum) {
+        int at = p->last_use[node->outputs[0]];
+        const int *operands = p->graph->nodes[at].inputs;
+        step.made = sum->made;
+        step.summand = p->plan->home[operands[operands[0] == node->outputs[0]]];
+    }
+    PH_TRY(pack(p, p->forward[n], node, false, &step.packed));
+    return step_add(p, step);
+}
+
 static ph_status plan_forward(struct planner *p, int n) {
     const struct ph_node *node = &p->graph->nodes[n];
+    const struct sum *sum = &p->sums[n];
+    if (sum->within) return PH_OK;
+    if (sum->convolution != PH_ABSENT) {
+        PH_TRY(home_make(p, sum->made));
+        return forward_step(p, sum->convolution, sum);
+    }
     if (node->operation->is_view) {
         int in;
         PH_TRY(value_in(p, node->inputs[0], PH_LAYOUT_PLAIN, false, n, &in));
@@ -422,14 +523,7 @@ static ph_status plan_forward(struct planner *p, int n) {
         }
         return PH_OK;
     }
-    struct ph_step step;
-    PH_TRY(step_make(p, n, p->forward[n], false, &step));
-    for (int i = 0; i < node->input_count; i++)
-        if (node->inputs[i] != PH_ABSENT)
-            PH_TRY(value_in(p, node->inputs[i], p->forward[n]->input, false, n, &step.inputs[i]));
-    for (int i = 0; i < node->output_count; i++) step.outputs[i] = p->plan->home[node->outputs[i]];
-    PH_TRY(pack(p, p->forward[n], node, false, &step.packed));
-    return step_add(p, step);
+    return forward_step(p, n, NULL);
 }
 
 /* ---- Backward ---------------------------------------------------------------------------------------------------- */
@@ -642,8 +736,7 @@ static ph_status plan_backward(struct planner *p, int n) {
     PH_TRY(step_make(p, n, kernel, true, &step));
     for (int i = 0; i < node->output_count; i++)
         if (has_gradient(p, node->outputs[i])) step.output_gradients[i] = p->plan->gradient[node->outputs[i]];
-    struct ph_kernel_query query = query_make(p, node, true);
-    unsigned reads = kernel->reads ? kernel->reads(&query) : node->operation->backward_reads;
+    unsigned reads = reads_of(p, n);
     if (reads & PH_READS_OUTPUTS && kernel->gated && ph_gate_put(graph, p->plan, node->outputs[0])) reads &= ~PH_READS_OUTPUTS;
     for (int i = 0; i < node->input_count; i++)
         if (node->inputs[i] != PH_ABSENT && (reads & PH_READS_INPUTS || p->graph->values[node->inputs[i]].data))
@@ -827,7 +920,10 @@ ph_status ph_plan_bind(const struct ph_graph *graph, struct ph_plan *plan, float
             .inputs = operands_of(plan, step->inputs, in, arena), .outputs = operands_of(plan, step->outputs, out, arena),
             .input_gradients = operands_of(plan, step->input_gradients, in, arena),
             .output_gradients = operands_of(plan, step->output_gradients, out, arena),
-            .gate = operand_of(plan, step->gate, arena), .gate_ceiling = step->gate_ceiling, .scale = step->scale};
+            .gate = operand_of(plan, step->gate, arena), .gate_ceiling = step->gate_ceiling, .scale = step->scale,
+            .summand = operand_of(plan, step->summand, arena),
+            .rectified = step->made != PH_ABSENT &&
+                graph->nodes[graph->values[step->made].node].operation == &ph_operation_relu};
         const struct ph_shape **shapes = ph_pool_alloc(&plan->pool, (size_t)in * sizeof *shapes);
         enum ph_type *types = ph_pool_alloc(&plan->pool, (size_t)(in + out) * sizeof *types);
         struct ph_shape *output_shapes = ph_pool_alloc(&plan->pool, (size_t)out * sizeof *output_shapes);
@@ -932,6 +1028,9 @@ static ph_status plan_steps(struct planner *p, const int *taps, int tap_count, c
     const struct ph_graph *graph = p->graph;
     struct ph_plan *plan = p->plan;
     PH_TRY(mark_needs(p, parameters, parameter_count));
+    for (int i = 0; i < tap_count; i++) p->kept[taps[i]] = true;
+    for (int i = 0; i < parameter_count; i++) p->kept[parameters[i]] = true;
+    if (p->loss != PH_ABSENT) p->kept[p->loss] = true;
     PH_TRY(choose_kernels(p));
     for (int v = 0; v < graph->value_count; v++) {
         if (graph->values[v].node != PH_ABSENT || graph->values[v].data) continue;
@@ -982,7 +1081,8 @@ ph_status ph_plan_create(const struct ph_graph *graph, const struct ph_backend *
         .profile = backend->tunes ? graph->context->profile : NULL,
         .forward_halo = ph_alloc_array(values, sizeof *p.forward_halo),
         .backward_halo = ph_alloc_array(values, sizeof *p.backward_halo),
-        .readers = ph_alloc_array(values, sizeof *p.readers), .last_use = absent_list(values),
+        .readers = ph_alloc_array(values, sizeof *p.readers), .kept = ph_alloc_array(values, sizeof *p.kept),
+        .sums = ph_alloc_array(nodes, sizeof *p.sums), .last_use = absent_list(values),
         .slice_of = absent_list(values), .other = absent_list(values), .plain_constant = absent_list(values)};
     p.kernels = backend->kernels(graph->context, &p.block);
     ph_backend_level(backend, graph->context, p.level, sizeof p.level);
@@ -990,9 +1090,10 @@ ph_status ph_plan_create(const struct ph_graph *graph, const struct ph_backend *
     plan->gradient = absent_list(values);
     plan->tap = absent_list(values);
     ph_status status = PH_OK;
-    if (!p.needs || !p.forward || !p.backward || !p.keys || !p.forward_halo || !p.backward_halo || !p.readers || !p.last_use ||
-        !p.slice_of || !p.other || !p.plain_constant || !plan->home || !plan->gradient || !plan->tap)
+    if (!p.needs || !p.forward || !p.backward || !p.keys || !p.forward_halo || !p.backward_halo || !p.readers || !p.kept ||
+        !p.sums || !p.last_use || !p.slice_of || !p.other || !p.plain_constant || !plan->home || !plan->gradient || !plan->tap)
         status = ph_fail_memory(graph->context);
+    for (int n = 0; n < graph->node_count && p.sums; n++) p.sums[n].convolution = PH_ABSENT;
     if (!status) status = item_make(&p);
     if (!status) status = plan_steps(&p, taps, tap_count, parameters, parameter_count, whole);
     ph_free(p.item.values);
@@ -1003,6 +1104,8 @@ ph_status ph_plan_create(const struct ph_graph *graph, const struct ph_backend *
     ph_free(p.forward_halo);
     ph_free(p.backward_halo);
     ph_free(p.readers);
+    ph_free(p.kept);
+    ph_free(p.sums);
     ph_free(p.last_use);
     ph_free(p.slice_of);
     ph_free(p.other);

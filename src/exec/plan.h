@@ -32,6 +32,9 @@ struct ph_step {
     bool *accumulate;
     int gate;              /* storage of the value whose ReLU the gradient of input 0 is cut off at; PH_ABSENT: none */
     float gate_ceiling;
+    int made;              /* value that a forward convolution makes in place of its output: the sum of that and of what lies
+                            * in storage `summand`, or the ReLU of the sum; PH_ABSENT: its output */
+    int summand;
     const float *scale;    /* of the normalisation in front of the node, whose input's gradient the step writes; NULL: none */
     void *packed;
     struct ph_operand from_operand, to_operand;
@@ -77,6 +80,9 @@ bool ph_program_is_intact(const struct ph_program *program);
 bool ph_gate_put(const struct ph_graph *graph, struct ph_plan *plan, int value);
 /* Test hook: while off, it never has. */
 void ph_plan_gates(bool on);
+
+/* Test hook: while off, no convolution makes the sum behind it. */
+void ph_plan_sums(bool on);
 
 /* For tune.c. A program made without looking at whether its kernels are to be measured; its plan; one run of all steps, with
  * the seconds of each added to [steps]: inside a parallel region, of steps that run on the host. */

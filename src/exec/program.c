@@ -540,6 +540,7 @@ ph_status ph_program_print(struct ph_program *program, bool time, struct ph_text
     for (int i = 0; i < plan->step_count; i++) {
         const struct ph_step *step = &plan->steps[i];
         const struct ph_node *node = &program->graph->nodes[PH_MAX(step->node, 0)];
+        bool sum = step->kind == PH_STEP_KERNEL && step->made != PH_ABSENT;
         int storage = step->to;
         if (step->kind == PH_STEP_KERNEL) {
             storage = step->outputs[0];
@@ -560,9 +561,9 @@ ph_status ph_program_print(struct ph_program *program, bool time, struct ph_text
         total_flops += flops;
         total_time += step->milliseconds;
         ph_text_append(text, "%-8s %-22s %-16s %-34.34s %-20s %9.4f %9.0f %10zu", step->backward ? "backward" : "forward",
-                       step->kind == PH_STEP_KERNEL ? node->operation->name : kinds[step->kind],
+                       step->kind != PH_STEP_KERNEL ? kinds[step->kind] : sum ? "convolution+add" : node->operation->name,
                        step->kind == PH_STEP_KERNEL ? step->kernel->name : "-",
-                       program->graph->values[node->outputs[0]].name, shape, flops / 1e9,
+                       program->graph->values[sum ? step->made : node->outputs[0]].name, shape, flops / 1e9,
                        record ? (double)ph_storage_floats(record) * sizeof(float) / 1024 : 0.0, offset);
         double rate = flops / 1e6 / PH_MAX(step->milliseconds, 1e-6);
         if (time) ph_text_append(text, " %8.3f %8.1f", step->milliseconds, rate);

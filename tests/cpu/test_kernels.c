@@ -483,6 +483,16 @@ static void test_networks(void **state) {
     }
 }
 
+/* With a bias, of the size of what it reads. */
+static int same_convolution(struct network *net, int from, int outputs, int side, int groups) {
+    int channels = (int)shape_of(net, from).dims[1];
+    struct ph_convolution_attributes a = {.kernel = {1, side, side}, .stride = {1, 1, 1}, .dilation = {1, 1, 1},
+        .pad_begin = {0, side / 2, side / 2}, .pad_end = {0, side / 2, side / 2}, .groups = groups};
+    int inputs[3] = {from, constant(net, PH_SHAPE(outputs, channels / groups, side, side), 1 / sqrt((double)channels / groups * side * side)),
+        constant(net, PH_SHAPE(outputs), 0.3)};
+    return node(net, &ph_operation_convolution, &a, inputs, 3);
+}
+
 /* One layer that reads `from` and keeps its size, at times with a ReLU behind it: of every kind whose backward may cut off
  * a gradient in passing. */
 static int layer(struct network *net, int from) {
@@ -504,11 +514,7 @@ static int layer(struct network *net, int from) {
     }
     int side = kind < 2 ? 3 : kind == 2 ? 5 : kind == 3 ? 1 : 3, groups = kind == 4 ? channels : 1;
     int outputs = kind == 4 ? channels : 16 * draw(1, 3);
-    struct ph_convolution_attributes a = {.kernel = {1, side, side}, .stride = {1, 1, 1}, .dilation = {1, 1, 1},
-        .pad_begin = {0, side / 2, side / 2}, .pad_end = {0, side / 2, side / 2}, .groups = groups};
-    int inputs[3] = {from, constant(net, PH_SHAPE(outputs, channels / groups, side, side), 1 / sqrt((double)channels / groups * side * side)),
-        constant(net, PH_SHAPE(outputs), 0.3)};
-    int made = node(net, &ph_operation_convolution, &a, inputs, 3);
+    int made = same_convolution(net, from, outputs, side, groups);
     if (draw(0, 5) == 0) return made;
     if (draw(0, 3)) return node(net, &ph_operation_relu, NULL, &made, 1);
     return node(net, &ph_operation_clip, &(struct ph_activation_attributes){.low = 0, .high = draw(1, 2)}, &made, 1);
@@ -558,6 +564,68 @@ static void test_cut_off_gradients(void **state) {
             for (int cut = 0; cut < 2; cut++) free(results[cut].value), free(results[cut].gradient);
         }
         network_finish(&net, input);
+    }
+}
+
+/* What may stand beside another in a sum of as many channels: mostly convolutions, at times one number for every pixel. */
+static int summand(struct network *net, int from, bool narrow) {
+    int channels = (int)shape_of(net, from).dims[1], made;
+    switch (draw(narrow ? 0 : 1, 7)) {
+    case 0: return node(net, &ph_operation_global_average_pool, NULL, &from, 1);
+    case 1: return from;
+    case 2: return node(net, &ph_operation_tanh, NULL, &from, 1);
+    case 3:
+        made = same_convolution(net, from, channels, 3, 1);
+        return net->chooses ? node(net, &ph_operation_relu, NULL, &made, 1) : made;
+    case 4: return same_convolution(net, from, channels, 3, draw(0, 1) ? channels : channels % 2 ? 1 : 2);
+    default: return same_convolution(net, from, channels, 2 * draw(0, 2) + 1, 1);
+    }
+}
+
+/* The sum, at times with a ReLU behind it, at times with others that read the sum, its operand or the ReLU. */
+static int sum_of(struct network *net, int from) {
+    int pair[2], first = draw(0, 1), channels = (int)shape_of(net, from).dims[1];
+    pair[first] = summand(net, from, false);
+    pair[1 - first] = draw(0, 9) ? summand(net, from, true) : pair[first];
+    int sum = node(net, &ph_operation_add, NULL, pair, 2), last = sum;
+    if (net->chooses && draw(0, 3)) last = node(net, &ph_operation_relu, NULL, &sum, 1);
+    switch (draw(0, 5)) {
+    case 0: return node(net, &ph_operation_mul, NULL, (int[]){last, sum}, 2);
+    case 1: return node(net, &ph_operation_add, NULL, (int[]){last, pair[draw(0, 1)]}, 2);
+    case 2:
+        last = node(net, &ph_operation_concat, &(struct ph_axis_attributes){1}, (int[]){last, from}, 2);
+        return same_convolution(net, last, channels, 1, 1);
+    default: return last;
+    }
+}
+
+/* Sums that a convolution may make in place of its output, and others that look like them: the same bytes either way. Beside the
+ * plain functions without ReLUs, whose choices may hang on rounding, or forward alone. */
+static void test_sums(void **state) {
+    for (int i = 0; i < rounds(50); i++) {
+        struct network net;
+        network_start(&net, *state, PH_SHAPE(draw(1, 3), draw(0, 1) ? 3 : 16, draw(12, 20), draw(12, 20)));
+        net.chooses = draw(0, 2);
+        net.last = convolution(&net, net.input, draw(0, 2) ? 16 * draw(1, 3) : draw(2, 40), 1, 1, draw(1, 2), 1, 1, true);
+        if (net.chooses && draw(0, 1)) net.last = node(&net, &ph_operation_relu, NULL, &net.last, 1);
+        for (int deep = draw(1, 3); deep > 0; deep--) net.last = sum_of(&net, net.last);
+        struct ph_shape in = shape_of(&net, net.input), out = shape_of(&net, net.last);
+        float *input = noise(ph_shape_size(&in));
+        for (int level = 0; level <= (int)ph_instruction_set_detect() && !device_backend; level++, checks++) {
+            struct result results[2];
+            assert_int_equal(ph_context_set_instruction_set(net.context, ph_instruction_set_names[level]), PH_OK);
+            for (int made = 0; made < 2; made++) {
+                ph_plan_sums(made);
+                results[made] = run(&net, "cpu", input, checks % 2);
+            }
+            assert_memory_equal(results[0].value, results[1].value, (size_t)ph_shape_size(&out) * sizeof(float));
+            assert_memory_equal(results[0].gradient, results[1].gradient, (size_t)ph_shape_size(&in) * sizeof(float));
+            for (int made = 0; made < 2; made++) free(results[made].value), free(results[made].gradient);
+        }
+        char what[64];
+        snprintf(what, sizeof what, "sums, network %d", i);
+        net.silent = net.chooses;
+        check_with(&net, what, 2e-5, input);
     }
 }
 
@@ -864,7 +932,8 @@ int main(int argument_count, char **arguments) {
         cmocka_unit_test(test_depthwise), cmocka_unit_test(test_first_layers), cmocka_unit_test(test_networks), cmocka_unit_test(test_cut_off_gradients),
         cmocka_unit_test(test_rows_and_volumes), cmocka_unit_test(test_concatenation_as_loss), cmocka_unit_test(test_picked_channels),
         cmocka_unit_test(test_redirected), cmocka_unit_test(test_operation_cases), cmocka_unit_test(test_matrix_products),
-        cmocka_unit_test(test_products_of_any_shape), cmocka_unit_test(test_many_axes), cmocka_unit_test(test_fourier), cmocka_unit_test(test_bfloat16), cmocka_unit_test(test_matrices)};
+        cmocka_unit_test(test_products_of_any_shape), cmocka_unit_test(test_many_axes), cmocka_unit_test(test_fourier), cmocka_unit_test(test_bfloat16), cmocka_unit_test(test_matrices),
+        cmocka_unit_test(test_sums)};
     ph_context *context = ph_context_create();
     device_backend = argument_count > 1 ? arguments[1] : NULL;
     halves = argument_count > 2 && !strcmp(arguments[2], "fp16");

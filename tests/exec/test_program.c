@@ -92,6 +92,78 @@ static void test_rewriting(void **state) {
     ph_graph_destroy(&s.graph);
 }
 
+/* x -> first, relu -> inner -> sum with relu's output -> relu -> two convolutions -> their sum -> mean. */
+struct residual { struct sample sample; int inner, sum, positive, left, right, last; };
+
+static int residual_convolution(struct ph_graph *g, const char *name, int from, int side, const float *weights) {
+    int w, out, channels = (int)g->values[from].shape.dims[1];
+    struct ph_convolution_attributes a = {.kernel = {1, side, side}, .stride = {1, 1, 1}, .dilation = {1, 1, 1},
+        .pad_begin = {0, side / 2, side / 2}, .pad_end = {0, side / 2, side / 2}, .groups = 1};
+    assert_int_equal(ph_graph_add_constant(g, NULL, PH_FLOAT, PH_SHAPE(24, channels, side, side), weights, &w), PH_OK);
+    assert_int_equal(ph_graph_add(g, &ph_operation_convolution, name, &a, (int[]){from, w}, 2, &out), PH_OK);
+    return out;
+}
+
+static void residual_make(struct residual *r, ph_context *context) {
+    static float weights[24 * 24 * 9];
+    int first, relu;
+    ph_random_normal((struct ph_random_key){.seed = 7}, weights, PH_COUNT(weights));
+    for (int i = 0; i < PH_COUNT(weights); i++) weights[i] *= 0.1f;
+    assert_int_equal(ph_graph_create(context, &r->sample.graph), PH_OK);
+    struct ph_graph *g = r->sample.graph;
+    assert_int_equal(ph_graph_add_input(g, "x", PH_FLOAT, PH_SHAPE(2, 16, 13, 14), &r->sample.x), PH_OK);
+    first = residual_convolution(g, "first", r->sample.x, 1, weights);
+    assert_int_equal(ph_graph_add(g, &ph_operation_relu, "relu", NULL, &first, 1, &relu), PH_OK);
+    r->inner = residual_convolution(g, "inner", relu, 3, weights);
+    assert_int_equal(ph_graph_add(g, &ph_operation_add, "sum", NULL, (int[]){relu, r->inner}, 2, &r->sum), PH_OK);
+    assert_int_equal(ph_graph_add(g, &ph_operation_relu, "positive", NULL, &r->sum, 1, &r->positive), PH_OK);
+    r->left = residual_convolution(g, "left", r->positive, 1, weights + 100);
+    r->right = residual_convolution(g, "right", r->positive, 3, weights);
+    assert_int_equal(ph_graph_add(g, &ph_operation_add, "last", NULL, (int[]){r->left, r->right}, 2, &r->last), PH_OK);
+    struct ph_reduce_attributes mean = {.axes = {1, 2, 3}, .axis_count = 3};
+    assert_int_equal(ph_graph_add(g, &ph_operation_reduce_mean, "loss", &mean, &r->last, 1, &r->sample.loss), PH_OK);
+}
+
+/* Whether the plan has a convolution that makes the value of this name in place of its output. */
+static bool makes(const char *plan, const char *value) {
+    for (const char *line = strstr(plan, "convolution+add"); line; line = strstr(line + 1, "convolution+add")) {
+        char kernel[32], name[64];
+        if (sscanf(line, "%*s %31s %63s", kernel, name) == 2 && !strcmp(name, value)) return true;
+    }
+    return false;
+}
+
+/* Sums are made by convolutions but where that would leave out what is asked for. */
+static void test_residual(void **state) {
+    static struct residual r;
+    static float read[2][6][2 * 24 * 13 * 14], gradients[2][2 * 16 * 13 * 14];
+    residual_make(&r, *state);
+    const int all[] = {r.inner, r.sum, r.positive, r.left, r.right, r.last};
+    enum { INNER = 1, SUM = 2, LEFT = 8, RIGHT = 16 };
+    for (int set = 0; set < 64; set++) {
+        int taps[6], count = 0;
+        float *plain[6], *fast[6];
+        for (int i = 0; i < 6; i++)
+            if (set >> i & 1) plain[count] = read[0][i], fast[count] = read[1][i], taps[count++] = all[i];
+        assert_int_equal(run(&r.sample, "plain", taps, count, plain, gradients[0]), PH_OK);
+        assert_int_equal(run(&r.sample, "cpu", taps, count, fast, gradients[1]), PH_OK);
+        assert_true(distance(gradients[1], gradients[0], PH_COUNT(gradients[0])) < 1e-5);
+        for (int i = 0; i < count; i++) assert_true(distance(fast[i], plain[i], PH_COUNT(read[0][0])) < 1e-5);
+        struct ph_program_request request = {.taps = taps, .tap_count = count, .loss = r.sample.loss,
+            .parameters = &r.sample.x, .parameter_count = 1, .backend = "cpu"};
+        struct ph_program *program;
+        struct ph_text plan = {0};
+        assert_int_equal(ph_program_create(r.sample.graph, &request, &program), PH_OK);
+        assert_int_equal(ph_program_print(program, false, &plan), PH_OK);
+        assert_int_equal(makes(plan.data, "positive"), !(set & (INNER | SUM)));
+        assert_int_equal(makes(plan.data, "sum"), !(set & INNER) && set & SUM);
+        assert_int_equal(makes(plan.data, "last"), (set & (LEFT | RIGHT)) != (LEFT | RIGHT));
+        ph_text_finish(&plan);
+        ph_program_destroy(&program);
+    }
+    ph_graph_destroy(&r.sample.graph);
+}
+
 static void test_passes(void **state) {
     static struct sample s;
     sample_make(&s, *state);
@@ -351,9 +423,9 @@ static void test_batch(void **state) {
 int main(void) {
     ph_context *context = ph_context_create();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_prestate(test_rewriting, context), cmocka_unit_test_prestate(test_passes, context),
-        cmocka_unit_test_prestate(test_first_convolution, context), cmocka_unit_test_prestate(test_refusals, context),
-        cmocka_unit_test_prestate(test_memory, context),
+        cmocka_unit_test_prestate(test_rewriting, context), cmocka_unit_test_prestate(test_residual, context),
+        cmocka_unit_test_prestate(test_passes, context), cmocka_unit_test_prestate(test_first_convolution, context),
+        cmocka_unit_test_prestate(test_refusals, context), cmocka_unit_test_prestate(test_memory, context),
         cmocka_unit_test_prestate(test_batch, context)};
     int failures = cmocka_run_group_tests(tests, NULL, NULL);
     ph_context_destroy(&context);

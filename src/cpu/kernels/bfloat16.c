@@ -160,10 +160,12 @@ static void tile_finish(const struct direct *d, const float *sums, int64_t group
     for (int64_t p = 0; p < pixels && y < d->height; p++, sums += GROUP_OUTPUTS) {
         float *out = d->out + item * d->out_item + first * d->out_plane + y * d->out_row + x * d->out_pixel;
         int64_t passed = item * d->gate.item + first * d->gate.plane + y * d->gate.row + x * d->gate_pixel;
+        int64_t added = item * d->summand.item + first * d->summand.plane + y * d->summand.row + x * PH_LANES;
         for (int64_t b = 0; b < blocks && x < d->width; b++, out += d->out_plane) {
             vector sum = load(sums + b * PH_LANES);
             if (d->bias) sum += load(d->bias + (first + b) * PH_LANES);
             if (d->accumulate) sum += load(out);
+            if (d->summand.data) sum += load(d->summand.data + added + b * d->summand.plane);
             sum = rectify(d->rectifier, sum);
             store(out, d->gate.data ? gated(&d->gate, d->gate.data + passed + b * d->gate.plane, sum) : sum);
         }
@@ -252,7 +254,7 @@ static bool accepts(const struct ph_kernel_query *query) {
     }                                                                                                                          \
     static size_t kind##_scratch(const struct ph_kernel_query *query) { return scratch(query, split); }                        \
     static void kind##_run(const struct ph_kernel_call *call) { PH_KERNEL(ph_convolution_run)(call, &kind); }                  \
-    static const struct ph_kernel kind##_forward = {.name = #kind, .operation = &ph_operation_convolution,                     \
+    static const struct ph_kernel kind##_forward = {.name = #kind, .operation = &ph_operation_convolution, .adds = true,       \
         .by_item = true, .input = PH_LAYOUT_BLOCKED, .output = PH_LAYOUT_BLOCKED, .accepts = accepts,                          \
         .halo = PH_KERNEL(ph_convolution_halo),                                                                                \
         .packed_bytes = kind##_packed_bytes, .pack = kind##_pack, .scratch = kind##_scratch, .run = kind##_run};               \

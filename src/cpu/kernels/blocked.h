@@ -64,6 +64,16 @@ PH_INLINE struct gate gate_of(const struct ph_kernel_call *call) {
 PH_INLINE vector gated(const struct gate *gate, const float *values, vector gradient) {
     return gate->data ? rectified_gradient(gate->rectifier, load(values), gradient) : gradient;
 }
+/* What a forward adds to its sums, and the ReLU that comes last: behind the sum with it, or the layer's own. */
+struct summand { const float *data; /* NULL: nothing is added */ int64_t item, plane, row; };
+PH_INLINE struct summand summand_of(const struct ph_kernel_call *call) {
+    const struct ph_operand *values = &call->summand;
+    if (!values->data) return (struct summand){0};
+    return (struct summand){block_origin(values, 0, 0), values->layout.item, values->layout.plane, values->layout.row};
+}
+PH_INLINE struct rectifier last_rectifier(const struct ph_kernel_call *call) {
+    return call->summand.data ? (struct rectifier){call->rectified, HUGE_VALF} : rectifier_of(call->node->attributes);
+}
 /* Puts zeros into the output's gradient where a fused ReLU's output is at one of its limits, if that is not done already. In
  * place: the producer reads it last. */
 void PH_KERNEL(ph_convolution_mask)(const struct ph_kernel_call *call);

@@ -166,11 +166,14 @@ static void forward_groups(const struct ph_kernel_call *call, const struct direc
     d->height = (int)g->out_height;
     d->width = (int)g->out_width;
     d->items = g->items;
-    d->rectifier = g->rectifier;
+    d->rectifier = last_rectifier(call);
+    d->summand = summand_of(call);
+    const float *summand = d->summand.data;
     const float *packed = call->packed;
     for (int64_t i = 0; i < g->groups; i++) {
         d->in = in + i * d->in_blocks * d->in_plane;
         d->out = pixel_zero(&call->outputs[0]) + i * out_blocks * out->plane;
+        if (summand) d->summand.data = summand + i * out_blocks * d->summand.plane;
         d->bias = packed + i * out_blocks * PH_LANES;
         d->weights = packed + bias_floats(g) + (size_t)i * forward_group_floats(g, way);
         way->run(call->context, d);
@@ -311,7 +314,7 @@ void PH_KERNEL(ph_convolution_run)(const struct ph_kernel_call *call, const stru
 }
 
 const struct ph_kernel PH_KERNEL(ph_convolution_forward) = {.name = "direct", .operation = &ph_operation_convolution,
-    .by_item = true, .input = PH_LAYOUT_BLOCKED, .output = PH_LAYOUT_BLOCKED, .accepts = forward_accepts,
+    .by_item = true, .adds = true, .input = PH_LAYOUT_BLOCKED, .output = PH_LAYOUT_BLOCKED, .accepts = forward_accepts,
     .halo = PH_KERNEL(ph_convolution_halo), .packed_bytes = packed_bytes, .pack = pack, .run = run};
 
 const struct ph_kernel PH_KERNEL(ph_convolution_backward) = {.name = "direct", .operation = &ph_operation_convolution,

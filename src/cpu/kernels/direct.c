@@ -32,13 +32,23 @@ void PH_KERNEL(ph_direct_pack)(float *packed, int64_t in_channels, int taps, int
                         *packed++ = weight(state, o, c, tap);
 }
 
-/* What becomes of a tile's sums: the forward's are STOREd or ACTIVATEd, the backward's may be scaled, cut off and added to what is
- * there. Strides and limits are read once: for all the compiler knows, a store might change them. */
-enum finish { STORE, ACTIVATE = 1, ADD = 2, GATE = 4, SCALE = 8 };
+/* What becomes of a tile's sums: to the forward's a SUMMAND may be added, and they are STOREd or ACTIVATEd; the backward's may be
+ * scaled, cut off and added to what is there. Strides and limits are read once: for all the compiler knows, a store might change
+ * them. */
+enum finish { STORE, ACTIVATE = 1, ADD = 2, GATE = 4, SCALE = 8, SUMMAND = 16, BACKWARD = ADD | GATE | SCALE };
 
-PH_INLINE void tile_finish(const struct direct *d, const vector *sum, const float *bias, float *out, const float *gate,
+/* What is read beside the output, of which a tile is given the place: the summand or the gate. */
+struct beside { int64_t plane, row, pixel; };
+
+PH_INLINE struct beside beside_of(const struct direct *d, bool summand) {
+    return summand ? (struct beside){d->summand.plane, d->summand.row, PH_LANES} :
+                     (struct beside){d->gate.plane, d->gate.row, d->gate_pixel};
+}
+
+PH_INLINE void tile_finish(const struct direct *d, const vector *sum, const float *bias, float *out, const float *at,
                            const float *scale, int blocks, const int GROUP, const int PIXELS, const int how) {
-    const int64_t out_plane = d->out_plane, out_pixel = d->out_pixel, gate_plane = d->gate.plane, gate_pixel = d->gate_pixel;
+    const int64_t out_plane = d->out_plane, out_pixel = d->out_pixel;
+    const struct beside beside = beside_of(d, how & SUMMAND);
     const struct rectifier rectifier = how & GATE ? d->gate.rectifier : d->rectifier;
     const vector ceiling = splat(rectifier.ceiling);
 #pragma GCC unroll 4
@@ -51,10 +61,11 @@ PH_INLINE void tile_finish(const struct direct *d, const vector *sum, const floa
             vector result = sum[g * PIXELS + p];
             if (how & SCALE) result *= factor;
             if (how & ADD && !(how & SCALE)) result += load(to);
-            if (how <= ACTIVATE) result += shift;
-            if (how == ACTIVATE) result = minimum(ceiling, maximum((vector){0}, result));
+            if (!(how & BACKWARD)) result += shift;
+            if (how & SUMMAND) result += load(at + g * beside.plane + p * beside.pixel);
+            if (how & ACTIVATE) result = minimum(ceiling, maximum((vector){0}, result));
             if (how & GATE) {
-                vector passed = load(gate + g * gate_plane + p * gate_pixel);
+                vector passed = load(at + g * beside.plane + p * beside.pixel);
                 result = where((passed > (vector){0}) & (passed < ceiling), result, (vector){0});
             }
             if (how & ADD && how & SCALE) result += load(to);
@@ -64,13 +75,14 @@ PH_INLINE void tile_finish(const struct direct *d, const vector *sum, const floa
 }
 
 /* What the finish will read, fetched while the sums are made. */
-PH_INLINE void finish_fetch(const struct direct *d, const float *out, const float *gate, int blocks, const int GROUP, const int PIXELS) {
+PH_INLINE void finish_fetch(const struct direct *d, const float *out, const float *at, int blocks, const int GROUP, const int PIXELS) {
+    const struct beside beside = beside_of(d, d->summand.data);
 #pragma GCC unroll 4
     for (int g = 0; g < GROUP; g++) {
         if (g >= blocks) break;
 #pragma GCC unroll 14
         for (int p = 0; p < PIXELS; p++) {
-            if (gate) __builtin_prefetch(gate + g * d->gate.plane + p * d->gate_pixel);
+            if (at) __builtin_prefetch(at + g * beside.plane + p * beside.pixel);
             if (d->accumulate) __builtin_prefetch(out + g * d->out_plane + p * d->out_pixel);
         }
     }
@@ -81,12 +93,12 @@ enum { PREFETCH = 4096 / sizeof(float) }; /* weights come in one stream */
 /* One tile: GROUP blocks (all of them stored only when `blocks` says so) by PIXELS pixels. The strides are constants in
  * the common case of blocked input and stride 1, so that every address is one register and a displacement. */
 PH_INLINE void tile(const struct direct *d, const float *in, const float *weights, const float *bias, float *out,
-                    const float *gate, const float *scale, int blocks, const int GROUP, const int PIXELS, const int64_t pixel,
+                    const float *at, const float *scale, int blocks, const int GROUP, const int PIXELS, const int64_t pixel,
                     const int64_t channel_step) {
     vector sum[4 * 14];
 #pragma GCC unroll 56
     for (int i = 0; i < GROUP * PIXELS; i++) sum[i] = (vector){0};
-    if (d->accumulate || gate) finish_fetch(d, out, gate, blocks, GROUP, PIXELS);
+    if (d->accumulate || at) finish_fetch(d, out, at, blocks, GROUP, PIXELS);
     for (int block = 0; block < d->in_blocks; block++, in += d->in_plane) {
         int channels = block == d->in_blocks - 1 ? d->last_block_channels : d->in_block_channels;
 #pragma GCC unroll 14
@@ -109,11 +121,13 @@ PH_INLINE void tile(const struct direct *d, const float *in, const float *weight
             }
         }
     }
-    int how = (d->accumulate ? ADD : 0) | (gate ? GATE : 0) | (scale ? SCALE : 0) | (d->rectifier.on ? ACTIVATE : 0);
-#define FINISH(how) tile_finish(d, sum, bias, out, gate, scale, blocks, GROUP, PIXELS, how)
+    int how = (d->accumulate ? ADD : 0) | (at ? d->summand.data ? SUMMAND : GATE : 0) | (scale ? SCALE : 0) | (d->rectifier.on ? ACTIVATE : 0);
+#define FINISH(how) tile_finish(d, sum, bias, out, at, scale, blocks, GROUP, PIXELS, how)
     switch (how) {
     case STORE: FINISH(STORE); break;
     case ACTIVATE: FINISH(ACTIVATE); break;
+    case SUMMAND: FINISH(SUMMAND); break;
+    case SUMMAND | ACTIVATE: FINISH(SUMMAND | ACTIVATE); break;
     case ADD: FINISH(ADD); break;
     case GATE: FINISH(GATE); break;
     case ADD | GATE: FINISH(ADD | GATE); break;
@@ -127,11 +141,11 @@ PH_INLINE void tile(const struct direct *d, const float *in, const float *weight
 
 #define TILE(GROUP, PIXELS)                                                                                              \
     static __attribute__((noinline)) void tile_##GROUP##_##PIXELS(const struct direct *d, const float *in,               \
-        const float *weights, const float *bias, float *out, const float *gate, const float *scale, int blocks) {        \
+        const float *weights, const float *bias, float *out, const float *at, const float *scale, int blocks) {          \
         if (d->in_pixel == PH_LANES && d->in_channel == 1)                                                               \
-            tile(d, in, weights, bias, out, gate, scale, blocks, GROUP, PIXELS, PH_LANES, 1);                            \
+            tile(d, in, weights, bias, out, at, scale, blocks, GROUP, PIXELS, PH_LANES, 1);                              \
         else                                                                                                             \
-            tile(d, in, weights, bias, out, gate, scale, blocks, GROUP, PIXELS, d->in_pixel, d->in_channel);             \
+            tile(d, in, weights, bias, out, at, scale, blocks, GROUP, PIXELS, d->in_pixel, d->in_channel);               \
     }
 #define TILES_3(GROUP) TILE(GROUP, 1) TILE(GROUP, 2) TILE(GROUP, 3)
 #define TILES_7(GROUP) TILES_3(GROUP) TILE(GROUP, 4) TILE(GROUP, 5) TILE(GROUP, 6) TILE(GROUP, 7)
@@ -139,7 +153,7 @@ PH_INLINE void tile(const struct direct *d, const float *in, const float *weight
 #define TILES_14(GROUP) TILES_12(GROUP) TILE(GROUP, 13) TILE(GROUP, 14)
 
 typedef void tile_function(const struct direct *d, const float *in, const float *weights, const float *bias, float *out,
-                           const float *gate, const float *scale, int blocks);
+                           const float *at, const float *scale, int blocks);
 #define NAMES_3(GROUP) tile_##GROUP##_1, tile_##GROUP##_2, tile_##GROUP##_3
 #define NAMES_6(GROUP) NAMES_3(GROUP), tile_##GROUP##_4, tile_##GROUP##_5, tile_##GROUP##_6
 #define NAMES_7(GROUP) NAMES_6(GROUP), tile_##GROUP##_7
@@ -187,15 +201,16 @@ static void rows_run(const struct direct_job *job, int64_t n, int64_t g, int fir
     const float *bias = d->bias ? d->bias + first_block * PH_LANES : NULL;
     const float *in = d->in + n * d->in_item;
     float *out = d->out + n * d->out_item + first_block * d->out_plane;
-    const struct gate *gate = &d->gate;
-    const float *passed = gate->data ? gate->data + n * gate->item + first_block * gate->plane : NULL;
+    const struct beside beside = beside_of(d, d->summand.data);
+    const float *at = d->summand.data ? d->summand.data + n * d->summand.item : d->gate.data ? d->gate.data + n * d->gate.item : NULL;
+    if (at) at += first_block * beside.plane;
     const float *scale = d->scale ? d->scale + first_block * PH_LANES : NULL;
     for (int y = first; y < last; y++)
         for (int column = 0; column < job->columns; column++) {
             int x = (int)((int64_t)d->width * column / job->columns), end = (int)((int64_t)d->width * (column + 1) / job->columns);
             job->tiles[end - x - 1](d, in + y * d->in_row + x * d->in_pixel, weights, bias,
                                     out + y * d->out_row + x * d->out_pixel,
-                                    passed ? passed + y * gate->row + x * d->gate_pixel : NULL, scale, blocks);
+                                    at ? at + y * beside.row + x * beside.pixel : NULL, scale, blocks);
         }
 }
 

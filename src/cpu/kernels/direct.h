@@ -29,6 +29,7 @@ struct direct {
     int64_t weights_item;       /* from one batch item's weights to the next; 0: all have the same */
     const float *bias;          /* [out_blocks * lanes], NULL: zero */
     struct rectifier rectifier;
+    struct summand summand;     /* forward alone: at the first pixel, added behind the bias */
     bool accumulate;            /* backward alone: without bias and rectifier */
     struct gate gate;           /* backward alone: at the first pixel, rows as they are written */
     int64_t gate_pixel;

@@ -272,7 +272,7 @@ static void transform_inputs(const struct job *job, int64_t block, int64_t first
 
 /* 36 points, `step` floats apart, to the tile's pixels that lie inside. */
 PH_INLINE void transform_output(const struct job *job, const float *from, int64_t step, vector bias, float *to, int64_t row,
-                                const float *gate, int64_t height, int64_t width, const int out) {
+                                const float *gate, const float *summand, int64_t height, int64_t width, const int out) {
     vector rows[SIDE][SIDE];
 #pragma GCC unroll 6
     for (int x = 0; x < SIDE; x++) {
@@ -294,6 +294,7 @@ PH_INLINE void transform_output(const struct job *job, const float *from, int64_
             float *pixel = to + y * row + x * PH_LANES;
             vector sum = r[x] + bias;
             if (job->o.accumulate) sum += load(pixel);
+            if (summand) sum += load(summand + y * job->o.summand.row + x * PH_LANES);
             if (gate) sum = gated(&job->o.gate, gate + y * job->o.gate.row + x * PH_LANES, sum);
             store(pixel, job->o.mask ? sum : rectify(job->o.rectifier, sum));
         }
@@ -305,6 +306,7 @@ static void transform_outputs(const struct job *job, int64_t block, int64_t firs
     const struct winograd *s = &job->s;
     int64_t row = job->o.out->layout.row;
     const struct gate *gate = &job->o.gate;
+    const struct summand *summand = &job->o.summand;
     vector bias = load(job->bias + block * PH_LANES);
     for (int64_t tile = first; tile < first + count; tile++, from += PH_LANES) {
         struct place place = place_of(s, tile);
@@ -312,9 +314,11 @@ static void transform_outputs(const struct job *job, int64_t block, int64_t firs
         float *to = block_origin(job->o.out, place.n, block) + place.y * row + place.x * PH_LANES;
         const float *passed = gate->data ? gate->data + place.n * gate->item + block * gate->plane + place.y * gate->row +
                                                place.x * PH_LANES : NULL;
-        if (s->out == 4) transform_output(job, from, step, bias, to, row, passed, height, width, 4);
-        else if (s->out == 3) transform_output(job, from, step, bias, to, row, passed, height, width, 3);
-        else transform_output(job, from, step, bias, to, row, passed, height, width, 2);
+        const float *added = summand->data ? summand->data + place.n * summand->item + block * summand->plane +
+                                                 place.y * summand->row + place.x * PH_LANES : NULL;
+        if (s->out == 4) transform_output(job, from, step, bias, to, row, passed, added, height, width, 4);
+        else if (s->out == 3) transform_output(job, from, step, bias, to, row, passed, added, height, width, 3);
+        else transform_output(job, from, step, bias, to, row, passed, added, height, width, 2);
     }
 }
 
@@ -383,8 +387,8 @@ static void run(const struct ph_kernel_call *call) {
     struct winograd s = shape_of_call(call);
     struct winograd_operands operands = {.in = backward ? &call->output_gradients[0] : &call->inputs[0],
         .out = backward ? &call->input_gradients[0] : &call->outputs[0], .accumulate = backward && call->accumulate[0],
-        .gate = gate_of(call)};
-    if (!backward || call->outputs[0].data) operands.rectifier = rectifier_of(call->node->attributes);
+        .gate = gate_of(call), .summand = summand_of(call)};
+    if (!backward || call->outputs[0].data) operands.rectifier = last_rectifier(call);
     if (backward && operands.rectifier.on) operands.mask = &call->outputs[0];
     PH_KERNEL(ph_winograd_run)(call->context, &s, &operands, call->packed, call->scratch);
 }
@@ -393,8 +397,9 @@ static void run(const struct ph_kernel_call *call) {
     .packed_bytes = packed_bytes, .pack = pack, .scratch = scratch, .run = run
 #define WINOGRAD_BACKWARD WINOGRAD, .backward = true, .gates = true, .gated = true, .reads = PH_KERNEL(ph_convolution_reads)
 
-const struct ph_kernel PH_KERNEL(ph_winograd_forward) = {.name = "winograd", .accepts = accepts, WINOGRAD};
+const struct ph_kernel PH_KERNEL(ph_winograd_forward) = {.name = "winograd", .accepts = accepts, .adds = true, WINOGRAD};
 const struct ph_kernel PH_KERNEL(ph_winograd_backward) = {.name = "winograd", .accepts = accepts, WINOGRAD_BACKWARD};
 /* Behind a kernel that takes the same: for profiles alone. */
-const struct ph_kernel PH_KERNEL(ph_winograd_forward_small) = {.name = "winograd-small", .accepts = small_accepts, WINOGRAD};
+const struct ph_kernel PH_KERNEL(ph_winograd_forward_small) = {.name = "winograd-small", .accepts = small_accepts, .adds = true,
+    WINOGRAD};
 const struct ph_kernel PH_KERNEL(ph_winograd_backward_small) = {.name = "winograd-small", .accepts = small_accepts, WINOGRAD_BACKWARD};

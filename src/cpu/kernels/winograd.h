@@ -24,6 +24,7 @@ struct winograd_operands {
     struct rectifier rectifier;        /* without a mask of the result, else the mask's */
     bool accumulate;
     struct gate gate;
+    struct summand summand;            /* forward alone: added behind the bias */
 };
 
 struct winograd PH_KERNEL(ph_winograd_plan)(struct winograd asked, int threads);
