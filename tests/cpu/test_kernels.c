@@ -907,7 +907,8 @@ static void test_many_axes(void **state) {
 }
 
 static void test_fourier(void **state) {
-    static const int sizes[][2] = {{8, 8}, {7, 9}, {16, 15}, {1, 6}, {5, 1}, {32, 48}, {29, 31}, {58, 62}, {37, 10}, {9, 41}};
+    static const int sizes[][2] = {{8, 8}, {7, 9}, {16, 15}, {1, 6}, {5, 1}, {32, 48}, {29, 31}, {58, 62}, {37, 10}, {9, 41}, {224, 210}, {33, 64}, {1, 1},
+        {50, 2}, {96, 147}, {3, 1000}, {1024, 8}, {1080, 4}};
     for (int i = 0; i < PH_COUNT(sizes); i++) {
         struct network net;
         network_start(&net, *state, PH_SHAPE(2, 3, sizes[i][0], sizes[i][1] / 2 + 1, 2));

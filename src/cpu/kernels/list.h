@@ -22,8 +22,8 @@
     X(ph_ruled_clip_forward) X(ph_ruled_clip_backward) \
     X(ph_channel_scale_forward) X(ph_channel_scale_backward) X(ph_constant_scale_forward) X(ph_constant_scale_backward) \
     X(ph_elementwise_forward_blocked) X(ph_elementwise_backward_blocked) X(ph_elementwise_forward) X(ph_elementwise_backward) \
-    X(ph_dft_forward) X(ph_dft_backward) X(ph_warp_forward) X(ph_warp_backward) X(ph_gemm_forward) X(ph_gemm_backward) \
-    X(ph_matmul_forward) X(ph_matmul_backward)
+    X(ph_fourier_forward) X(ph_fourier_backward) X(ph_dft_forward) X(ph_dft_backward) X(ph_warp_forward) X(ph_warp_backward) \
+    X(ph_gemm_forward) X(ph_gemm_backward) X(ph_matmul_forward) X(ph_matmul_backward)
 
 /* Rows of a list of kernels, and what stands behind all of them. */
 #define PH_KERNEL_ENTRY(name) &PH_KERNEL(name),
