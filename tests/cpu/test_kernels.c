@@ -493,6 +493,36 @@ static int same_convolution(struct network *net, int from, int outputs, int side
     return node(net, &ph_operation_convolution, &a, inputs, 3);
 }
 
+/* Maps that threads share out by rows, whose windows reach across. */
+static void test_large_maps(void **state) {
+    static const struct ph_operation *const pools[] = {&ph_operation_max_pool, &ph_operation_average_pool};
+    for (int i = 0; i < rounds(80); i++) {
+        struct network net;
+        network_start(&net, *state, PH_SHAPE(draw(1, 3), draw(1, 40), draw(24, 40), draw(24, 40)));
+        ph_context_set_threads(net.context, draw(1, 5));
+        net.last = convolution(&net, net.input, 16 * draw(1, 3), 1, 1, 1, 1, 1, true);
+        if (draw(0, 1)) net.last = node(&net, &ph_operation_relu, NULL, &net.last, 1);
+        struct ph_shape in = shape_of(&net, net.last);
+        struct ph_pool_attributes a = {.output = {1}, .divisor = draw(0, 1) ? PH_DIVIDE_VALID : PH_DIVIDE_PADDED,
+            .kernel = {1, draw(1, 9), draw(1, 5)}, .stride = {1, draw(1, 3), draw(1, 3)}, .dilation = {1, draw(1, 2), draw(1, 2)}};
+        for (int k = 1; k < PH_SPATIAL; k++) {
+            a.pad_begin[k] = draw(0, (int)a.kernel[k] / 2);
+            a.pad_end[k] = draw(0, (int)a.kernel[k] / 2);
+            a.output[k] = (in.dims[k + 1] + a.pad_begin[k] + a.pad_end[k] - (a.kernel[k] - 1) * a.dilation[k] - 1) / a.stride[k] + 1;
+        }
+        a.pad_begin[0] = 0;
+        int pooled = node(&net, pools[draw(0, 1)], &a, &net.last, 1);
+        /* A second reader: the pool's gradient is added to another, and may be the one that is cut off. */
+        int branches[2] = {draw(0, 1) ? node(&net, pools[draw(0, 1)], &a, &net.last, 1) : pooled, pooled};
+        net.last = node(&net, &ph_operation_add, NULL, branches, 2);
+        net.last = convolution(&net, net.last, draw(1, 40), 1, 1, 1, 1, 1, true);
+        char what[64];
+        snprintf(what, sizeof what, "pool %dx%d of a large map", (int)a.kernel[1], (int)a.kernel[2]);
+        check(&net, what, 1e-5);
+        ph_context_set_threads(*state, 0);
+    }
+}
+
 /* One layer that reads `from` and keeps its size, at times with a ReLU behind it: of every kind whose backward may cut off
  * a gradient in passing. */
 static int layer(struct network *net, int from) {
@@ -929,7 +959,7 @@ static bool device_open(ph_context *context) {
 
 int main(int argument_count, char **arguments) {
     enum { SKIPPED = 77 };
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_convolutions), cmocka_unit_test(test_channel_scale),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_convolutions), cmocka_unit_test(test_large_maps), cmocka_unit_test(test_channel_scale),
         cmocka_unit_test(test_depthwise), cmocka_unit_test(test_first_layers), cmocka_unit_test(test_networks), cmocka_unit_test(test_cut_off_gradients),
         cmocka_unit_test(test_rows_and_volumes), cmocka_unit_test(test_concatenation_as_loss), cmocka_unit_test(test_picked_channels),
         cmocka_unit_test(test_redirected), cmocka_unit_test(test_operation_cases), cmocka_unit_test(test_matrix_products),

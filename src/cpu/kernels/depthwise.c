@@ -3,7 +3,7 @@
  *
  * Backward, input pixels of one phase (their position modulo the stride) are reached by the same few kernel elements, as in
  * convolution.c. */
-#include "cpu/kernels/blocked.h"
+#include "cpu/kernels/bands.h"
 
 enum { PIXELS = 8 }; /* of a row, summed side by side */
 enum { BAND = 4096 };  /* products of vectors in a task, about: enough to be worth the claim */
@@ -12,7 +12,8 @@ struct depthwise {
     const struct ph_convolution_attributes *a;
     const struct ph_operand *in, *out; /* what is read, what is written */
     const float *packed;               /* [blocks][1 + taps][lanes]: bias, then the taps in row order */
-    int64_t blocks, taps;
+    int64_t taps;
+    struct bands bands;
     struct rectifier rectifier;
     bool accumulate;
     struct gate gate;
@@ -108,27 +109,15 @@ static void pixels(const struct depthwise *d, const float *weights, const struct
 
 static struct depthwise depthwise_make(const struct ph_kernel_call *call, const struct ph_operand *in, const struct ph_operand *out) {
     const struct ph_convolution_attributes *a = call->node->attributes;
-    return (struct depthwise){.a = a, .in = in, .out = out, .packed = call->packed, .blocks = blocks_of(out->shape->dims[1]),
-        .taps = taps_of(a)};
-}
-
-/* A task: some rows of a block of channels. */
-struct band { int64_t n, block, first, end; };
-
-static int64_t band_rows(const struct depthwise *d) {
-    const int64_t *dims = d->out->shape->dims;
-    return PH_MIN(dims[2], PH_MAX((int64_t)1, BAND / (dims[3] * d->taps)));
-}
-
-static struct band band_of(const struct depthwise *d, int64_t index) {
-    int64_t rows = band_rows(d), height = d->out->shape->dims[2], bands = (height + rows - 1) / rows;
-    int64_t first = index % bands * rows;
-    return (struct band){index / bands / d->blocks, index / bands % d->blocks, first, PH_MIN(first + rows, height)};
+    return (struct depthwise){.a = a, .in = in, .out = out, .packed = call->packed, .taps = taps_of(a)};
 }
 
 static void bands_run(const struct ph_kernel_call *call, struct depthwise *d, void (*body)(void *d, int64_t index)) {
-    const int64_t *dims = d->out->shape->dims, rows = band_rows(d);
-    ph_parallel_for(call->context, dims[0] * d->blocks * ((dims[2] + rows - 1) / rows), body, d);
+    const int64_t *dims = d->out->shape->dims, *in = d->in->shape->dims, rows = PH_MAX((int64_t)1, BAND / (dims[3] * d->taps));
+    /* A single tap is bound by memory, and goes through whole planes faster. */
+    bool by_rows = d->taps > 1 && (is_large_map(dims[2], dims[3]) || is_large_map(in[2], in[3]));
+    d->bands = bands_make(dims[0], dims[1], dims[2], (dims[2] + rows - 1) / rows, by_rows, ph_parallel_threads(call->context));
+    ph_parallel_for(call->context, bands_tasks(&d->bands), body, d);
 }
 
 /* ---- Forward ----------------------------------------------------------------------------------------------------- */
@@ -143,7 +132,7 @@ static void reach_all(const struct ph_convolution_attributes *a, int axis, struc
 
 static void forward_band(void *argument, int64_t index) {
     const struct depthwise *d = argument;
-    struct band band = band_of(d, index);
+    struct band band = band_of(&d->bands, index);
     const float *packed = d->packed + band.block * (1 + d->taps) * PH_LANES;
     const float *from = block_origin(d->in, band.n, band.block);
     float *to = block_origin(d->out, band.n, band.block);
@@ -192,7 +181,7 @@ static void reach_phase(const struct ph_convolution_attributes *a, int axis, int
 
 static void backward_band(void *argument, int64_t index) {
     const struct depthwise *d = argument;
-    struct band band = band_of(d, index);
+    struct band band = band_of(&d->bands, index);
     int64_t stride = d->a->stride[2], width = d->out->shape->dims[3];
     const float *weights = d->packed + band.block * (1 + d->taps) * PH_LANES + PH_LANES;
     const float *from = block_origin(d->in, band.n, band.block);

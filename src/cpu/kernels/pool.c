@@ -1,12 +1,13 @@
 /* Pooling of blocked tensors. The backward of max-pooling finds the first element in row order that equals the maximum,
  * as the plain function does, lane by lane. */
-#include "cpu/kernels/blocked.h"
+#include "cpu/kernels/bands.h"
 #include <math.h>
 
 struct pool {
     const struct ph_kernel_call *call;
     const struct ph_pool_attributes *a;
     struct gate gate;
+    struct bands bands; /* of what is written */
 };
 
 /* Window elements of output position o along an axis that lie inside [0, size): first and last + 1. */
@@ -20,7 +21,13 @@ PH_INLINE int64_t start_of(const struct ph_pool_attributes *a, int axis, int64_t
     return o * a->stride[axis] - a->pad_begin[axis];
 }
 
-static int64_t tasks_of(const struct ph_operand *operand) { return operand->shape->dims[0] * blocks_of(operand->shape->dims[1]); }
+/* Forward by bands of rows of large maps; where windows of two bands would write, by whole blocks. */
+static struct bands bands_of(const struct ph_kernel_call *call, const struct ph_operand *written, bool whole) {
+    const int64_t *dims = written->shape->dims, *in = call->plain.input_shapes[0]->dims; /* no smaller than the output */
+    bool by_rows = !whole && is_large_map(in[2], in[3]);
+    int threads = ph_parallel_threads(call->context);
+    return bands_make(dims[0], dims[1], dims[2], by_rows ? threads : 1, by_rows, threads);
+}
 
 /* Of kernel elements [y0, y1) by [x0, x1); `in` is where element (0, 0) is. */
 PH_INLINE vector largest(const float *in, int64_t row, int64_t pixel, const int64_t y0, const int64_t y1, const int64_t x0,
@@ -37,11 +44,12 @@ static void max_pool_forward_block(void *argument, int64_t index) {
     const struct pool *pool = argument;
     const struct ph_pool_attributes *a = pool->a;
     const struct ph_operand *in = &pool->call->inputs[0], *out = &pool->call->outputs[0];
-    const float *from = block_of_task(in, index);
-    float *to = block_of_task(out, index);
+    const struct band band = band_of(&pool->bands, index);
+    const float *from = block_origin(in, band.n, band.block);
+    float *to = block_origin(out, band.n, band.block);
     int64_t height = in->shape->dims[2], width = in->shape->dims[3];
     int64_t row = a->dilation[1] * in->layout.row, pixel = a->dilation[2] * PH_LANES;
-    for (int64_t y = 0; y < out->shape->dims[2]; y++) {
+    for (int64_t y = band.first; y < band.end; y++) {
         int64_t y0, y1;
         window(a, 1, y, height, &y0, &y1);
         for (int64_t x = 0; x < out->shape->dims[3]; x++) {
@@ -139,9 +147,10 @@ static void average_pool_forward_block(void *argument, int64_t index) {
     const struct pool *pool = argument;
     const struct ph_pool_attributes *a = pool->a;
     const struct ph_operand *in = &pool->call->inputs[0], *out = &pool->call->outputs[0];
-    const float *from = block_of_task(in, index);
-    float *to = block_of_task(out, index);
-    for (int64_t y = 0; y < out->shape->dims[2]; y++) {
+    const struct band band = band_of(&pool->bands, index);
+    const float *from = block_origin(in, band.n, band.block);
+    float *to = block_origin(out, band.n, band.block);
+    for (int64_t y = band.first; y < band.end; y++) {
         int64_t y0, y1;
         window(a, 1, y, in->shape->dims[2], &y0, &y1);
         for (int64_t x = 0; x < out->shape->dims[3]; x++) {
@@ -213,20 +222,20 @@ static void global_average_backward_block(void *argument, int64_t index) {
 static unsigned reads_both(const struct ph_kernel_query *query) { return (void)query, PH_READS_INPUTS | PH_READS_OUTPUTS; }
 static unsigned reads_nothing(const struct ph_kernel_query *query) { return (void)query, 0; }
 
-#define POOL_KERNEL(kernel, block, op, direction, operand, kernel_reads, kernel_gates)                                                 \
+#define POOL_KERNEL(kernel, block, op, direction, operand, whole, kernel_reads, kernel_gates)                            \
     static void kernel##_run(const struct ph_kernel_call *call) {                                                        \
-        struct pool pool = {call, call->node->attributes, gate_of(call)};                                                               \
-        ph_parallel_for(call->context, tasks_of(&call->operand[0]), block##_block, &pool);                               \
+        struct pool pool = {call, call->node->attributes, gate_of(call), bands_of(call, &call->operand[0], whole)};      \
+        ph_parallel_for(call->context, bands_tasks(&pool.bands), block##_block, &pool);                                  \
     }                                                                                                                    \
     const struct ph_kernel PH_KERNEL(ph_##kernel) = {.name = "blocked", .operation = &ph_operation_##op,                 \
         .backward = direction, .by_item = true, .gates = kernel_gates, .input = PH_LAYOUT_BLOCKED, .output = PH_LAYOUT_BLOCKED,               \
         .accepts = first_is_blockable, .run = kernel##_run, .reads = kernel_reads};
 
-POOL_KERNEL(max_pool_forward, max_pool_forward, max_pool, false, outputs, NULL, false)
-POOL_KERNEL(max_pool_backward, max_pool_backward, max_pool, true, input_gradients, reads_both, true)
-POOL_KERNEL(softened_max_pool_forward, max_pool_forward, softened_max_pool, false, outputs, NULL, false)
-POOL_KERNEL(softened_max_pool_backward, average_pool_backward, softened_max_pool, true, input_gradients, reads_nothing, false)
-POOL_KERNEL(average_pool_forward, average_pool_forward, average_pool, false, outputs, NULL, false)
-POOL_KERNEL(average_pool_backward, average_pool_backward, average_pool, true, input_gradients, reads_nothing, false)
-POOL_KERNEL(global_average_forward, global_average_forward, global_average_pool, false, outputs, NULL, false)
-POOL_KERNEL(global_average_backward, global_average_backward, global_average_pool, true, input_gradients, reads_nothing, false)
+POOL_KERNEL(max_pool_forward, max_pool_forward, max_pool, false, outputs, false, NULL, false)
+POOL_KERNEL(max_pool_backward, max_pool_backward, max_pool, true, input_gradients, true, reads_both, true)
+POOL_KERNEL(softened_max_pool_forward, max_pool_forward, softened_max_pool, false, outputs, false, NULL, false)
+POOL_KERNEL(softened_max_pool_backward, average_pool_backward, softened_max_pool, true, input_gradients, true, reads_nothing, false)
+POOL_KERNEL(average_pool_forward, average_pool_forward, average_pool, false, outputs, false, NULL, false)
+POOL_KERNEL(average_pool_backward, average_pool_backward, average_pool, true, input_gradients, true, reads_nothing, false)
+POOL_KERNEL(global_average_forward, global_average_forward, global_average_pool, false, outputs, true, NULL, false)
+POOL_KERNEL(global_average_backward, global_average_backward, global_average_pool, true, input_gradients, true, reads_nothing, false)
