@@ -168,7 +168,8 @@ static ph_status build(const struct ph_graph *graph, const struct ph_program_req
         size_t floats = program->plan.arena_floats + program->plan.scratch_floats + 16;
         program->arena = floats > SIZE_MAX / sizeof(float) ? NULL : ph_alloc_aligned(floats * sizeof(float));
         if (program->arena) {
-            memset(program->arena, 0, floats * sizeof(float));
+            /* Not the scratch: steps count on nothing there, and what no step touches takes no memory. */
+            memset(program->arena, 0, program->plan.arena_floats * sizeof(float));
             status = ph_plan_bind(program->graph, &program->plan, program->arena);
         } else {
             status = ph_fail(context, PH_ERROR_MEMORY, "memory ran out: the program needs %.0f MB for its tensors",
