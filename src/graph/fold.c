@@ -43,7 +43,8 @@ static bool arithmetic_step(const struct ph_graph *graph, const struct ph_node *
 }
 
 /* One that follows a convolution belongs to that. */
-static bool norm_step(const struct ph_graph *graph, const struct ph_node *node, int64_t channels, struct affine *step, int *input) {
+static bool norm_step(const struct ph_graph *graph, const struct ph_node *node, int64_t channels, struct affine *step,
+                      int *input) {
     if (node->operation != &ph_operation_batch_norm) return false;
     for (int i = 1; i < 5; i++)
         if (!is_constant(graph, node->inputs[i])) return false;
@@ -90,13 +91,15 @@ static bool matrix_step(const struct ph_graph *graph, const struct ph_node *node
 }
 
 /* Takes `whole` from the node's output to its input. */
-static bool step_back(const struct ph_graph *graph, const struct ph_node *node, int64_t channels, struct affine *whole, int *input) {
+static bool step_back(const struct ph_graph *graph, const struct ph_node *node, int64_t channels, struct affine *whole,
+                      int *input) {
     struct affine step, made;
     int from;
     if (!arithmetic_step(graph, node, channels, &step, &from) && !norm_step(graph, node, channels, &step, &from) &&
         !matrix_step(graph, node, channels, &step, &from))
         return false;
-    if (graph->values[from].data || !ph_shape_equal(&graph->values[from].shape, &graph->values[node->outputs[0]].shape)) return false;
+    if (graph->values[from].data) return false;
+    if (!ph_shape_equal(&graph->values[from].shape, &graph->values[node->outputs[0]].shape)) return false;
     for (int64_t c = 0; c < channels; c++) {
         int64_t middle = whole->source[c];
         made.source[c] = step.source[middle];
@@ -112,7 +115,8 @@ static bool step_back(const struct ph_graph *graph, const struct ph_node *node, 
 }
 
 static bool takes_folds(const struct ph_graph *graph, const struct ph_node *node) {
-    if (node->operation != &ph_operation_convolution || node->input_count > 3 || !is_constant(graph, node->inputs[1])) return false;
+    if (node->operation != &ph_operation_convolution || node->input_count > 3) return false;
+    if (!is_constant(graph, node->inputs[1])) return false;
     if (node->input_count > 2 && node->inputs[2] != PH_ABSENT && !is_constant(graph, node->inputs[2])) return false;
     const struct ph_value *input = &graph->values[node->inputs[0]];
     return !input->data && input->shape.rank == 4 && input->shape.dims[1] <= MOST_CHANNELS &&
@@ -125,8 +129,8 @@ static bool is_padded(const struct ph_convolution_attributes *a) {
     return false;
 }
 
-static ph_status fold_make(const struct ph_graph *graph, const struct ph_node *node, const struct affine *whole, struct ph_pool *pool,
-                           struct ph_fold *fold) {
+static ph_status fold_make(const struct ph_graph *graph, const struct ph_node *node, const struct affine *whole,
+                           struct ph_pool *pool, struct ph_fold *fold) {
     const struct ph_shape *shape = &graph->values[node->inputs[1]].shape;
     int64_t outputs = shape->dims[0], channels = shape->dims[1], taps = shape->dims[2] * shape->dims[3];
     const float *from = graph->values[node->inputs[1]].data;

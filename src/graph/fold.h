@@ -14,8 +14,8 @@ struct ph_fold {
     int input;            /* the value that it reads */
 };
 
-/* folds[graph->node_count], zeros at first, with numbers in `pool`. `kept` [values]: which are read from outside; `uses` [values]:
- * by how many inputs of live nodes. Nodes that are folded are live no more. Convolutions of at most three channels are
+/* folds[graph->node_count], zeros at first, with numbers in `pool`. `kept` [values]: which are read from outside; `uses`
+ * [values]: by how many inputs of live nodes. Nodes that are folded are live no more. Convolutions of at most three channels are
  * looked at, whose kernels know a border. */
 ph_status ph_folds_find(const struct ph_graph *graph, bool *live, const bool *kept, const int *uses, struct ph_pool *pool,
                         struct ph_fold *folds);

@@ -75,7 +75,8 @@ PH_INLINE void tile_finish(const struct direct *d, const vector *sum, const floa
 }
 
 /* What the finish will read, fetched while the sums are made. */
-PH_INLINE void finish_fetch(const struct direct *d, const float *out, const float *at, int blocks, const int GROUP, const int PIXELS) {
+PH_INLINE void finish_fetch(const struct direct *d, const float *out, const float *at, int blocks, const int GROUP,
+                            const int PIXELS) {
     const struct beside beside = beside_of(d, d->summand.data);
 #pragma GCC unroll 4
     for (int g = 0; g < GROUP; g++) {
@@ -121,7 +122,8 @@ PH_INLINE void tile(const struct direct *d, const float *in, const float *weight
             }
         }
     }
-    int how = (d->accumulate ? ADD : 0) | (at ? d->summand.data ? SUMMAND : GATE : 0) | (scale ? SCALE : 0) | (d->rectifier.on ? ACTIVATE : 0);
+    int beside = !at ? 0 : d->summand.data ? SUMMAND : GATE;
+    int how = beside | (d->accumulate ? ADD : 0) | (scale ? SCALE : 0) | (d->rectifier.on ? ACTIVATE : 0);
 #define FINISH(how) tile_finish(d, sum, bias, out, at, scale, blocks, GROUP, PIXELS, how)
     switch (how) {
     case STORE: FINISH(STORE); break;
@@ -202,7 +204,8 @@ static void rows_run(const struct direct_job *job, int64_t n, int64_t g, int fir
     const float *in = d->in + n * d->in_item;
     float *out = d->out + n * d->out_item + first_block * d->out_plane;
     const struct beside beside = beside_of(d, d->summand.data);
-    const float *at = d->summand.data ? d->summand.data + n * d->summand.item : d->gate.data ? d->gate.data + n * d->gate.item : NULL;
+    const float *at = d->gate.data ? d->gate.data + n * d->gate.item : NULL;
+    if (d->summand.data) at = d->summand.data + n * d->summand.item;
     if (at) at += first_block * beside.plane;
     const float *scale = d->scale ? d->scale + first_block * PH_LANES : NULL;
     for (int y = first; y < last; y++)
