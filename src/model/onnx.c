@@ -31,7 +31,7 @@ struct node {
     const struct ph_importer *importer;
     int *inputs, *outputs;                /* symbols; PH_ABSENT where the name is empty */
     int input_count, output_count;
-    const struct ph_onnx_tensor *tensors;         /* one for each attribute, where that is a tensor */
+    const struct ph_onnx_tensor *tensors; /* one for each attribute, where that is a tensor */
 };
 
 struct onnx {

@@ -64,6 +64,10 @@ PH_INLINE struct gate gate_of(const struct ph_kernel_call *call) {
 PH_INLINE vector gated(const struct gate *gate, const float *values, vector gradient) {
     return gate->data ? rectified_gradient(gate->rectifier, load(values), gradient) : gradient;
 }
+/* What a first layer's input is padded by, [channels]; NULL: zeros. */
+PH_INLINE const float *border_of_call(const struct ph_kernel_call *call) {
+    return call->node->input_count > 3 ? call->inputs[3].data : NULL;
+}
 /* What a forward adds to its sums, and the ReLU that comes last: behind the sum with it, or the layer's own. */
 struct summand { const float *data; /* NULL: nothing is added */ int64_t item, plane, row; };
 PH_INLINE struct summand summand_of(const struct ph_kernel_call *call) {

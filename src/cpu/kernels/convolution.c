@@ -214,7 +214,7 @@ static void pad_row(void *argument, int64_t index) {
 
 static void planar_run(const struct ph_kernel_call *call) {
     struct geometry g = geometry_of_call(call);
-    struct pad_rows job = {&g, call->inputs[0].data, call->node->input_count > 3 ? call->inputs[3].data : NULL, call->scratch};
+    struct pad_rows job = {&g, call->inputs[0].data, border_of_call(call), call->scratch};
     int64_t rows = padded(&g, 0), columns = padded(&g, 1);
     ph_parallel_for(call->context, g.items * g.channels * rows, pad_row, &job);
     struct direct d = {.in_item = g.channels * rows * columns, .in_channel = rows * columns};

@@ -1,6 +1,6 @@
 /* The direct convolution loop; see direct.h. */
 #include "cpu/kernels/direct.h"
-#include "cpu/kernels/blocked.h"
+#include "cpu/kernels/bands.h"
 
 /* Registers: 32 of 16 lanes hold 2 x 14 or 4 x 7 sums; 16 of 8 lanes hold 2 x 6 or 4 x 3. */
 #if PH_LANES == 16
@@ -225,17 +225,13 @@ static void direct_chunk(void *argument, int64_t index) {
     rows_run(job, at / job->chunks, g, (int)(chunk * job->rows), (int)PH_MIN((chunk + 1) * job->rows, (int64_t)job->d->height));
 }
 
-enum { LARGE_MAP = 24 * 24 };
-
 void PH_KERNEL(ph_direct_run)(const ph_context *context, const struct direct *d) {
     if (d->height <= 0 || d->width <= 0) return;
     struct direct_job job = job_of(d);
     /* Enough tasks that a thread which is late finds little left to wait for. */
     int64_t threads = ph_parallel_threads(context), wanted = 8 * threads, whole = job.groups * d->items;
     job.chunks = PH_MAX((int64_t)1, PH_MIN((int64_t)d->height, (wanted + whole - 1) / whole));
-    /* Of large maps each thread gets a stretch of rows, through all groups: it reads what it has made itself in the layer before, as
-     * Winograd's kernel shares out its tiles. Small maps have more weights than pixels, and are shared out by groups. */
-    bool by_rows = (int64_t)d->height * d->width >= LARGE_MAP;
+    bool by_rows = is_large_map(d->height, d->width);
     if (by_rows && d->items % threads) job.chunks = PH_MIN((int64_t)d->height, (job.chunks + threads - 1) / threads * threads);
     job.rows = (d->height + job.chunks - 1) / job.chunks;
     job.chunks = (d->height + job.rows - 1) / job.rows;

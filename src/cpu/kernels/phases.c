@@ -148,7 +148,7 @@ static void run(const struct ph_kernel_call *call) {
     if (backward && operands.rectifier.on) operands.mask = &call->outputs[0];
     p.plain = backward ? call->input_gradients[0].data : call->inputs[0].data;
     p.accumulate = backward && call->accumulate[0];
-    const float *border = !backward && call->node->input_count > 3 ? call->inputs[3].data : NULL;
+    const float *border = backward ? NULL : border_of_call(call);
     for (int64_t c = 0; c < p.stride * p.stride * g.channels && border; c++) p.border[c] = border[c % g.channels];
     if (!backward) ph_parallel_for(call->context, rows, to_phases, &p);
     PH_KERNEL(ph_winograd_run)(call->context, &p.winograd, &operands, call->packed, call->scratch + used);
