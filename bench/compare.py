@@ -18,14 +18,15 @@ AVX2 = {'ONEDNN_MAX_CPU_ISA': 'AVX2', 'ATEN_CPU_CAPABILITY': 'avx2'}
 LEVELS = ['portable', 'avx2', 'avx512']
 ALONE, PEER_ALONE = ['transforms=none', 'parameterisation=pixel', 'redirect-steps=0'], ['--network-only']
 
+STEP, LARGE_STEP = 'step, GoogLeNet 4a:11, 224', 'step, GoogLeNet 4a:11, 448'
 # Name, network, objective, options of bench-step, options of the peer, environment of the peer.
 ROWS = [
-    ('step, GoogLeNet 4a:11, 224', GOOGLENET, 'inception_4a/output:11', [], [], {}),
+    (STEP, GOOGLENET, 'inception_4a/output:11', [], [], {}),
     ('the same, AVX2 only on both sides', GOOGLENET, 'inception_4a/output:11', ['instruction-set=avx2'], [], AVX2),
     ('the same, bf16x3', GOOGLENET, 'inception_4a/output:11', ['precision=bf16x3'], [], {}),
     ('the same, bf16 on both sides', GOOGLENET, 'inception_4a/output:11', ['precision=bf16'], ['--bf16'], {}),
     ('batch 8, per unit', GOOGLENET, 'inception_4a/output:11', ['batch=8'], ['--batch', '8'], {}),
-    ('step, GoogLeNet 4a:11, 448', GOOGLENET, 'inception_4a/output:11', ['size=448'], ['--size', '448'], {}),
+    (LARGE_STEP, GOOGLENET, 'inception_4a/output:11', ['size=448'], ['--size', '448'], {}),
     ('step, SqueezeNet fire5/concat:11, 224', SQUEEZENET, 'fire5/concat:11', ['size=224'], [], {}),
     ('whole GoogLeNet', GOOGLENET, 'loss3/classifier:3', ALONE, PEER_ALONE, {}),
     ('whole SqueezeNet', SQUEEZENET, 'pool10:3', ALONE, PEER_ALONE, {}),
@@ -140,6 +141,35 @@ def compare(options, find):
                         'peer_layout': ' '.join(layouts[0]) or 'default', 'first_step_seconds': first})
         compared = '' if theirs[:1] == PEER_ALONE else f'{reached:16.2f}'
         print(f'{name:40} {ours_ms:8.2f}ms {theirs_ms:8.2f}ms {ratio:10.2f} {compared}', flush=True)
+        if name == STEP:
+            print(f'{"    start to first step":40} {first:8.2f}s')
+    cost = {row['row']: row['milliseconds'] for row in results}
+    if STEP in cost and LARGE_STEP in cost:
+        print(f'{"    cost from 224 to 448 pixels":40} {cost[LARGE_STEP] / cost[STEP]:8.2f} times')
+    return results
+
+
+def beside_neighbours(options, path):
+    """How many times as long a step takes while others compute without a pause: one process, and one for each processor.
+    By the mean: what a scheduler takes, it takes from few steps at a time."""
+    step = [os.path.join(options.build, 'bench/bench-step'), path, 'inception_4a/output:11', str(options.steps)]
+    results = []
+    for neighbours in sorted({1, len(os.sched_getaffinity(0))}):
+        alone, beside = [], []
+        for _ in range(options.rounds):  # in turn
+            alone.append(last_json(run(step))['mean'])
+            busy = [subprocess.Popen([sys.executable, '-c', 'while True: pass']) for _ in range(neighbours)]
+            try:
+                beside.append(last_json(run(step))['mean'])
+            finally:
+                for process in busy:
+                    process.kill()
+                    process.wait()
+        ratio = statistics.median(b / a for a, b in zip(alone, beside))
+        results.append({'neighbours': neighbours, 'alone': statistics.median(alone), 'beside': statistics.median(beside),
+                        'ratio': ratio})
+        print(f'{"step beside busy neighbours: " + str(neighbours):40} {statistics.median(beside):8.2f}ms, alone '
+              f'{statistics.median(alone):.2f}ms: {ratio:.2f} times as long', flush=True)
     return results
 
 
@@ -208,6 +238,8 @@ def main():
             print(network)
             for key, value in shares.items():
                 print(f'    {key:34} {value["milliseconds"]:8.2f}ms {100 * value["share_of_peak"]:6.0f} % of peak')
+    if find(GOOGLENET) and options.only in 'step beside busy neighbours':
+        results['neighbours'] = beside_neighbours(options, find(GOOGLENET))
     if find(GOOGLENET) and not options.only:
         results['peak_memory_mb'] = peak_memory(options, find(GOOGLENET))
         print(f'peak memory of a GoogLeNet render: {results["peak_memory_mb"]:.0f} MB')

@@ -1,4 +1,4 @@
-/* Times the steps of a render through the public interface: median and least milliseconds, and the objective reached.
+/* Times the steps of a render through the public interface: median, least and mean milliseconds, and the objective reached.
  *
  *     bench-step MODEL OBJECTIVE [STEPS [OPTION=VALUE ...]]     MODEL "-": the embedded network
  *
@@ -35,6 +35,12 @@ static bool tick(void *user, const ph_progress *progress) {
 static int compare(const void *a, const void *b) {
     double x = *(const double *)a, y = *(const double *)b;
     return (x > y) - (x < y);
+}
+
+static double mean(const struct clock *clock) {
+    double sum = 0;
+    for (int i = 0; i < clock->count; i++) sum += clock->times[i];
+    return sum / clock->count;
 }
 
 static ph_status set(ph_context *context, ph_recipe *recipe, const char *assignment) {
@@ -77,8 +83,10 @@ int main(int count, char **arguments) {
         fprintf(stderr, "bench-step: %s\n", status ? ph_context_error(context) : "too few steps to time");
     } else {
         qsort(clock.times, (size_t)clock.count, sizeof *clock.times, compare);
-        printf("{\"milliseconds\": %.4f, \"least\": %.4f, \"batch\": %d, \"first_step_seconds\": %.4f, \"objective\": %.6g}\n",
-               clock.times[clock.count / 2], clock.times[0], batch, clock.first, (double)ph_picture_value(pictures[0]));
+        printf("{\"milliseconds\": %.4f, \"least\": %.4f, \"mean\": %.4f, ", clock.times[clock.count / 2], clock.times[0],
+               mean(&clock));
+        printf("\"batch\": %d, \"first_step_seconds\": %.4f, \"objective\": %.6g}\n", batch, clock.first,
+               (double)ph_picture_value(pictures[0]));
     }
     for (int i = 0; i < batch; i++) ph_picture_destroy(&pictures[i]);
     ph_recipe_destroy(&recipe);
