@@ -1,8 +1,10 @@
 /* Every fast kernel against the operations' plain functions: small random networks run by the plain backend and by each
- * instruction set this processor has, or, with an argument, by the backend of that name, and with "fp16" behind it in 16 bits. Buffers lie in one arena, whose
+ * instruction set this processor has, or, with an argument, by the backend of that name, and with "fp16" behind it in 16 bits.
+ * With the argument "tiles", those of AMX alone, by emulation where the processor has none. Buffers lie in one arena, whose
  * contents around every tensor are checked by the results of the neighbours; shapes are drawn so that tails, strides, pads
  * and groups of every kind occur. */
 #include "exec/plan.h"
+#include "emulated_tiles.h"
 #include "graph/operations.h"
 #include <math.h>
 #include <setjmp.h>
@@ -282,27 +284,29 @@ static void check_bfloat16(struct network *net, enum ph_instruction_set unit, en
 /* A rounded factor is off by 2^-9 of itself, a split one by 2^-18 and its product with what is left out by 2^-18 more; a ReLU
  * stands only where it does not hang on that: behind biases that outweigh the sums. Two convolutions, one behind the other, and
  * two that read the same value, so that gradients are added up. */
+static void bfloat16_network(struct network *net, ph_context *context, int rows, int columns, char what[128]) {
+    int channels = (const int[]){16, 17, 32, 48, 33, 70}[draw(0, 5)], outputs = draw(16, 60);
+    int kernel_y = draw(1, 5), kernel_x = draw(0, 3) ? kernel_y : draw(1, 5);
+    int stride = draw(1, 3), dilation = draw(0, 3) ? 1 : 2;
+    network_start(net, context, PH_SHAPE(draw(1, 2), channels, draw(9, rows), draw(9, columns)));
+    net->last = convolution(net, net->input, outputs, kernel_y, kernel_x, stride, dilation, 1, true);
+    float *bias = net->constants[net->constant_count - 1];
+    for (int c = 0; c < outputs; c++) bias[c] = c % 2 ? 30 : -30;
+    bool relu = draw(0, 1);
+    if (!relu) memset(bias, 0, (size_t)outputs * sizeof *bias);
+    if (relu) net->last = node(net, &ph_operation_relu, NULL, &net->last, 1);
+    int made = net->last, last = draw(16, 40);
+    int pair[2] = {convolution(net, made, last, 1, 1, 1, 1, 1, false), convolution(net, made, last, 1, 1, 1, 1, 1, true)};
+    net->last = node(net, &ph_operation_add, NULL, pair, 2);
+    snprintf(what, 128, "convolution %dx%d stride %d dilation %d%s", kernel_y, kernel_x, stride, dilation, relu ? ", ReLU" : "");
+}
+
 static void test_bfloat16(void **state) {
     for (int i = 0; i < rounds(20) && !device_backend; i++) {
         struct network net;
-        int channels = (const int[]){16, 17, 32, 48, 33, 70}[draw(0, 5)], outputs = draw(16, 60);
-        int kernel_y = draw(1, 5), kernel_x = draw(0, 3) ? kernel_y : draw(1, 5);
-        int stride = draw(1, 3), dilation = draw(0, 3) ? 1 : 2;
-        network_start(&net, *state, PH_SHAPE(draw(1, 2), channels, draw(9, 20), draw(9, 44)));
-        net.last = convolution(&net, net.input, outputs, kernel_y, kernel_x, stride, dilation, 1, true);
-        float *bias = net.constants[net.constant_count - 1];
-        for (int c = 0; c < outputs; c++) bias[c] = c % 2 ? 30 : -30;
-        bool relu = draw(0, 1);
-        if (!relu) memset(bias, 0, (size_t)outputs * sizeof *bias);
-        if (relu) net.last = node(&net, &ph_operation_relu, NULL, &net.last, 1);
-        int made = net.last, last = draw(16, 40);
-        int pair[2] = {convolution(&net, made, last, 1, 1, 1, 1, 1, false), convolution(&net, made, last, 1, 1, 1, 1, 1, true)};
-        net.last = node(&net, &ph_operation_add, NULL, pair, 2);
         char what[128];
-        snprintf(what, sizeof what, "convolution %dx%d stride %d dilation %d%s", kernel_y, kernel_x, stride, dilation,
-                 relu ? ", ReLU" : "");
-        struct ph_shape in = shape_of(&net, net.input);
-        float *input = noise(ph_shape_size(&in));
+        bfloat16_network(&net, *state, 20, 44, what);
+        float *input = noise(fed_size(&net));
         struct result plain = run(&net, "plain", input, false);
         for (int u = 0; u < PH_COUNT(bfloat16_units); u++)
             for (enum ph_precision p = PH_BF16X3; p <= PH_BF16; p++)
@@ -311,9 +315,38 @@ static void test_bfloat16(void **state) {
         assert_int_equal(ph_context_set_instruction_set(net.context, "auto"), PH_OK);
         free(plain.value);
         free(plain.gradient);
-        free(input);
-        ph_graph_destroy(&net.graph);
-        for (int c = 0; c < net.constant_count; c++) free(net.constants[c]);
+        network_finish(&net, input);
+    }
+}
+
+/* The machine code of AMX, held to the plain functions as the other units are, and to its twin, tiles in plain C: these
+ * differ in the order of sums alone, and where that turns the rounding of what the next layer reads. */
+static void test_tiles(void **state) {
+    bool present = ph_instruction_set_detect() == PH_AMX;
+    assert_true(present || emulated_tiles_start()); /* again: cmocka has put handlers of its own in its place */
+    for (int i = 0; i < 12; i++) {
+        struct network net;
+        char what[128];
+        bfloat16_network(&net, *state, 14, i % 4 ? 20 : 70, what);
+        float *input = noise(fed_size(&net));
+        struct result plain = run(&net, "plain", input, false);
+        for (enum ph_precision p = PH_BF16X3; p <= PH_BF16; p++) {
+            net.context->instruction_set = PH_PORTABLE;
+            asked = p;
+            struct result twin = run(&net, "cpu", input, false);
+            check_bfloat16(&net, PH_AMX, p, what, p == PH_BF16 ? 0x1p-7 : 0x1p-15, &plain, input);
+            check_bfloat16(&net, PH_AMX, p, what, p == PH_BF16 ? 0x1p-11 : 0x1p-19, &twin, input);
+            struct emulated_tiles_report report = emulated_tiles_report();
+            if (report.fault) fail_msg("%s: %s", what, report.fault);
+            assert_int_equal(report.open, 0);
+            assert_true(present || report.multiplied > 0);
+            free(twin.value);
+            free(twin.gradient);
+        }
+        assert_int_equal(ph_context_set_instruction_set(net.context, "auto"), PH_OK);
+        free(plain.value);
+        free(plain.gradient);
+        network_finish(&net, input);
     }
 }
 
@@ -960,8 +993,21 @@ static bool device_open(ph_context *context) {
     return false;
 }
 
+enum { SKIPPED = 77 };
+
+/* "tiles": the kernels of AMX, on it or emulated. */
+static int run_tiles(ph_context *context) {
+    const struct CMUnitTest tests[] = {{.name = "test_tiles", .test_func = test_tiles, .initial_state = context}};
+    bool present = ph_instruction_set_detect() == PH_AMX;
+    if (!present && !emulated_tiles_start()) {
+        printf("skipped: no AMX, and no x86-64 Linux with AVX512_BF16 to emulate it on\n");
+        return SKIPPED;
+    }
+    printf("AMX: %s\n", present ? "the processor's" : "emulated");
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
+
 int main(int argument_count, char **arguments) {
-    enum { SKIPPED = 77 };
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_convolutions), cmocka_unit_test(test_channel_scale),
         cmocka_unit_test(test_depthwise), cmocka_unit_test(test_first_layers), cmocka_unit_test(test_networks), cmocka_unit_test(test_cut_off_gradients),
         cmocka_unit_test(test_rows_and_volumes), cmocka_unit_test(test_concatenation_as_loss), cmocka_unit_test(test_picked_channels),
@@ -969,6 +1015,11 @@ int main(int argument_count, char **arguments) {
         cmocka_unit_test(test_products_of_any_shape), cmocka_unit_test(test_many_axes), cmocka_unit_test(test_fourier), cmocka_unit_test(test_bfloat16), cmocka_unit_test(test_matrices),
         cmocka_unit_test(test_sums), cmocka_unit_test(test_large_maps)};
     ph_context *context = ph_context_create();
+    if (argument_count > 1 && !strcmp(arguments[1], "tiles")) {
+        int failed = run_tiles(context);
+        ph_context_destroy(&context);
+        return failed;
+    }
     device_backend = argument_count > 1 ? arguments[1] : NULL;
     halves = argument_count > 2 && !strcmp(arguments[2], "fp16");
     ph_plan_halve(halves);
