@@ -16,12 +16,16 @@
 const char *const ph_instruction_set_names[5] = {"portable", "avx2", "avx512", "avx512-bf16", "amx"};
 
 #if defined __x86_64__
-/* AMX-TILE and AMX-BF16: leaf 7 EDX bits 24 and 22, and the tiles' registers granted to the process, for which Linux wants
- * to be asked (its documentation, "Using XSTATE features in user space applications"). */
+/* AMX-TILE and AMX-BF16: leaf 7 EDX bits 24 and 22; both parts of the tiles' state kept by the system, XCR0 bits 17 and 18, which
+ * may be read where leaf 1 ECX has bit 27; and the state granted to the process, all its threads, for which Linux wants to be
+ * asked (its documentation, "Using XSTATE features in user space applications"). */
 static bool has_tiles(void) {
-    enum { BF16 = 1 << 22, TILES = 1 << 24 };
+    enum { BF16 = 1 << 22, TILES = 1 << 24, OSXSAVE = 1 << 27, STATE = 3 << 17 };
     unsigned a, b, c, d;
     if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || (d & (BF16 | TILES)) != (BF16 | TILES)) return false;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & OSXSAVE)) return false;
+    __asm__("xgetbv" : "=a"(a), "=d"(d) : "c"(0));
+    if ((a & STATE) != STATE) return false;
 #if defined __linux__
     enum { REQUEST_PERMISSION = 0x1023, TILE_DATA = 18 };
     return !syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA);
