@@ -170,6 +170,9 @@ void ph_parallel_region(const ph_context *context, void (*body)(void *argument),
 /* By how many threads a loop that began now would be shared at most: 1 inside another. */
 int ph_parallel_threads(const ph_context *context);
 
+/* In the body of a loop: which of those threads runs it, from 0 on. Never two at once in one loop. */
+int ph_parallel_thread(void);
+
 /* Seconds on a monotonic clock. */
 double ph_seconds(void);
 

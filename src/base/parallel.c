@@ -66,6 +66,7 @@ struct team {
 
 static _Thread_local struct team *current; /* the team whose loops this thread starts */
 static _Thread_local bool inside_loop;     /* loops started inside a loop run alone */
+static _Thread_local int number;           /* of this thread in its loop */
 
 static int thread_number(void) {
 #if defined _OPENMP
@@ -83,11 +84,13 @@ static int64_t share(int64_t count, int part, int parts) {
  * caches in the next, where processors do not share theirs, and it claims from a line of its own. Then it helps the others. */
 static void claim(struct team *team, int thread) {
     inside_loop = true;
+    number = thread;
     for (int k = 0; k < team->range_count; k++) {
         struct range *range = &team->ranges[(thread + k) % team->range_count];
         for (int64_t i; (i = atomic_fetch_add_explicit(&range->next, 1, memory_order_relaxed)) < range->end;)
             team->body(team->argument, i);
     }
+    number = 0;
     inside_loop = false;
 }
 
@@ -179,8 +182,11 @@ struct loop { int64_t count; void (*body)(void *argument, int64_t index); void *
 
 static void loop_alone(void *argument) {
     const struct loop *loop = argument;
+    int outer = number;
+    number = 0;
     if (current && !inside_loop) team_loop(current, loop->count, loop->body, loop->argument);
     else for (int64_t i = 0; i < loop->count; i++) loop->body(loop->argument, i);
+    number = outer;
 }
 
 void ph_parallel_for(const ph_context *context, int64_t count, void (*body)(void *argument, int64_t index), void *argument) {
@@ -188,6 +194,8 @@ void ph_parallel_for(const ph_context *context, int64_t count, void (*body)(void
     if (current || inside_loop || count <= 1) loop_alone(&loop);
     else ph_parallel_region(context, loop_alone, &loop);
 }
+
+int ph_parallel_thread(void) { return number; }
 
 int ph_parallel_threads(const ph_context *context) { return inside_loop ? 1 : context->threads; }
 

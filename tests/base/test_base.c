@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -224,16 +225,23 @@ static void test_memory(void **state) {
     ph_free(first);
 }
 
-struct counts { int times[1000]; float denormal[1000]; ph_context *context; };
+struct counts { int times[1000]; float denormal[1000]; atomic_int inside[7]; atomic_bool clash; ph_context *context; };
 
-static void count_nothing(void *argument, int64_t index) { (void)argument, (void)index; }
+static void count_nothing(void *argument, int64_t index) {
+    struct counts *counts = argument;
+    (void)index;
+    if (ph_parallel_thread() != 0) counts->clash = true;
+}
 
 static void count_one(void *argument, int64_t index) {
     struct counts *counts = argument;
     counts->times[index]++;
     volatile float tiny = 1e-38f;
     counts->denormal[index] = tiny * 0.01f;
-    ph_parallel_for(counts->context, 3, count_nothing, NULL); /* a loop inside a loop */
+    int thread = ph_parallel_thread();
+    if (thread < 0 || thread >= counts->context->threads || counts->inside[thread]++) counts->clash = true;
+    ph_parallel_for(counts->context, 3, count_nothing, counts); /* a loop inside a loop */
+    if (ph_parallel_thread() != thread || --counts->inside[thread]) counts->clash = true;
 }
 
 static void count_region(void *argument) {
@@ -248,6 +256,7 @@ static void test_parallel(void **state) {
         ph_context_set_threads(*state, threads);
         ph_parallel_region(*state, count_region, &counts);
         ph_parallel_for(*state, 1000, count_one, &counts);
+        assert_false(counts.clash);
         for (int i = 0; i < 1000; i++) {
             assert_int_equal(counts.times[i], 201);
 #if defined __SSE__

@@ -559,6 +559,33 @@ static void test_large_maps(void **state) {
     }
 }
 
+/* Small maps with many channels, whose tiles and groups of channels threads share out in more than one way: with the same bytes
+ * by one thread. */
+static void test_few_tiles(void **state) {
+    for (int i = 0; i < rounds(20); i++) {
+        struct network net;
+        int threads = draw(2, 7), side = draw(0, 2) ? 3 : 5;
+        network_start(&net, *state, PH_SHAPE(1, draw(16, 50), draw(12, 30), draw(12, 24)));
+        net.last = same_convolution(&net, net.input, draw(16, 240), side, 1);
+        struct ph_shape in = shape_of(&net, net.input), out = shape_of(&net, net.last);
+        float *input = noise(ph_shape_size(&in));
+        round_numbers(input, ph_shape_size(&in));
+        struct result results[2];
+        for (int k = 0; k < 2; k++) {
+            ph_context_set_threads(*state, k ? threads : 1);
+            results[k] = run(&net, "cpu", input, false);
+        }
+        assert_memory_equal(results[0].value, results[1].value, (size_t)ph_shape_size(&out) * sizeof(float));
+        assert_memory_equal(results[0].gradient, results[1].gradient, (size_t)ph_shape_size(&in) * sizeof(float));
+        for (int k = 0; k < 2; k++) {
+            free(results[k].value);
+            free(results[k].gradient);
+        }
+        check_with(&net, "few tiles", 1e-5, input);
+        ph_context_set_threads(*state, 0);
+    }
+}
+
 /* One layer that reads `from` and keeps its size, at times with a ReLU behind it: of every kind whose backward may cut off
  * a gradient in passing. */
 static int layer(struct network *net, int from) {
@@ -1013,7 +1040,7 @@ int main(int argument_count, char **arguments) {
         cmocka_unit_test(test_rows_and_volumes), cmocka_unit_test(test_concatenation_as_loss), cmocka_unit_test(test_picked_channels),
         cmocka_unit_test(test_redirected), cmocka_unit_test(test_operation_cases), cmocka_unit_test(test_matrix_products),
         cmocka_unit_test(test_products_of_any_shape), cmocka_unit_test(test_many_axes), cmocka_unit_test(test_fourier), cmocka_unit_test(test_bfloat16), cmocka_unit_test(test_matrices),
-        cmocka_unit_test(test_sums), cmocka_unit_test(test_large_maps)};
+        cmocka_unit_test(test_sums), cmocka_unit_test(test_large_maps), cmocka_unit_test(test_few_tiles)};
     ph_context *context = ph_context_create();
     if (argument_count > 1 && !strcmp(arguments[1], "tiles")) {
         int failed = run_tiles(context);

@@ -5,11 +5,10 @@
  *
  * A task takes some tiles through all of it while they stay in its processor's own caches: transform the inputs, and for
  * two blocks of output channels at a time multiply at each of the 36 points (the direct convolution's loop with one tap) and
- * transform back. Where tiles are few, tasks share the transformed inputs and split the output channels. Filters are
- * transformed in double and rounded once. Sums never depend on how the work is split. The rule that picks this kernel looks
- * at one item's size, so that bytes do not depend on the batch. */
+ * transform back. Where tiles are few, tasks split the output channels; each transforms the inputs for itself, or, with many
+ * tasks, they share what is transformed. Filters are transformed in double and rounded once. Sums never depend on how the work
+ * is split. The rule that picks this kernel looks at one item's size, so that bytes do not depend on the batch. */
 #include "cpu/kernels/winograd.h"
-#include <stdatomic.h>
 
 enum { POINTS = 36, SIDE = 6, GROUP = 2, MAX_KERNEL = 5 };
 /* Tiles of a task: rows of the register tile; more of them where the filters come from memory each time. */
@@ -22,6 +21,18 @@ enum { MANY_TILES = 4 * FEW_TILES };
 enum { SMALLEST = 4 }; /* outputs a side */
 static const int64_t CACHED_FILTERS = 12 << 20; /* bytes that may stay in the last-level cache */
 
+/* Tasks for all threads where there are too few tiles. A thread that has all tiles and some groups of output channels reads the
+ * filters of those alone; one that has some tiles and all groups transforms no input that another transforms too. An input takes
+ * about a quarter of a group's products: where doing it again is more than an eighth of them, tasks share inputs, and are more,
+ * so that a thread which is late finds little left to wait for. */
+static void few_tiles(struct winograd *s, int threads) {
+    bool uneven = s->groups < 2 * threads && s->groups % threads;
+    if (uneven) s->parts = PH_MAX(s->parts, PH_MIN(threads, s->tiles / (FEW_TILES / 2)));
+    s->splits = PH_MIN(s->groups, (threads + s->parts - 1) / s->parts);
+    s->shared = 2 * (s->splits - 1) > s->groups;
+    if (s->shared) s->splits = PH_MIN(s->groups, (2 * threads + s->parts - 1) / s->parts);
+}
+
 struct winograd PH_KERNEL(ph_winograd_plan)(struct winograd s, int threads) {
     s.out = SIDE + 1 - s.kernel;
     s.rows = (s.out_height + s.out - 1) / s.out;
@@ -31,11 +42,12 @@ struct winograd PH_KERNEL(ph_winograd_plan)(struct winograd s, int threads) {
     s.out_blocks = blocks_of(s.out_channels);
     s.groups = (s.out_blocks + GROUP - 1) / GROUP;
     bool cached = POINTS * s.in_channels * s.out_channels * (int64_t)sizeof(float) <= CACHED_FILTERS;
-    int64_t wanted = cached ? FEW_TILES : MANY_TILES;
+    int64_t wanted = cached ? FEW_TILES : MANY_TILES, all = threads * wanted;
     s.parts = PH_MAX((s.tiles + wanted / 2) / wanted, (int64_t)1);
+    s.splits = 1;
+    if (s.tiles >= all) s.parts = (s.tiles + all / 2) / all * threads; /* as many for each thread */
+    else few_tiles(&s, threads);
     s.most = (s.tiles + s.parts - 1) / s.parts;
-    s.shared = s.parts < 2 * threads;
-    s.splits = s.shared ? PH_MIN(s.groups, (2 * threads + s.parts - 1) / s.parts) : 1;
     return s;
 }
 
@@ -158,18 +170,22 @@ struct job {
     struct winograd s;
     struct winograd_operands o;
     const float *bias, *filters;
-    float *transformed;            /* [part][point][in block][tile of the part][lane]; of a slot's part where not shared */
-    float *products;               /* of a slot: [point][block of the group][tile of the part][lane] */
-    _Atomic int *busy;             /* [threads] slots in use */
+    float *transformed;            /* [part][point][in block][tile of the part][lane]; of a thread's part where not shared */
+    float *products;               /* of a thread: [point][block of the group][tile of the part][lane] */
 };
 
-static int64_t transformed_floats(const struct winograd *s, int64_t tiles) { return POINTS * s->in_blocks * tiles * PH_LANES; }
+/* From one point's to the next: an odd number of vectors, so that a tile's points fall into different places of a cache. */
+static int64_t point_floats(const struct winograd *s, int64_t tiles) { return (s->in_blocks * tiles | 1) * PH_LANES; }
+static int64_t transformed_floats(const struct winograd *s, int64_t tiles) { return POINTS * (s->in_blocks * tiles + 1) * PH_LANES; }
 static int64_t products_floats(const struct winograd *s) { return POINTS * GROUP * s->most * PH_LANES; }
 static int64_t part_first(const struct winograd *s, int64_t part) { return s->tiles * part / s->parts; }
 
+static int64_t all_transformed_floats(const struct winograd *s, int threads) {
+    return (s->shared ? s->parts : threads) * transformed_floats(s, s->most);
+}
+
 size_t PH_KERNEL(ph_winograd_scratch)(const struct winograd *s, int threads) {
-    int64_t transformed = s->shared ? transformed_floats(s, s->tiles) : threads * transformed_floats(s, s->most);
-    return (size_t)(transformed + threads * (products_floats(s) + 1));
+    return (size_t)(all_transformed_floats(s, threads) + threads * products_floats(s));
 }
 
 static size_t scratch(const struct ph_kernel_query *query) {
@@ -203,18 +219,23 @@ PH_INLINE void output_1d(const vector m[SIDE], vector *r, const int out) {
     r[3] = difference12 + 8 * difference34 + m[5];
 }
 
-/* 6x6 pixels to 36 points, `step` floats apart. `passed`: as the mask reads them, NULL without one. */
-PH_INLINE void transform_input(const float *from, int64_t row, const float *passed, int64_t passed_row,
+/* 6x6 pixels to 36 points, `step` floats apart. Columns from x0 to x1 lie inside, outside are zeros. `passed`: as the mask reads
+ * them, NULL without one. */
+PH_INLINE void transform_input(const float *const rows[SIDE], const float *const passed[SIDE], int64_t x0, int64_t x1,
                                struct rectifier rectifier, float *to, int64_t step) {
     vector points[SIDE][SIDE];
 #pragma GCC unroll 6
     for (int x = 0; x < SIDE; x++) {
         vector column[SIDE], r[SIDE];
+        if (x < x0 || x >= x1) {
+#pragma GCC unroll 6
+            for (int y = 0; y < SIDE; y++) points[y][x] = (vector){0};
+            continue;
+        }
 #pragma GCC unroll 6
         for (int y = 0; y < SIDE; y++) {
-            column[y] = load(from + y * row + x * PH_LANES);
-            if (passed)
-                column[y] = rectified_gradient(rectifier, load(passed + y * passed_row + x * PH_LANES), column[y]);
+            column[y] = load(rows[y] + x * PH_LANES);
+            if (passed) column[y] = rectified_gradient(rectifier, load(passed[y] + x * PH_LANES), column[y]);
         }
         input_1d(column, r);
 #pragma GCC unroll 6
@@ -237,14 +258,13 @@ PH_INLINE struct place place_of(const struct winograd *s, int64_t tile) {
     return (struct place){tile / (s->rows * s->columns), at / s->columns * s->out, at % s->columns * s->out};
 }
 
-/* The part of a tile that lies inside is copied amid zeros first where it reaches over the border. */
-struct inside { int64_t y0, y1, x0, x1; };
-
-static void copy_inside(struct inside inside, const float *from, int64_t row, float *to) {
-    memset(to, 0, SIDE * SIDE * PH_LANES * sizeof *to);
-    for (int64_t y = inside.y0; y < inside.y1; y++)
-        for (int64_t x = inside.x0; x < inside.x1; x++)
-            store(to + (y * SIDE + x) * PH_LANES, load(from + y * row + x * PH_LANES));
+/* Where the six rows of a tile's inputs begin in a block of channels, of which `height` rows from `top` on lie inside. */
+PH_INLINE void rows_find(const struct ph_operand *operand, struct place place, int64_t block, int64_t top, int64_t left,
+                         int64_t height, const float *rows[SIDE]) {
+    static const float outside[SIDE * PH_LANES];
+    const float *origin = block_origin(operand, place.n, block) + left * PH_LANES;
+    for (int64_t y = 0; y < SIDE; y++)
+        rows[y] = top + y < 0 || top + y >= height ? outside : origin + (top + y) * operand->layout.row;
 }
 
 static void transform_inputs(const struct job *job, int64_t block, int64_t first, int64_t count, float *to, int64_t step) {
@@ -252,21 +272,13 @@ static void transform_inputs(const struct job *job, int64_t block, int64_t first
     const struct ph_operand *in = job->o.in, *mask = job->o.mask;
     for (int64_t tile = first; tile < first + count; tile++, to += PH_LANES) {
         struct place place = place_of(s, tile);
-        int64_t top = place.y - s->pad[0], left = place.x - s->pad[1], row = in->layout.row;
-        int64_t passed_row = mask ? mask->layout.row : 0;
-        struct inside inside = {PH_MAX(-top, (int64_t)0), PH_MIN(s->in_height - top, (int64_t)SIDE), PH_MAX(-left, (int64_t)0),
-                                PH_MIN(s->in_width - left, (int64_t)SIDE)};
-        const float *from = block_origin(in, place.n, block) + top * row + left * PH_LANES;
-        const float *passed = mask ? block_origin(mask, place.n, block) + top * passed_row + left * PH_LANES : NULL;
-        float aside[2][SIDE * SIDE * PH_LANES] __attribute__((aligned(64)));
-        if (inside.y1 - inside.y0 < SIDE || inside.x1 - inside.x0 < SIDE) {
-            copy_inside(inside, from, row, aside[0]);
-            if (mask) copy_inside(inside, passed, passed_row, aside[1]);
-            from = aside[0], row = SIDE * PH_LANES;
-            passed = mask ? aside[1] : NULL, passed_row = row;
-        }
-        if (mask) transform_input(from, row, passed, passed_row, job->o.rectifier, to, step);
-        else transform_input(from, row, NULL, 0, job->o.rectifier, to, step);
+        int64_t top = place.y - s->pad[0], left = place.x - s->pad[1], end = s->in_width - left;
+        const float *rows[SIDE], *passed[SIDE];
+        rows_find(in, place, block, top, left, s->in_height, rows);
+        if (mask) rows_find(mask, place, block, top, left, s->in_height, passed);
+        if (mask) transform_input(rows, passed, -left, end, job->o.rectifier, to, step);
+        else if (left >= 0 && end >= SIDE) transform_input(rows, NULL, 0, SIDE, job->o.rectifier, to, step);
+        else transform_input(rows, NULL, -left, end, job->o.rectifier, to, step);
     }
 }
 
@@ -324,11 +336,6 @@ static void transform_outputs(const struct job *job, int64_t block, int64_t firs
 
 /* ---- Running ------------------------------------------------------------------------------------------------------ */
 
-static int64_t slot_take(const struct job *job) {
-    for (int64_t slot = 0;; slot++)
-        if (!atomic_exchange_explicit(&job->busy[slot], 1, memory_order_acquire)) return slot;
-}
-
 /* Transformed inputs that tasks share: a few tiles of one block of channels. */
 enum { CHUNK = 4 };
 
@@ -340,8 +347,8 @@ static void share_inputs(void *argument, int64_t index) {
     int64_t begin = chunk * CHUNK, end = PH_MIN(begin + CHUNK, count);
     if (begin >= end) return;
     transform_inputs(job, block, first + begin, end - begin,
-                     job->transformed + transformed_floats(s, first) + (block * count + begin) * PH_LANES,
-                     s->in_blocks * count * PH_LANES);
+                     job->transformed + part * transformed_floats(s, s->most) + (block * count + begin) * PH_LANES,
+                     point_floats(s, count));
 }
 
 static void run_task(void *argument, int64_t index) {
@@ -349,15 +356,15 @@ static void run_task(void *argument, int64_t index) {
     const struct winograd *s = &job->s;
     int64_t part = index % s->parts, split = index / s->parts;
     int64_t first = part_first(s, part), count = part_first(s, part + 1) - first, plane = count * PH_LANES;
-    int64_t slot = slot_take(job);
-    float *transformed = job->transformed + transformed_floats(s, s->shared ? first : slot * s->most);
-    float *products = job->products + slot * products_floats(s);
+    int thread = ph_parallel_thread();
+    float *transformed = job->transformed + (s->shared ? part : thread) * transformed_floats(s, s->most);
+    float *products = job->products + thread * products_floats(s);
     for (int64_t block = 0; block < s->in_blocks && !s->shared; block++)
-        transform_inputs(job, block, first, count, transformed + block * plane, s->in_blocks * plane);
+        transform_inputs(job, block, first, count, transformed + block * plane, point_floats(s, count));
     static const int64_t tap = 0;
     for (int64_t group = s->groups * split / s->splits; group < s->groups * (split + 1) / s->splits; group++) {
         int64_t blocks = PH_MIN((int64_t)GROUP, s->out_blocks - group * GROUP);
-        PH_KERNEL(ph_direct_run_alone)(&(struct direct){.in = transformed, .in_item = s->in_blocks * plane, .in_plane = plane,
+        PH_KERNEL(ph_direct_run_alone)(&(struct direct){.in = transformed, .in_item = point_floats(s, count), .in_plane = plane,
             .in_pixel = PH_LANES, .in_channel = 1, .in_blocks = (int)s->in_blocks, .in_block_channels = PH_LANES,
             .last_block_channels = (int)(s->in_channels - (s->in_blocks - 1) * PH_LANES), .taps = &tap, .tap_count = 1,
             .out = products, .out_item = blocks * plane, .out_plane = plane, .out_pixel = PH_LANES, .out_blocks = (int)blocks,
@@ -367,16 +374,12 @@ static void run_task(void *argument, int64_t index) {
         for (int64_t b = 0; b < blocks; b++)
             transform_outputs(job, group * GROUP + b, first, count, products + b * plane, blocks * plane);
     }
-    atomic_store_explicit(&job->busy[slot], 0, memory_order_release);
 }
 
 void PH_KERNEL(ph_winograd_run)(const ph_context *context, const struct winograd *s, const struct winograd_operands *operands,
                                 const float *packed, float *scratch) {
-    int threads = ph_parallel_threads(context);
     struct job job = {.s = *s, .o = *operands, .bias = packed, .filters = packed + bias_floats(s), .transformed = scratch};
-    job.products = job.transformed + (s->shared ? transformed_floats(s, s->tiles) : threads * transformed_floats(s, s->most));
-    job.busy = (_Atomic int *)(job.products + threads * products_floats(s));
-    for (int i = 0; i < threads; i++) atomic_init(&job.busy[i], 0);
+    job.products = job.transformed + all_transformed_floats(s, ph_parallel_threads(context));
     if (s->shared)
         ph_parallel_for(context, s->parts * s->in_blocks * ((s->most + CHUNK - 1) / CHUNK), share_inputs, &job);
     ph_parallel_for(context, s->parts * s->splits, run_task, &job);

@@ -15,7 +15,7 @@ struct winograd {
     int64_t in_blocks, out_blocks, groups;
     int64_t parts, splits;          /* tasks: parts of the tiles, by parts of the groups */
     int64_t most;                   /* tiles of the largest part */
-    bool shared;                    /* transformed inputs: by all tasks */
+    bool shared;                    /* transformed inputs: by all tasks of a part */
 };
 
 struct winograd_operands {
