@@ -27,9 +27,17 @@ void *ph_alloc_array(size_t count, size_t size) {
     return ph_alloc(bytes);
 }
 
+/* Large blocks, an arena or packed weights, are read through from end to end in every step: on pages of 2 MiB that is up to twice
+ * as fast from memory, for a processor looks up fewer of them and fetches ahead within one. */
+enum { LARGE_PAGE = 2 << 20, LARGE_BLOCK = 2 * LARGE_PAGE };
+
 void *ph_alloc_aligned(size_t size) {
-    if (!allocation_allowed() || size > SIZE_MAX - 64) return NULL;
-    return aligned_alloc(64, (size + 64) & ~(size_t)63);
+    if (!allocation_allowed() || size > SIZE_MAX - LARGE_PAGE) return NULL;
+    if (size < LARGE_BLOCK) return aligned_alloc(64, (size + 64) & ~(size_t)63);
+    void *block = aligned_alloc(LARGE_PAGE, (size + LARGE_PAGE - 1) & ~(size_t)(LARGE_PAGE - 1));
+    /* Whole ones alone, so that what lies behind the last takes no more memory than it needs. */
+    if (block) madvise(block, size & ~(size_t)(LARGE_PAGE - 1), MADV_HUGEPAGE);
+    return block;
 }
 
 void *ph_realloc_array(void *block, size_t count, size_t size) {
@@ -100,7 +108,7 @@ bool ph_grow(void *array_pointer, int count, int *capacity, size_t size) {
     return true;
 }
 
-/* ---- Pools: a list of blocks, small requests bumped out of the newest ------------------------------------------------ */
+/* ---- Pools: a list of blocks, requests bumped out of them ------------------------------------------------------------- */
 
 struct ph_pool_block {
     struct ph_pool_block *next;
@@ -108,7 +116,10 @@ struct ph_pool_block {
     char *data;
 };
 
-enum { POOL_BLOCK = 1 << 14, POOL_LARGE = 1 << 12 };
+/* The first block is the one for small requests, the second the one for large ones; each of those is twice the size of the one
+ * before, so that packed weights come to lie in few blocks, on large pages. */
+enum { POOL_BLOCK = 1 << 14, POOL_LARGE = 1 << 12, POOL_LINE = 64 };
+static const size_t POOL_MOST = 16 << 20;
 
 static struct ph_pool_block *pool_block_create(size_t size) {
     struct ph_pool_block *block = ph_alloc(sizeof *block);
@@ -118,33 +129,47 @@ static struct ph_pool_block *pool_block_create(size_t size) {
         ph_free(block);
         return NULL;
     }
-    memset(block->data, 0, size);
     block->size = size;
+    return block;
+}
+
+/* NULL: there is no room. */
+static void *pool_block_take(struct ph_pool_block *block, size_t size) {
+    size_t at = size > POOL_LARGE ? (block->used + POOL_LINE - 1) & ~(size_t)(POOL_LINE - 1) : block->used;
+    if (at > block->size || block->size - at < size) return NULL;
+    block->used = at + size;
+    return memset(block->data + at, 0, size);
+}
+
+/* Becomes the second, or the first where there is none. */
+static struct ph_pool_block *pool_add_large(struct ph_pool *pool, size_t size) {
+    struct ph_pool_block *first = pool->blocks, *second = first ? first->next : NULL;
+    struct ph_pool_block *block = pool_block_create(PH_MAX(size, PH_MIN(second ? 2 * second->size : 0, POOL_MOST)));
+    if (!block) return NULL;
+    if (first) block->next = second, first->next = block;
+    else pool->blocks = block;
+    return block;
+}
+
+/* Becomes the first; the second stays where it is. */
+static struct ph_pool_block *pool_add_small(struct ph_pool *pool) {
+    struct ph_pool_block *first = pool->blocks, *second = first ? first->next : NULL, *block = pool_block_create(POOL_BLOCK);
+    if (!block) return NULL;
+    block->next = second ? second : first;
+    if (second) first->next = second->next, second->next = first;
+    pool->blocks = block;
     return block;
 }
 
 void *ph_pool_alloc(struct ph_pool *pool, size_t size) {
     if (size > SIZE_MAX - 128) return NULL;
     size = (size + 15) & ~(size_t)15;
-    struct ph_pool_block *head = pool->blocks;
-    if (size > POOL_LARGE) {
-        struct ph_pool_block *block = pool_block_create(size);
-        if (!block) return NULL;
-        block->used = size;
-        /* Behind the head, which may still have room for small requests. */
-        if (head) block->next = head->next, head->next = block;
-        else pool->blocks = block;
-        return block->data;
-    }
-    if (!head || head->size - head->used < size) {
-        struct ph_pool_block *block = pool_block_create(POOL_BLOCK);
-        if (!block) return NULL;
-        block->next = head;
-        pool->blocks = head = block;
-    }
-    void *result = head->data + head->used;
-    head->used += size;
-    return result;
+    struct ph_pool_block *block = pool->blocks;
+    if (block && size > POOL_LARGE && block->next) block = block->next;
+    void *taken = block ? pool_block_take(block, size) : NULL;
+    if (taken) return taken;
+    block = size > POOL_LARGE ? pool_add_large(pool, size) : pool_add_small(pool);
+    return block ? pool_block_take(block, size) : NULL;
 }
 
 void *ph_pool_copy(struct ph_pool *pool, const void *data, size_t size) {

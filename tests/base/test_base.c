@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -216,6 +217,22 @@ static void test_memory(void **state) {
         for (int j = 0; j < i * 7; j++) assert_int_equal(block[j], 0);
         memset(block, 1, (size_t)i * 7);
     }
+    /* Small and large ones in turn: of their own, zeroed, large ones at a line of the cache. */
+    enum { COUNT = 60 };
+    static unsigned char *blocks[COUNT];
+    static size_t sizes[COUNT];
+    for (int i = 0; i < COUNT; i++) {
+        sizes[i] = i % 3 ? (size_t)i * 90001 % 700000 : (size_t)i * 70;
+        blocks[i] = ph_pool_alloc(&pool, sizes[i]);
+        assert_non_null(blocks[i]);
+        assert_int_equal((uintptr_t)blocks[i] % (sizes[i] > 4096 ? 64 : 16), 0);
+        for (size_t k = 0; k < sizes[i]; k++)
+            if (blocks[i][k]) fail_msg("block %d is not zeroed", i);
+        memset(blocks[i], i + 1, sizes[i]);
+    }
+    for (int i = 0; i < COUNT; i++)
+        for (size_t k = 0; k < sizes[i]; k++)
+            if (blocks[i][k] != i + 1) fail_msg("block %d was written to", i);
     ph_pool_finish(&pool);
     ph_alloc_fail_after(1);
     void *first = ph_alloc(8), *second = ph_alloc(8);
