@@ -16,6 +16,9 @@
  * tiles; what falls on the halo is computed and dropped. The order of the sums depends on neither. */
 #include "cpu/kernels/blocked.h"
 #include "cpu/kernels/direct.h"
+#if defined __AVX512BF16__
+#include <immintrin.h>
+#endif
 
 enum { PAIRS = 16, CHANNELS = 2 * PAIRS, GROUP_OUTPUTS = 32 };
 enum { TILE_WORDS = PAIRS * PAIRS, HALF_WEIGHTS = 2 * TILE_WORDS }; /* words: the size of a float */
@@ -29,17 +32,29 @@ enum { PIXEL_BLOCKS = PAIRS / PH_LANES, GROUP_BLOCKS = GROUP_OUTPUTS / PH_LANES 
 
 typedef uint32_t vector_bits __attribute__((vector_size(PH_LANES * 4)));
 
-/* The nearest bfloat16 of each lane, in its upper half; a NaN stays one. */
-PH_INLINE vector_bits upper_half(vector x) {
+/* Words of the nearest bfloat16 of each lane of two vectors, the first one's below; a NaN stays one. */
+#if defined __AVX512BF16__
+PH_INLINE vector pairs(vector first, vector second) {
+    static const uint16_t merged[2 * PH_LANES] = {0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23,
+        8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
+    __m512bh halves = _mm512_cvtne2ps_pbh((__m512)second, (__m512)first);
+    return (vector)_mm512_permutexvar_epi16(_mm512_loadu_si512(merged), (__m512i)halves);
+}
+#else
+/* In its upper half. */
+PH_INLINE vector_bits nearest(vector x) {
     vector_bits bits = (vector_bits)x, nan = (vector_bits)(x != x);
     vector_bits rounded = bits + 0x7fff + (bits >> 16 & 1);
     return ((nan & (bits | 0x400000)) | (~nan & rounded)) & 0xffff0000;
 }
+PH_INLINE vector pairs(vector first, vector second) { return (vector)(nearest(first) >> 16 | nearest(second)); }
+#endif
 
-/* What it leaves, rounded likewise; of infinities nothing. */
-PH_INLINE vector_bits lower_half(vector x, vector_bits high) {
-    vector rest = x - (vector)high;
-    return upper_half(where(rest == rest, rest, (vector){0}));
+/* Words of what those leave, rounded likewise; of infinities nothing. */
+PH_INLINE vector pairs_left(vector first, vector second, vector high) {
+    vector_bits words = (vector_bits)high;
+    vector a = first - (vector)(words << 16), b = second - (vector)(words & 0xffff0000);
+    return pairs(where(a == a, a, (vector){0}), where(b == b, b, (vector){0}));
 }
 
 /* ---- Weights ----------------------------------------------------------------------------------------------------- */
@@ -51,14 +66,13 @@ static size_t packed_floats(int64_t in_channels, int64_t taps, int64_t out_block
     return (size_t)(groups_of(out_blocks) * channel_blocks(in_channels) * taps * (split ? 2 : 1) * HALF_WEIGHTS);
 }
 
-/* A pair of factors: their upper halves, or the lower ones. */
-static float pair_make(float first, float second, bool low) {
-    vector_bits a = upper_half(splat(first)), b = upper_half(splat(second));
-    if (low) a = lower_half(splat(first), a), b = lower_half(splat(second), b);
-    uint32_t word = a[0] >> 16 | b[0];
-    float pair;
-    memcpy(&pair, &word, sizeof pair);
-    return pair;
+/* One word for each of 16 outputs: their factors for two channels. */
+static void word_pack(float *packed, const float *first, const float *second, const bool split) {
+    for (int i = 0; i < PAIRS; i += PH_LANES) {
+        vector a = load(first + i), b = load(second + i), high = pairs(a, b);
+        store(packed + i, high);
+        if (split) store(packed + HALF_WEIGHTS + i, pairs_left(a, b, high));
+    }
 }
 
 static void pack(float *packed, int64_t in_channels, int taps, int64_t out_blocks, ph_direct_weight *weight, const void *state,
@@ -66,14 +80,16 @@ static void pack(float *packed, int64_t in_channels, int taps, int64_t out_block
     for (int64_t group = 0; group < groups_of(out_blocks); group++)
         for (int64_t block = 0; block < channel_blocks(in_channels); block++)
             for (int tap = 0; tap < taps; tap++, packed += (split ? 2 : 1) * HALF_WEIGHTS)
-                for (int i = 0; i < HALF_WEIGHTS; i++) {
-                    int64_t out = group * GROUP_OUTPUTS + i / TILE_WORDS * PAIRS + i % PAIRS;
-                    int64_t in = block * CHANNELS + i % TILE_WORDS / PAIRS;
-                    bool outside = out >= out_blocks * PH_LANES;
-                    float first = outside || in >= in_channels ? 0 : weight(state, out, in, tap);
-                    float second = outside || in + PAIRS >= in_channels ? 0 : weight(state, out, in + PAIRS, tap);
-                    packed[i] = pair_make(first, second, false);
-                    if (split) packed[HALF_WEIGHTS + i] = pair_make(first, second, true);
+                for (int word = 0; word < HALF_WEIGHTS; word += PAIRS) {
+                    float factors[2][PAIRS];
+                    int64_t in = block * CHANNELS + word % TILE_WORDS / PAIRS;
+                    for (int i = 0; i < PAIRS; i++) {
+                        int64_t out = group * GROUP_OUTPUTS + word / TILE_WORDS * PAIRS + i;
+                        bool outside = out >= out_blocks * PH_LANES;
+                        factors[0][i] = outside || in >= in_channels ? 0 : weight(state, out, in, tap);
+                        factors[1][i] = outside || in + PAIRS >= in_channels ? 0 : weight(state, out, in + PAIRS, tap);
+                    }
+                    word_pack(packed + word, factors[0], factors[1], split);
                 }
 }
 
@@ -97,19 +113,20 @@ static int64_t half_floats(const struct halves *h, int64_t items) { return items
 static void halves_row(void *argument, int64_t index) {
     const struct halves *h = argument;
     int64_t row = index % h->rows, block = index / h->rows % h->blocks, item = index / h->rows / h->blocks;
-    int64_t have = blocks_of(h->operand->shape->dims[1]);
+    int64_t have = blocks_of(h->operand->shape->dims[1]), columns = h->columns;
     for (int part = 0; part < PIXEL_BLOCKS; part++) {
         int64_t first = block * 2 * PIXEL_BLOCKS + part, second = first + PIXEL_BLOCKS;
         int64_t offset = (row - h->halo) * h->operand->layout.row - (int64_t)h->halo * PH_LANES;
         const float *from[2] = {first < have ? block_origin(h->operand, item, first) + offset : NULL,
                                 second < have ? block_origin(h->operand, item, second) + offset : NULL};
-        for (int64_t x = 0; x < h->columns; x++) {
-            int64_t to = (index * h->columns + x) * PAIRS + part * PH_LANES;
+        int64_t to = index * columns * PAIRS + part * PH_LANES;
+        float *high = h->high + to, *low = h->low ? h->low + to : NULL;
+        for (int64_t x = 0; x < columns; x++, high += PAIRS) {
             vector a = from[0] ? load(from[0] + x * PH_LANES) : (vector){0};
             vector b = from[1] ? load(from[1] + x * PH_LANES) : (vector){0};
-            vector_bits a_high = upper_half(a), b_high = upper_half(b);
-            store(h->high + to, (vector)(a_high >> 16 | b_high));
-            if (h->low) store(h->low + to, (vector)(lower_half(a, a_high) >> 16 | lower_half(b, b_high)));
+            vector words = pairs(a, b);
+            store(high, words);
+            if (low) store(low + x * PAIRS, pairs_left(a, b, words));
         }
     }
 }

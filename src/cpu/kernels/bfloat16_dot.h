@@ -1,6 +1,4 @@
 /* Sums of bfloat16 products by AVX512_BF16, whose dot product adds two of them to each of sixteen sums. */
-#include <immintrin.h>
-
 enum { STRETCH = 14, HALF_STRETCH = 7 };
 
 static void unit_begin(void) {}
