@@ -170,23 +170,53 @@ static struct job job_of(const struct direct *d) {
     return job;
 }
 
-/* Pixels of a tile from (x, y) on, `width` of each row inside. */
+/* What a pixel's sums of one block become: with the bias, and what is added, within limits, cut off. From one pixel to the next,
+ * what is written, added and looked at lies these steps apart. */
+struct finish {
+    vector bias, floor, ceiling;
+    int64_t step, added_step, passed_step;
+};
+
+PH_INLINE void row_finish(const struct direct *d, const struct finish *f, const float *sums, float *out, const float *added,
+                          const float *passed, int64_t count, const bool adds, const bool cuts) {
+    for (int64_t p = 0; p < count; p++, sums += GROUP_OUTPUTS, out += f->step) {
+        vector sum = load(sums) + f->bias;
+        if (adds) sum += load(added + p * f->added_step);
+        sum = minimum(f->ceiling, maximum(f->floor, sum));
+        store(out, cuts ? gated(&d->gate, passed + p * f->passed_step, sum) : sum);
+    }
+}
+
+/* One block of the pixels of a tile from (x, y) on, `width` of each row inside. */
+PH_INLINE void block_finish(const struct direct *d, const float *sums, int64_t block, int64_t item, int64_t x, int64_t y,
+                            int64_t pitch, int64_t pixels, const bool adds, const bool cuts) {
+    bool on = d->rectifier.on;
+    struct finish f = {d->bias ? load(d->bias + block * PH_LANES) : (vector){0}, splat(on ? 0 : -HUGE_VALF),
+                       splat(on ? d->rectifier.ceiling : HUGE_VALF), d->out_pixel,
+                       d->accumulate ? d->out_pixel : PH_LANES, d->gate_pixel};
+    for (int64_t p = 0, next; p < pixels; p = next, x = 0, y++) {
+        next = pitch ? PH_MIN(p + pitch - x, pixels) : pixels;
+        float *out = d->out + item * d->out_item + block * d->out_plane + y * d->out_row + x * d->out_pixel;
+        const float *added = out, *passed = NULL;
+        if (adds && !d->accumulate)
+            added = d->summand.data + item * d->summand.item + block * d->summand.plane + y * d->summand.row + x * PH_LANES;
+        if (cuts)
+            passed = d->gate.data + item * d->gate.item + block * d->gate.plane + y * d->gate.row + x * d->gate_pixel;
+        row_finish(d, &f, sums + p * GROUP_OUTPUTS, out, added, passed, PH_MIN(next - p, d->width - x), adds, cuts);
+    }
+}
+
 static void tile_finish(const struct direct *d, const float *sums, int64_t group, int64_t item, int64_t x, int64_t y,
                         int64_t pitch, int64_t pixels) {
-    int64_t first = group * GROUP_BLOCKS, blocks = PH_MIN((int64_t)GROUP_BLOCKS, d->out_blocks - first);
-    for (int64_t p = 0; p < pixels && y < d->height; p++, sums += GROUP_OUTPUTS) {
-        float *out = d->out + item * d->out_item + first * d->out_plane + y * d->out_row + x * d->out_pixel;
-        int64_t passed = item * d->gate.item + first * d->gate.plane + y * d->gate.row + x * d->gate_pixel;
-        int64_t added = item * d->summand.item + first * d->summand.plane + y * d->summand.row + x * PH_LANES;
-        for (int64_t b = 0; b < blocks && x < d->width; b++, out += d->out_plane) {
-            vector sum = load(sums + b * PH_LANES);
-            if (d->bias) sum += load(d->bias + (first + b) * PH_LANES);
-            if (d->accumulate) sum += load(out);
-            if (d->summand.data) sum += load(d->summand.data + added + b * d->summand.plane);
-            sum = rectify(d->rectifier, sum);
-            store(out, d->gate.data ? gated(&d->gate, d->gate.data + passed + b * d->gate.plane, sum) : sum);
-        }
-        if (++x == pitch) x = 0, y++;
+    bool adds = d->accumulate || d->summand.data, cuts = d->gate.data;
+    int64_t first = group * GROUP_BLOCKS, last = PH_MIN(first + GROUP_BLOCKS, (int64_t)d->out_blocks);
+    for (int64_t block = first; block < last; block++, sums += PH_LANES) {
+#define BLOCK_FINISH(adds, cuts) block_finish(d, sums, block, item, x, y, pitch, pixels, adds, cuts)
+        if (adds && cuts) BLOCK_FINISH(true, true);
+        else if (adds) BLOCK_FINISH(true, false);
+        else if (cuts) BLOCK_FINISH(false, true);
+        else BLOCK_FINISH(false, false);
+#undef BLOCK_FINISH
     }
 }
 
