@@ -14,7 +14,7 @@
  *
  * Pixels of a tile are in one row, or in a stretch that runs on through the halo into the next row where that takes fewer
  * tiles; what falls on the halo is computed and dropped. The order of the sums depends on neither. */
-#include "cpu/kernels/blocked.h"
+#include "cpu/kernels/bands.h"
 #include "cpu/kernels/direct.h"
 #if defined __AVX512BF16__
 #include <immintrin.h>
@@ -23,6 +23,13 @@
 enum { PAIRS = 16, CHANNELS = 2 * PAIRS, GROUP_OUTPUTS = 32 };
 enum { TILE_WORDS = PAIRS * PAIRS, HALF_WEIGHTS = 2 * TILE_WORDS }; /* words: the size of a float */
 enum { PIXEL_BLOCKS = PAIRS / PH_LANES, GROUP_BLOCKS = GROUP_OUTPUTS / PH_LANES };
+
+/* Part of a sum. A step is one block of channels by one tap. */
+struct part {
+    const float *in, *weights; /* of the first step's block; of the first step */
+    int tap, steps;            /* tap: the first step's */
+    bool first;                /* of the parts; the others add to what is there */
+};
 
 #if defined __AVX512BF16__ && !defined __AMX_BF16__
 #include "cpu/kernels/bfloat16_dot.h"
@@ -109,17 +116,19 @@ static struct halves halves_of(const struct ph_shape *shape, int halo) {
 
 static int64_t half_floats(const struct halves *h, int64_t items) { return items * h->blocks * h->rows * h->columns * PAIRS; }
 
-/* One row of 32 channels, halo and all. */
+/* One row of 32 channels, halo and all. Of a large map a thread makes rows, of a small one blocks, as it has made the values. */
 static void halves_row(void *argument, int64_t index) {
     const struct halves *h = argument;
-    int64_t row = index % h->rows, block = index / h->rows % h->blocks, item = index / h->rows / h->blocks;
+    int64_t item = index / h->rows / h->blocks, at = index % (h->rows * h->blocks);
+    bool by_rows = is_large_map(h->rows, h->columns);
+    int64_t row = by_rows ? at / h->blocks : at % h->rows, block = by_rows ? at % h->blocks : at / h->rows;
     int64_t have = blocks_of(h->operand->shape->dims[1]), columns = h->columns;
     for (int part = 0; part < PIXEL_BLOCKS; part++) {
         int64_t first = block * 2 * PIXEL_BLOCKS + part, second = first + PIXEL_BLOCKS;
         int64_t offset = (row - h->halo) * h->operand->layout.row - (int64_t)h->halo * PH_LANES;
         const float *from[2] = {first < have ? block_origin(h->operand, item, first) + offset : NULL,
                                 second < have ? block_origin(h->operand, item, second) + offset : NULL};
-        int64_t to = index * columns * PAIRS + part * PH_LANES;
+        int64_t to = ((item * h->blocks + block) * h->rows + row) * columns * PAIRS + part * PH_LANES;
         float *high = h->high + to, *low = h->low ? h->low + to : NULL;
         for (int64_t x = 0; x < columns; x++, high += PAIRS) {
             vector a = from[0] ? load(from[0] + x * PH_LANES) : (vector){0};
@@ -157,17 +166,38 @@ static size_t scratch(const struct ph_kernel_query *query, const bool split) {
 
 struct job {
     const struct direct *d;
-    int64_t groups, pitch;   /* pitch: pixels from one row to the next of a stretch that runs on; 0: every row by itself */
+    struct shares shares;    /* of the tiles of a group of an item */
+    int64_t pitch;           /* pixels from one row to the next of a stretch that runs on; 0: every row by itself */
     int64_t tiles, columns;  /* of a group of an item; of a row */
-    int64_t chunks, chunk;   /* parts of the tiles, tiles of each */
+    int steps, part_steps;   /* of a sum, none where no tap reaches; of its parts */
+    int parts;
 };
 
-static struct job job_of(const struct direct *d) {
-    struct job job = {.d = d, .groups = groups_of(d->out_blocks), .columns = (d->width + STRETCH - 1) / STRETCH};
+static int step_floats(const struct direct *d) { return (d->in_low ? 2 : 1) * HALF_WEIGHTS; }
+
+static struct job job_of(const struct direct *d, int threads) {
+    struct job job = {.d = d, .columns = (d->width + STRETCH - 1) / STRETCH, .steps = d->in_blocks * d->tap_count};
     job.tiles = d->height * job.columns;
     int64_t pitch = d->in_row / d->in_pixel, on = ((d->height - 1) * pitch + d->width + STRETCH - 1) / STRETCH;
     if (d->in_row % d->in_pixel == 0 && pitch >= d->width && on < job.tiles) job.pitch = pitch, job.tiles = on;
+    job.shares = shares_make(d->items, groups_of(d->out_blocks), job.tiles, is_large_map(d->height, d->width), threads);
+    bool cuts = d->tap_count > 1 && PH_MIN(job.shares.length, (int64_t)SPAN) > 1;
+    int most = cuts ? PART_FLOATS / step_floats(d) : job.steps;
+    job.parts = job.steps ? (job.steps + most - 1) / most : 1;
+    job.part_steps = (job.steps + job.parts - 1) / job.parts;
     return job;
+}
+
+struct stretch { int64_t x, y, pixels; };
+
+static struct stretch stretch_of(const struct job *job, int64_t tile) {
+    const struct direct *d = job->d;
+    if (job->pitch) {
+        int64_t start = tile * STRETCH, all = (d->height - 1) * job->pitch + d->width;
+        return (struct stretch){start % job->pitch, start / job->pitch, PH_MIN((int64_t)STRETCH, all - start)};
+    }
+    int64_t x = tile % job->columns * STRETCH;
+    return (struct stretch){x, tile / job->columns, PH_MIN((int64_t)STRETCH, d->width - x)};
 }
 
 /* What a pixel's sums of one block become: with the bias, and what is added, within limits, cut off. From one pixel to the next,
@@ -221,11 +251,10 @@ static void tile_finish(const struct direct *d, const float *sums, int64_t group
 }
 
 /* Stretches whose second half falls outside are made by half; so are groups of 16 outputs or less. */
-static void tile_make(const struct direct *d, const float *in, const float *weights, float *sums, int64_t pixels, bool narrow) {
+static void tile_make(const struct direct *d, const struct part *part, float *sums, int64_t pixels, bool narrow) {
     bool half = pixels <= HALF_STRETCH, split = d->in_low;
-#define SUMS_MAKE(pixels, columns)                                           \
-    (split ? sums_make(d, in, weights, sums, pixels, columns, true)          \
-           : sums_make(d, in, weights, sums, pixels, columns, false))
+#define SUMS_MAKE(pixels, columns) \
+    (split ? sums_make(d, part, sums, pixels, columns, true) : sums_make(d, part, sums, pixels, columns, false))
     if (half && narrow) SUMS_MAKE(HALF_STRETCH, 1);
     else if (half) SUMS_MAKE(HALF_STRETCH, 2);
     else if (narrow) SUMS_MAKE(STRETCH, 1);
@@ -233,38 +262,42 @@ static void tile_make(const struct direct *d, const float *in, const float *weig
 #undef SUMS_MAKE
 }
 
-static void run_chunk(void *argument, int64_t index) {
-    const struct job *job = argument;
+/* Tiles [first, last), SPAN at most. */
+static void span_run(const struct job *job, int64_t item, int64_t group, int64_t first, int64_t last) {
     const struct direct *d = job->d;
-    int64_t chunk = index % job->chunks, item = index / job->chunks % d->items, group = index / job->chunks / d->items;
-    int64_t group_floats = (int64_t)d->in_blocks * d->tap_count * (d->in_low ? 2 : 1) * HALF_WEIGHTS;
+    const float *weights = d->weights + group * job->steps * step_floats(d);
     bool narrow = (d->out_blocks - group * GROUP_BLOCKS) * PH_LANES <= PAIRS;
-    float sums[STRETCH * GROUP_OUTPUTS] __attribute__((aligned(64)));
-    unit_begin();
-    for (int64_t tile = chunk * job->chunk; tile < PH_MIN((chunk + 1) * job->chunk, job->tiles); tile++) {
-        int64_t x, y, pixels, start;
-        if (job->pitch) {
-            start = tile * STRETCH, x = start % job->pitch, y = start / job->pitch;
-            pixels = PH_MIN((int64_t)STRETCH, (d->height - 1) * job->pitch + d->width - start);
-        } else {
-            x = tile % job->columns * STRETCH, y = tile / job->columns;
-            pixels = PH_MIN((int64_t)STRETCH, d->width - x);
+    float sums[SPAN][STRETCH * GROUP_OUTPUTS] __attribute__((aligned(64)));
+    for (int i = 0; i < job->parts; i++) {
+        int step = i * job->part_steps, block = i ? step / d->tap_count : 0;
+        for (int64_t tile = first; tile < last; tile++) {
+            struct stretch s = stretch_of(job, tile);
+            struct part part = {d->in + item * d->in_item + s.y * d->in_row + s.x * d->in_pixel + block * d->in_plane,
+                                weights + (int64_t)step * step_floats(d), step - block * d->tap_count,
+                                PH_MIN(job->part_steps, job->steps - step), !i};
+            tile_make(d, &part, sums[tile - first], s.pixels, narrow);
         }
-        const float *in = d->in + item * d->in_item + y * d->in_row + x * d->in_pixel;
-        tile_make(d, in, d->weights + group * group_floats, sums, pixels, narrow);
-        tile_finish(d, sums, group, item, x, y, job->pitch, pixels);
     }
+    for (int64_t tile = first; tile < last; tile++) {
+        struct stretch s = stretch_of(job, tile);
+        tile_finish(d, sums[tile - first], group, item, s.x, s.y, job->pitch, s.pixels);
+    }
+}
+
+static void run_share(void *argument, int64_t index) {
+    const struct job *job = argument;
+    struct share share = share_of(&job->shares, index);
+    int64_t span = job->parts > 1 ? SPAN : 1; /* in one part, a tile's sums are still near when it is finished */
+    unit_begin();
+    for (int64_t first = share.first; first < share.end; first += span)
+        span_run(job, share.item, share.group, first, PH_MIN(first + span, share.end));
     unit_end();
 }
 
 static void sums_run(const ph_context *context, const struct direct *d) {
     if (d->height <= 0 || d->width <= 0) return;
-    struct job job = job_of(d);
-    int64_t wanted = 8 * (int64_t)ph_parallel_threads(context), whole = job.groups * d->items;
-    job.chunks = PH_MAX((int64_t)1, PH_MIN(job.tiles, (wanted + whole - 1) / whole));
-    job.chunk = (job.tiles + job.chunks - 1) / job.chunks;
-    job.chunks = (job.tiles + job.chunk - 1) / job.chunk;
-    ph_parallel_for(context, whole * job.chunks, run_chunk, &job);
+    struct job job = job_of(d, ph_parallel_threads(context));
+    ph_parallel_for(context, shares_tasks(&job.shares), run_share, &job);
 }
 
 /* ---- Kernels ----------------------------------------------------------------------------------------------------- */

@@ -3,6 +3,11 @@
  * of them, arrays that are treated alike, so that the walk over them is tested on every processor. */
 
 enum { STRETCH = 32, HALF_STRETCH = 16 };
+/* Every tile of pixels goes through all weights of a group. Where filters have several taps, and so read the same pixels again,
+ * some tiles in turn go through a part of the weights, which stays in the nearest cache beside the pixels, before the next part;
+ * their sums wait in memory, exactly. By count, 48 KiB of 12 ways: 3x3 filters of 96 to 512 channels fetch 60 % fewer bytes from
+ * the second cache, for 14 % more moves of tiles; parts of 36 or 12 KiB save less, and a single tap next to nothing. */
+enum { SPAN = 8, PART_FLOATS = 24 * 1024 / sizeof(float) };
 enum { TILES = 8 };
 /* Their numbers, which instructions want as numerals: sums [pixels][outputs], and the factors. */
 #define SUMS_00 0
@@ -73,49 +78,60 @@ PH_INLINE void tile_multiply(struct tiles *tiles, int sums, int a, int b) {
 #endif
 
 /* Every tile of pixels with every tile of weights that are loaded. */
-#define TILES_MULTIPLY(tiles, pixels, columns)                                                \
-    do {                                                                                      \
-        tile_multiply(tiles, SUMS_00, PIXELS_0, WEIGHTS_0);                                          \
-        if (columns > 1) tile_multiply(tiles, SUMS_01, PIXELS_0, WEIGHTS_1);                 \
-        if (pixels > PAIRS) tile_multiply(tiles, SUMS_10, PIXELS_1, WEIGHTS_0);              \
+#define TILES_MULTIPLY(tiles, pixels, columns)                                                 \
+    do {                                                                                       \
+        tile_multiply(tiles, SUMS_00, PIXELS_0, WEIGHTS_0);                                    \
+        if (columns > 1) tile_multiply(tiles, SUMS_01, PIXELS_0, WEIGHTS_1);                   \
+        if (pixels > PAIRS) tile_multiply(tiles, SUMS_10, PIXELS_1, WEIGHTS_0);                \
         if (pixels > PAIRS && columns > 1) tile_multiply(tiles, SUMS_11, PIXELS_1, WEIGHTS_1); \
     } while (0)
-#define PIXELS_LOAD(tiles, pixels, from, pixel)                                               \
-    do {                                                                                      \
-        tile_load(tiles, PIXELS_0, from, pixel);                                                \
-        if (pixels > PAIRS) tile_load(tiles, PIXELS_1, (from) + PAIRS * (pixel), pixel);    \
+#define PIXELS_LOAD(tiles, pixels, from, pixel)                                          \
+    do {                                                                                 \
+        tile_load(tiles, PIXELS_0, from, pixel);                                         \
+        if (pixels > PAIRS) tile_load(tiles, PIXELS_1, (from) + PAIRS * (pixel), pixel); \
     } while (0)
-#define WEIGHTS_LOAD(tiles, columns, from)                                                    \
-    do {                                                                                      \
-        tile_load(tiles, WEIGHTS_0, from, PAIRS);                                               \
-        if (columns > 1) tile_load(tiles, WEIGHTS_1, (from) + TILE_WORDS, PAIRS);           \
+#define WEIGHTS_LOAD(tiles, columns, from)                                        \
+    do {                                                                          \
+        tile_load(tiles, WEIGHTS_0, from, PAIRS);                                 \
+        if (columns > 1) tile_load(tiles, WEIGHTS_1, (from) + TILE_WORDS, PAIRS); \
+    } while (0)
+
+/* Every tile of sums, to or from memory. */
+#define SUMS_MOVE(move, tiles, pixels, columns, sums)                                                             \
+    do {                                                                                                          \
+        move(tiles, SUMS_00, sums, GROUP_OUTPUTS);                                                                \
+        if (columns > 1) move(tiles, SUMS_01, (sums) + PAIRS, GROUP_OUTPUTS);                                     \
+        if (pixels > PAIRS) move(tiles, SUMS_10, (sums) + PAIRS * GROUP_OUTPUTS, GROUP_OUTPUTS);                  \
+        if (pixels > PAIRS && columns > 1) move(tiles, SUMS_11, (sums) + PAIRS * GROUP_OUTPUTS + PAIRS, GROUP_OUTPUTS); \
     } while (0)
 
 /* sums[pixel][column][16] of `pixels` inputs in_pixel apart. */
-PH_INLINE void sums_make(const struct direct *d, const float *in, const float *weights, float *sums, const int pixels,
-                         const int columns, const bool split) {
+PH_INLINE void sums_make(const struct direct *d, const struct part *part, float *sums, const int pixels, const int columns,
+                         const bool split) {
     struct tiles tiles __attribute__((unused));
-    tile_clear(&tiles, SUMS_00);
-    tile_clear(&tiles, SUMS_01);
-    tile_clear(&tiles, SUMS_10);
-    tile_clear(&tiles, SUMS_11);
-    for (int block = 0; block < d->in_blocks; block++, in += d->in_plane)
-        for (int tap = 0; tap < d->tap_count; tap++, weights += (split ? 2 : 1) * HALF_WEIGHTS) {
-            const float *from = in + d->taps[tap];
-            PIXELS_LOAD(&tiles, pixels, from, d->in_pixel);
-            if (split) {
-                WEIGHTS_LOAD(&tiles, columns, weights + HALF_WEIGHTS);
-                TILES_MULTIPLY(&tiles, pixels, columns);
-            }
-            WEIGHTS_LOAD(&tiles, columns, weights);
+    const float *in = part->in, *weights = part->weights;
+    if (part->first) {
+        tile_clear(&tiles, SUMS_00);
+        tile_clear(&tiles, SUMS_01);
+        tile_clear(&tiles, SUMS_10);
+        tile_clear(&tiles, SUMS_11);
+    } else {
+        SUMS_MOVE(tile_load, &tiles, pixels, columns, sums);
+    }
+    for (int step = 0, tap = part->tap; step < part->steps; step++, weights += (split ? 2 : 1) * HALF_WEIGHTS) {
+        const float *from = in + d->taps[tap];
+        PIXELS_LOAD(&tiles, pixels, from, d->in_pixel);
+        if (split) {
+            WEIGHTS_LOAD(&tiles, columns, weights + HALF_WEIGHTS);
             TILES_MULTIPLY(&tiles, pixels, columns);
-            if (split) {
-                PIXELS_LOAD(&tiles, pixels, from + d->in_low, d->in_pixel);
-                TILES_MULTIPLY(&tiles, pixels, columns);
-            }
         }
-    tile_store(&tiles, SUMS_00, sums, GROUP_OUTPUTS);
-    if (columns > 1) tile_store(&tiles, SUMS_01, sums + PAIRS, GROUP_OUTPUTS);
-    if (pixels > PAIRS) tile_store(&tiles, SUMS_10, sums + PAIRS * GROUP_OUTPUTS, GROUP_OUTPUTS);
-    if (pixels > PAIRS && columns > 1) tile_store(&tiles, SUMS_11, sums + PAIRS * GROUP_OUTPUTS + PAIRS, GROUP_OUTPUTS);
+        WEIGHTS_LOAD(&tiles, columns, weights);
+        TILES_MULTIPLY(&tiles, pixels, columns);
+        if (split) {
+            PIXELS_LOAD(&tiles, pixels, from + d->in_low, d->in_pixel);
+            TILES_MULTIPLY(&tiles, pixels, columns);
+        }
+        if (++tap == d->tap_count) tap = 0, in += d->in_plane;
+    }
+    SUMS_MOVE(tile_store, &tiles, pixels, columns, sums);
 }
