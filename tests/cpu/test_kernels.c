@@ -1012,6 +1012,22 @@ static void test_fourier(void **state) {
     }
 }
 
+/* Rows too short for a tile, of any number of blocks of channels, and as many as leave one over. */
+static void test_narrow_maps(void **state) {
+    for (int i = 0; i < rounds(60); i++) {
+        struct network net;
+        int kernel = draw(0, 1) ? 1 : draw(2, 3), stride = draw(0, 2) ? 1 : 2, outputs = draw(1, 130);
+        network_start(&net, *state, PH_SHAPE(draw(1, 3), draw(1, 40), kernel + draw(0, 9), kernel + draw(0, 8)));
+        net.last = convolution(&net, net.input, outputs, 1, 1, 1, 1, 1, true);
+        net.last = convolution(&net, net.last, draw(1, 130), kernel, kernel, stride, 1, 1, draw(0, 1));
+        /* Sums of half-precision factors may lie on the other side of a ReLU's limit. */
+        if (draw(0, 1) && !halves) net.last = node(&net, &ph_operation_relu, NULL, &net.last, 1);
+        char what[64];
+        snprintf(what, sizeof what, "convolution %dx%d of a narrow map", kernel, kernel);
+        check(&net, what, 1e-5);
+    }
+}
+
 /* Whether the device can be had; without one the program is skipped. */
 static bool device_open(ph_context *context) {
     const struct ph_backend *backend;
@@ -1040,7 +1056,8 @@ int main(int argument_count, char **arguments) {
         cmocka_unit_test(test_rows_and_volumes), cmocka_unit_test(test_concatenation_as_loss), cmocka_unit_test(test_picked_channels),
         cmocka_unit_test(test_redirected), cmocka_unit_test(test_operation_cases), cmocka_unit_test(test_matrix_products),
         cmocka_unit_test(test_products_of_any_shape), cmocka_unit_test(test_many_axes), cmocka_unit_test(test_fourier), cmocka_unit_test(test_bfloat16), cmocka_unit_test(test_matrices),
-        cmocka_unit_test(test_sums), cmocka_unit_test(test_large_maps), cmocka_unit_test(test_few_tiles)};
+        cmocka_unit_test(test_sums), cmocka_unit_test(test_large_maps), cmocka_unit_test(test_few_tiles),
+        cmocka_unit_test(test_narrow_maps)};
     ph_context *context = ph_context_create();
     if (argument_count > 1 && !strcmp(arguments[1], "tiles")) {
         int failed = run_tiles(context);

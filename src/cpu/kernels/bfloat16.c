@@ -223,7 +223,7 @@ PH_INLINE void block_finish(const struct direct *d, const float *sums, int64_t b
     bool on = d->rectifier.on;
     struct finish f = {d->bias ? load(d->bias + block * PH_LANES) : (vector){0}, splat(on ? 0 : -HUGE_VALF),
                        splat(on ? d->rectifier.ceiling : HUGE_VALF), d->out_pixel,
-                       d->accumulate ? d->out_pixel : PH_LANES, d->gate_pixel};
+                       d->accumulate ? d->out_pixel : PH_LANES, d->out_pixel};
     for (int64_t p = 0, next; p < pixels; p = next, x = 0, y++) {
         next = pitch ? PH_MIN(p + pitch - x, pixels) : pixels;
         float *out = d->out + item * d->out_item + block * d->out_plane + y * d->out_row + x * d->out_pixel;
@@ -231,7 +231,7 @@ PH_INLINE void block_finish(const struct direct *d, const float *sums, int64_t b
         if (adds && !d->accumulate)
             added = d->summand.data + item * d->summand.item + block * d->summand.plane + y * d->summand.row + x * PH_LANES;
         if (cuts)
-            passed = d->gate.data + item * d->gate.item + block * d->gate.plane + y * d->gate.row + x * d->gate_pixel;
+            passed = d->gate.data + item * d->gate.item + block * d->gate.plane + y * d->gate.row + x * d->out_pixel;
         row_finish(d, &f, sums + p * GROUP_OUTPUTS, out, added, passed, PH_MIN(next - p, d->width - x), adds, cuts);
     }
 }

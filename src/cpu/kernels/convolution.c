@@ -167,6 +167,7 @@ static void forward_groups(const struct ph_kernel_call *call, const struct direc
     d->width = (int)g->out_width;
     d->items = g->items;
     d->rectifier = last_rectifier(call);
+    d->far = true;
     d->summand = summand_of(call);
     const float *summand = d->summand.data;
     const float *packed = call->packed;
@@ -266,8 +267,8 @@ static size_t backward_walk(const struct geometry *g, const struct direct_way *w
                         .out = pixel_zero(&call->input_gradients[0]) + i * out_blocks * out->plane + qy * out->row + qx * PH_LANES,
                         .out_item = out->item, .out_plane = out->plane, .out_row = g->stride[0] * out->row,
                         .out_pixel = g->stride[1] * PH_LANES, .out_blocks = (int)out_blocks, .height = (int)height,
-                        .width = (int)width, .items = g->items, .weights = packed + at, .accumulate = call->accumulate[0],
-                        .gate = gate_of(call), .gate_pixel = g->stride[1] * PH_LANES,
+                        .width = (int)width, .items = g->items, .weights = packed + at, .accumulate = call->accumulate[0], .far = true,
+                        .gate = gate_of(call),
                         .scale = call->scale ? call->scale + i * out_blocks * PH_LANES : NULL};
                     if (d.gate.data) {
                         d.gate.data += i * out_blocks * d.gate.plane + qy * d.gate.row + qx * PH_LANES;

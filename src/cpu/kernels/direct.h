@@ -3,14 +3,13 @@
  *
  *     out[y][x][o] = sum over input blocks, taps, channels of in[y * step_y + tap.y][x * step_x + tap.x][c] * w
  *
- * A tile of GROUP blocks of output channels by some pixels of one row stays in registers through the whole sum. Weights
- * are packed [output group][input block][tap][channel][GROUP][lanes]. Sums of an output element always run in this
- * order, whatever the tile or thread, so results depend on neither. */
+ * A tile of GROUP blocks of output channels by some pixels of one row, or of two where rows are short, stays in registers
+ * through the whole sum, which begins with the bias. Weights are packed [output group][input block][tap][channel][GROUP][lanes].
+ * Sums of an output element always run in this order, whatever the tile or thread, so results depend on neither. */
 #ifndef PH_DIRECT_H
 #define PH_DIRECT_H
 
 #include "cpu/kernels/blocked.h"
-
 
 struct direct {
     const float *in;            /* first tap's base: pixel (0, 0), channel 0 */
@@ -30,9 +29,9 @@ struct direct {
     const float *bias;          /* [out_blocks * lanes], NULL: zero */
     struct rectifier rectifier;
     struct summand summand;     /* forward alone: at the first pixel, added behind the bias */
+    bool far;                   /* `out` is in no near cache: its lines are fetched to be written */
     bool accumulate;            /* backward alone: without bias and rectifier */
-    struct gate gate;           /* backward alone: at the first pixel, rows as they are written */
-    int64_t gate_pixel;
+    struct gate gate;           /* backward alone: at the first pixel, rows as they are written, pixels as far apart */
     const float *scale;         /* backward alone: [out_blocks * lanes], NULL: 1; then what is there before is not cut off */
 };
 

@@ -6,6 +6,9 @@
 
 #include "exec/backend.h"
 #include <string.h>
+#if defined __AVX__
+#include <immintrin.h>
+#endif
 
 #define PH_JOIN_(a, b) a##_##b
 #define PH_JOIN(a, b) PH_JOIN_(a, b)
@@ -21,9 +24,18 @@ PH_INLINE void store(float *to, vector value) { *(vector_unaligned *)to = value;
 PH_INLINE vector splat(float value) { return value - (vector){0}; }
 /* where(mask, a, b): a where the mask's lanes are -1, b where they are 0. */
 PH_INLINE vector where(vector_int mask, vector a, vector b) { return (vector)((mask & (vector_int)a) | (~mask & (vector_int)b)); }
-/* The larger; `b` where either is not a number, so that maximum(limit, x) passes a NaN of x on. */
+/* The larger; `b` where either is not a number, so that maximum(limit, x) passes a NaN of x on. One instruction where there is
+ * one, which the compiler does not make of a choice by lanes. */
+#if PH_LANES == 16
+PH_INLINE vector maximum(vector a, vector b) { return (vector)_mm512_max_ps((__m512)a, (__m512)b); }
+PH_INLINE vector minimum(vector a, vector b) { return (vector)_mm512_min_ps((__m512)a, (__m512)b); }
+#elif defined __AVX__
+PH_INLINE vector maximum(vector a, vector b) { return (vector)_mm256_max_ps((__m256)a, (__m256)b); }
+PH_INLINE vector minimum(vector a, vector b) { return (vector)_mm256_min_ps((__m256)a, (__m256)b); }
+#else
 PH_INLINE vector maximum(vector a, vector b) { return where(a > b, a, b); }
 PH_INLINE vector minimum(vector a, vector b) { return where(a < b, a, b); }
+#endif
 
 /* fold(a, b, width): lanes of a in stretches of 2 width, each stretch's halves added up; then the same of b. */
 #if PH_LANES == 16
