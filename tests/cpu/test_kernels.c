@@ -1028,6 +1028,26 @@ static void test_narrow_maps(void **state) {
     }
 }
 
+/* Strides that leave positions no kernel element reaches: alone, as the first and as the last of two readers, behind a ReLU that
+ * cuts the gradient off or behind none. */
+static void test_skipped_positions(void **state) {
+    for (int i = 0; i < rounds(40); i++) {
+        struct network net;
+        int kernel = draw(1, 2), stride = kernel + draw(1, 2), outputs = draw(1, 40);
+        network_start(&net, *state, PH_SHAPE(draw(1, 2), draw(1, 20), draw(3, 17), draw(3, 17)));
+        int made = convolution(&net, net.input, draw(1, 70), 1, 1, 1, 1, 1, true);
+        if (draw(0, 1)) made = node(&net, &ph_operation_relu, NULL, &made, 1);
+        net.last = convolution(&net, made, outputs, 1, 1, stride, 1, 1, false);
+        if (draw(0, 2)) {
+            int pair[2] = {net.last, convolution(&net, made, outputs, 1, 1, stride, 1, 1, true)};
+            net.last = node(&net, &ph_operation_add, NULL, pair, 2);
+        } else {
+            net.last = convolution(&net, made, outputs, kernel, kernel, stride, 1, 1, false);
+        }
+        check(&net, "convolution that skips positions", 1e-5);
+    }
+}
+
 /* Whether the device can be had; without one the program is skipped. */
 static bool device_open(ph_context *context) {
     const struct ph_backend *backend;
@@ -1057,7 +1077,7 @@ int main(int argument_count, char **arguments) {
         cmocka_unit_test(test_redirected), cmocka_unit_test(test_operation_cases), cmocka_unit_test(test_matrix_products),
         cmocka_unit_test(test_products_of_any_shape), cmocka_unit_test(test_many_axes), cmocka_unit_test(test_fourier), cmocka_unit_test(test_bfloat16), cmocka_unit_test(test_matrices),
         cmocka_unit_test(test_sums), cmocka_unit_test(test_large_maps), cmocka_unit_test(test_few_tiles),
-        cmocka_unit_test(test_narrow_maps)};
+        cmocka_unit_test(test_narrow_maps), cmocka_unit_test(test_skipped_positions)};
     ph_context *context = ph_context_create();
     if (argument_count > 1 && !strcmp(arguments[1], "tiles")) {
         int failed = run_tiles(context);

@@ -3,6 +3,7 @@
  * Backward to the input, with stride s: input rows y = s j + q of one phase q are reached by those kernel rows k for which
  * y + pad - k dilation is a multiple of s, at gradient rows j + (q + pad - k dilation) / s. So every phase is a dense
  * convolution of stride 1 over the output's gradient with its own few taps, and nothing is multiplied by inserted zeros.
+ * Phases that no kernel row reaches, three of four under a 1x1 kernel of stride 2, are cleared row by row beforehand.
  *
  * A first layer has too few input channels to fill the lanes: forward it reads the plain input, padded into scratch, whose
  * channels lie planes apart; backward it has a kernel of its own (planar_backward.c). */
@@ -243,6 +244,26 @@ static bool backward_accepts(const struct ph_kernel_query *query) {
     return !is_depthwise(&g);
 }
 
+static bool has_bare_phases(const struct geometry *g) {
+    int64_t kernel[PH_MAX_TAPS], step[PH_MAX_TAPS];
+    for (int axis = 0; axis < 2; axis++)
+        for (int64_t q = 0; q < g->stride[axis]; q++)
+            if (!phase_taps(g, axis, q, kernel, step)) return true;
+    return false;
+}
+
+static void clear_row(void *argument, int64_t index) {
+    const struct ph_operand *gradient = argument;
+    const int64_t *dims = gradient->shape->dims;
+    int64_t y = index % dims[2], block = index / dims[2] % blocks_of(dims[1]), n = index / dims[2] / blocks_of(dims[1]);
+    memset(block_origin(gradient, n, block) + y * gradient->layout.row, 0, (size_t)(dims[3] * PH_LANES) * sizeof(float));
+}
+
+/* Without taps there is nothing to add, and zeros are there already; only what others added may have to be cut off. */
+static bool bare_phase_is_done(const struct ph_kernel_call *call) {
+    return !call->accumulate[0] || !call->gate.data || call->scale;
+}
+
 /* Walks all phases and groups in the order of packing: packs, runs on what is read, or only counts floats. */
 static size_t backward_walk(const struct geometry *g, const struct direct_way *way, float *packed,
                             const struct ph_kernel_call *call, const struct direct_input *in) {
@@ -258,7 +279,7 @@ static size_t backward_walk(const struct geometry *g, const struct direct_way *w
                     struct phase_weights state = {g, i * (g->channels / g->groups), i * in_channels, y, x, columns};
                     way->pack(packed + at, in_channels, count, out_blocks, width, backward_weight, &state);
                 }
-                if (call) {
+                if (call && (count || !bare_phase_is_done(call))) {
                     const struct ph_layout *out = &call->input_gradients[0].layout;
                     for (int t = 0; t < count; t++)
                         taps[t] = step_y[t / columns] * in->row + step_x[t % columns] * in->pixel;
@@ -288,6 +309,9 @@ static void backward_run(const struct ph_kernel_call *call, const struct direct_
     struct geometry g = geometry_of_call(call);
     PH_KERNEL(ph_convolution_mask)(call);
     struct direct_input in = way->read(call, &call->output_gradients[0], backward_halo_of(&g));
+    const struct ph_operand *gradient = &call->input_gradients[0];
+    if (!call->accumulate[0] && has_bare_phases(&g))
+        ph_parallel_for(call->context, g.items * blocks_of(g.channels) * g.height, clear_row, (void *)gradient);
     backward_walk(&g, way, (float *)call->packed, call, &in);
 }
 
