@@ -21,6 +21,8 @@ struct ph_operand {
     struct ph_layout layout;
 };
 
+enum { PH_MOST_JOINED = 8 };
+
 /* What a kernel is asked about, before any memory exists. */
 struct ph_kernel_query {
     const struct ph_graph *graph;
@@ -31,11 +33,16 @@ struct ph_kernel_query {
     unsigned wanted;        /* backward: bit i set where the gradient of input i is wanted */
     int threads;
     const char *details;    /* what a profile keeps beside the kernel's name; NULL: nothing */
+    /* Of a kernel that joins: the nodes that one step stands for, `node` the first of them; at most PH_MOST_JOINED. 0: it
+     * alone. */
+    const struct ph_node *const *joined;
+    int joined_count;
 };
 
 struct ph_kernel_call {
     const ph_context *context;
     const struct ph_node *node;
+    const struct ph_node *const *joined; /* as in the query: output i and its gradient are of joined[i]; NULL: of `node` */
     const void *packed;            /* what pack() made of the constants */
     float *scratch;                /* scratch() floats */
     struct ph_operand *inputs, *outputs;
@@ -70,6 +77,9 @@ struct ph_kernel {
                                            * comes cut off already, and then is not given it */
     enum ph_layout_kind input, output;    /* layouts of inputs and outputs, and of their gradients alike; not of constants */
     bool (*accepts)(const struct ph_kernel_query *query);     /* NULL: always */
+    /* Whether the step of the node can stand for another node too, of the same input and with one output, that the kernel
+     * accepts; gradients of all the outputs then lie with the same halo. NULL: never. */
+    bool (*joins)(const struct ph_kernel_query *query, const struct ph_node *other);
     /* Zeros wanted around the operand it reads (forward: input 0; backward: gradient of output 0). NULL: none. */
     int (*halo)(const struct ph_kernel_query *query);
     /* Bytes of packed constants and the packing itself, once, when the program is planned. NULL: none. */

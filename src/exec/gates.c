@@ -58,7 +58,7 @@ static bool touches(const struct ph_graph *graph, const struct ph_plan *plan, co
     const struct ph_node *node = &graph->nodes[step->node];
     bool any = false;
     for (int i = 0; i < node->input_count; i++) any |= overlap(plan, step->input_gradients[i], storage);
-    for (int i = 0; i < node->output_count; i++) any |= overlap(plan, step->output_gradients[i], storage);
+    for (int i = 0; i < step->output_count; i++) any |= overlap(plan, step->output_gradients[i], storage);
     return any;
 }
 

@@ -34,7 +34,7 @@ static void step_walk(const struct ph_graph *graph, const struct ph_step *step, 
         meet(argument, step->inputs[i], false);
         meet(argument, step->input_gradients[i], true);
     }
-    for (int i = 0; i < node->output_count; i++) {
+    for (int i = 0; i < step->output_count; i++) {
         meet(argument, step->outputs[i], !step->backward);
         meet(argument, step->output_gradients[i], true);
     }
@@ -280,7 +280,7 @@ static ph_status parts_make(struct ph_plan *plan, const int *storages, struct ph
 static ph_status call_make(const struct ph_graph *graph, struct ph_plan *plan, const struct ph_step *step, int64_t n,
                            bool alone, struct ph_kernel_call *call) {
     const struct ph_node *node = &graph->nodes[step->node];
-    int in = node->input_count, out = node->output_count;
+    int in = node->input_count, out = step->output_count;
     *call = step->call;
     if (alone) call->scratch += n % plan->lanes * (int64_t)plan->item_scratch_floats;
     PH_TRY(parts_make(plan, step->inputs, &call->inputs, in, n));

@@ -5,7 +5,7 @@
  * front. A gradient lives in the layout that the kernel which reads it (its producer's backward) wants; the first to write it
  * overwrites, later ones add.
  * A convolution makes the sum behind it, and the ReLU behind that, where its kernel can and nothing else reads what it leaves
- * out.
+ * out. Convolutions of one input are one step, where their kernels can join them.
  * Views share memory with what they view; inputs of a concatenation are made in place in its slices. Memory is placed
  * last, by the spans of steps that touch it. */
 #include "exec/plan.h"
@@ -39,6 +39,8 @@ struct planner {
     int *readers;                          /* [values] nodes' inputs that it is */
     bool *kept;                            /* [values] read from outside, or its gradient is */
     struct sum *sums;                      /* [nodes] */
+    int *lead;                             /* [nodes] the first of those that one step stands for, itself among them; PH_ABSENT:
+                                            * it has steps of its own */
     int *slice_of;                         /* [values] concatenation node whose output this value is made inside of */
     int *other;                            /* [values] storage of the value in its other layout */
     bool *written;                         /* [storages at the time of backward] gradient has been written */
@@ -121,7 +123,7 @@ static ph_status step_add(struct planner *p, struct ph_step step) {
         storage_touch(p, step.inputs[i], at);
         storage_touch(p, step.input_gradients[i], at);
     }
-    for (int i = 0; i < node->output_count; i++) {
+    for (int i = 0; i < step.output_count; i++) {
         storage_touch(p, step.outputs[i], at);
         storage_touch(p, step.output_gradients[i], at);
     }
@@ -134,19 +136,41 @@ static ph_status convert_add(struct planner *p, bool backward, int node, int fro
                                         .from = from, .to = to});
 }
 
+static bool is_led(const struct planner *p, int n) { return p->lead[n] != PH_ABSENT && p->lead[n] != n; }
+
+/* The nodes that the step of a leading one stands for. */
+static ph_status joined_list(struct planner *p, int lead, struct ph_step *step) {
+    const struct ph_graph *graph = p->graph;
+    step->output_count = 0;
+    step->joined = ph_pool_alloc(&p->plan->pool, PH_MOST_JOINED * sizeof *step->joined);
+    for (int n = lead; n < graph->node_count && step->joined; n++)
+        if (p->lead[n] == lead) step->joined[step->output_count++] = &graph->nodes[n];
+    return step->joined ? PH_OK : ph_fail_memory(p->context);
+}
+
+/* The value that is output i of the step. */
+static int step_output(const struct planner *p, const struct ph_step *step, int i) {
+    return step->joined ? step->joined[i]->outputs[0] : p->graph->nodes[step->node].outputs[i];
+}
+
 /* A kernel step with all operand lists absent. */
 static ph_status step_make(struct planner *p, int node_index, const struct ph_kernel *kernel, bool backward,
                            struct ph_step *step) {
     const struct ph_node *node = &p->graph->nodes[node_index];
-    size_t in = (size_t)node->input_count, out = (size_t)node->output_count;
+    *step = (struct ph_step){.kind = PH_STEP_KERNEL, .backward = backward, .kernel = kernel, .node = node_index,
+        .key = p->keys[2 * node_index + backward], .from = PH_ABSENT, .to = PH_ABSENT, .gate = PH_ABSENT,
+        .made = PH_ABSENT, .summand = PH_ABSENT, .output_count = node->output_count};
+    if (p->lead[node_index] != PH_ABSENT) PH_TRY(joined_list(p, node_index, step));
+    size_t in = (size_t)node->input_count, out = (size_t)step->output_count;
     int *lists = ph_pool_alloc(&p->plan->pool, 2 * (in + out) * sizeof *lists);
     bool *accumulate = ph_pool_alloc(&p->plan->pool, in + 1);
     if (!lists || !accumulate) return ph_fail_memory(p->context);
     for (size_t i = 0; i < 2 * (in + out); i++) lists[i] = PH_ABSENT;
-    *step = (struct ph_step){.kind = PH_STEP_KERNEL, .backward = backward, .kernel = kernel, .node = node_index,
-        .key = p->keys[2 * node_index + backward], .from = PH_ABSENT, .to = PH_ABSENT, .gate = PH_ABSENT,
-        .made = PH_ABSENT, .summand = PH_ABSENT, .inputs = lists, .input_gradients = lists + in, .outputs = lists + 2 * in,
-        .output_gradients = lists + 2 * in + out, .accumulate = accumulate};
+    step->inputs = lists;
+    step->input_gradients = lists + in;
+    step->outputs = lists + 2 * in;
+    step->output_gradients = lists + 2 * in + out;
+    step->accumulate = accumulate;
     return PH_OK;
 }
 
@@ -261,12 +285,23 @@ static bool is_blocked_relu(const struct planner *p, int n) {
            gradient_kind(p, node->inputs[0]) == PH_LAYOUT_BLOCKED && gradient_kind(p, node->outputs[0]) == PH_LAYOUT_BLOCKED;
 }
 
-/* One halo, the largest, for a concatenation and what is made inside it, and for gradients that may share one memory: of a
- * sum, of a ReLU. Whether any changed: concatenations of concatenations take several rounds. */
+/* Raises both to the larger; whether either changed. */
+static bool halos_level(int *a, int *b) {
+    bool differ = *a != *b;
+    *a = *b = PH_MAX(*a, *b);
+    return differ;
+}
+
+/* One halo, the largest, for a concatenation and what is made inside it, and for gradients that may share one memory, of a
+ * sum, of a ReLU, or that one step reads. Whether any changed: concatenations of concatenations take several rounds. */
 static bool halos_spread(struct planner *p) {
     bool changed = false;
     for (int n = p->graph->node_count - 1; n >= 0; n--) {
         const struct ph_node *node = &p->graph->nodes[n];
+        if (is_led(p, n)) {
+            int led = node->outputs[0], leading = p->graph->nodes[p->lead[n]].outputs[0];
+            changed |= halos_level(&p->backward_halo[led], &p->backward_halo[leading]);
+        }
         bool concat = is_channel_concat(p, node), sum = is_blocked_sum(p, node) || is_blocked_relu(p, n);
         for (int direction = 0; direction < 2; direction++) {
             int *halo = direction ? p->backward_halo : p->forward_halo, largest = halo[node->outputs[0]];
@@ -308,7 +343,9 @@ static int sole_reader(const struct planner *p, int value) {
 /* The convolution that makes the value and can make its sum with another in place of it; PH_ABSENT: there is none. */
 static int adder_of(const struct planner *p, int value) {
     int n = p->graph->values[value].node;
-    if (n == PH_ABSENT || !p->forward[n] || !p->forward[n]->adds || sole_reader(p, value) == PH_ABSENT) return PH_ABSENT;
+    if (n == PH_ABSENT || !p->forward[n] || !p->forward[n]->adds || p->lead[n] != PH_ABSENT ||
+        sole_reader(p, value) == PH_ABSENT)
+        return PH_ABSENT;
     bool rectified = ((const struct ph_convolution_attributes *)p->graph->nodes[n].attributes)->relu;
     return rectified || reads_of(p, n) & PH_READS_OUTPUTS ? PH_ABSENT : n;
 }
@@ -343,6 +380,40 @@ static void sums_find(struct planner *p) {
             continue;
         p->sums[n].made = p->graph->nodes[reader].outputs[0];
         p->sums[reader].within = true;
+    }
+}
+
+/* ---- Steps that stand for several nodes --------------------------------------------------------------------------- */
+
+static bool joins = true;
+
+void ph_plan_joins(bool on) { joins = on; }
+
+/* Whether the step of `lead` in this direction, if there is one, can stand for the other node's too. A kernel that is being
+ * measured must have its time to itself. */
+static bool can_join(const struct planner *p, int lead, int other, bool backward) {
+    const struct ph_kernel *const *chosen = backward ? p->backward : p->forward, *kernel = chosen[lead];
+    const char *key = p->keys[2 * other + backward];
+    if (kernel != chosen[other]) return false;
+    if (!kernel) return true;
+    if (!kernel->joins || (key && ph_profile_measures(p->profile, key))) return false;
+    struct ph_kernel_query query = query_make(p, &p->graph->nodes[lead], backward);
+    return kernel->joins(&query, &p->graph->nodes[other]);
+}
+
+/* The step stands in the first one's place, forward, where their input has been made, and backward, where all that reads any of
+ * their outputs is done. */
+static void joins_find(struct planner *p) {
+    const struct ph_graph *graph = p->graph;
+    for (int n = 0; n < graph->node_count && joins; n++) {
+        if (!p->forward[n] || !p->forward[n]->joins || is_led(p, n)) continue;
+        int count = 1;
+        for (int m = n + 1; m < graph->node_count && count < PH_MOST_JOINED; m++) {
+            if (graph->nodes[m].input_count == 0 || graph->nodes[m].inputs[0] != graph->nodes[n].inputs[0]) continue;
+            if (!can_join(p, n, m, false) || !can_join(p, n, m, true)) continue;
+            p->lead[n] = p->lead[m] = n;
+            count++;
+        }
     }
 }
 
@@ -387,6 +458,7 @@ static ph_status choose_kernels(struct planner *p) {
             *halo = PH_MAX(*halo, kernel->halo(&query));
         }
     }
+    joins_find(p);
     while (halos_spread(p)) {}
     sums_find(p);
     return PH_OK;
@@ -453,9 +525,12 @@ static ph_status value_in(struct planner *p, int value, enum ph_layout_kind kind
     return PH_OK;
 }
 
-static ph_status pack(struct planner *p, const struct ph_kernel *kernel, const struct ph_node *node, bool backward,
-                      void **packed) {
-    struct ph_kernel_query query = query_make(p, node, backward);
+/* What the step's kernel makes of constants, and the scratch that it needs. */
+static ph_status pack(struct planner *p, struct ph_step *step) {
+    const struct ph_kernel *kernel = step->kernel;
+    struct ph_kernel_query query = query_make(p, &p->graph->nodes[step->node], step->backward);
+    query.joined = step->joined;
+    query.joined_count = step->joined ? step->output_count : 0;
     if (kernel->scratch) {
         struct ph_kernel_query item = query;
         item.graph = &p->item;
@@ -467,14 +542,14 @@ static ph_status pack(struct planner *p, const struct ph_kernel *kernel, const s
     if (!kernel->packed_bytes) return PH_OK;
     size_t bytes = kernel->packed_bytes(&query);
     if (!bytes) return PH_OK;
-    *packed = ph_pool_alloc(&p->plan->pool, PH_MAX(bytes, (size_t)8192)); /* large blocks are 64-byte aligned */
-    if (!*packed) return ph_fail_memory(p->context);
+    step->packed = ph_pool_alloc(&p->plan->pool, PH_MAX(bytes, (size_t)8192)); /* large blocks are 64-byte aligned */
+    if (!step->packed) return ph_fail_memory(p->context);
     p->plan->constant_bytes += bytes;
-    kernel->pack(&query, *packed);
+    kernel->pack(&query, step->packed);
     return PH_OK;
 }
 
-/* The step that makes the node's outputs, or with a sum what that says. */
+/* The step that makes the node's outputs, those of all that it leads, or with a sum what that says. */
 static ph_status forward_step(struct planner *p, int n, const struct sum *sum) {
     const struct ph_node *node = &p->graph->nodes[n];
     struct ph_step step;
@@ -482,33 +557,34 @@ static ph_status forward_step(struct planner *p, int n, const struct sum *sum) {
     for (int i = 0; i < node->input_count; i++)
         if (node->inputs[i] != PH_ABSENT)
             PH_TRY(value_in(p, node->inputs[i], p->forward[n]->input, false, n, &step.inputs[i]));
-    for (int i = 0; i < node->output_count; i++) step.outputs[i] = p->plan->home[sum ? sum->made : node->outputs[i]];
+    for (int i = 0; i < step.output_count; i++) {
+        int made = sum ? sum->made : step_output(p, &step, i);
+        PH_TRY(home_make(p, made));
+        step.outputs[i] = p->plan->home[made];
+    }
     if (sum) {
         int at = p->last_use[node->outputs[0]];
         const int *operands = p->graph->nodes[at].inputs;
         step.made = sum->made;
         step.summand = p->plan->home[operands[operands[0] == node->outputs[0]]];
     }
-    PH_TRY(pack(p, p->forward[n], node, false, &step.packed));
+    PH_TRY(pack(p, &step));
     return step_add(p, step);
 }
 
 static ph_status plan_forward(struct planner *p, int n) {
     const struct ph_node *node = &p->graph->nodes[n];
     const struct sum *sum = &p->sums[n];
-    if (sum->within) return PH_OK;
-    if (sum->convolution != PH_ABSENT) {
-        PH_TRY(home_make(p, sum->made));
-        return forward_step(p, sum->convolution, sum);
-    }
+    if (sum->within || is_led(p, n)) return PH_OK;
+    if (sum->convolution != PH_ABSENT) return forward_step(p, sum->convolution, sum);
     if (node->operation->is_view) {
         int in;
         PH_TRY(value_in(p, node->inputs[0], PH_LAYOUT_PLAIN, false, n, &in));
         p->plan->home[node->outputs[0]] = storage_alias(p, in, &p->graph->values[node->outputs[0]].shape, 0, false);
         return p->plan->home[node->outputs[0]] == PH_ABSENT ? ph_fail_memory(p->context) : PH_OK;
     }
-    for (int i = 0; i < node->output_count; i++) PH_TRY(home_make(p, node->outputs[i]));
     if (is_channel_concat(p, node)) {
+        PH_TRY(home_make(p, node->outputs[0]));
         int64_t channel = 0;
         int outer = p->plan->home[node->outputs[0]];
         for (int i = 0; i < node->input_count; i++) {
@@ -617,12 +693,18 @@ static ph_status plan_backward_view(struct planner *p, int n) {
     return convert_add(p, true, n, alias, p->plan->gradient[input], before);
 }
 
-/* Whether the backward of the node that makes `value` only reads the value's gradient, and is over before any other node
- * but `sum` has added to that of `other`. */
+/* The node in whose turn the backward of the one that makes the value comes; PH_ABSENT: none makes it. */
+static int turn_of(const struct planner *p, int value) {
+    int n = p->graph->values[value].node;
+    return n != PH_ABSENT && is_led(p, n) ? p->lead[n] : n;
+}
+
+/* Whether the backward of the node that makes `value` only reads the value's gradient, and is over before that of `other` is
+ * read, or has been added to by any other node but `sum`. */
 static bool reads_in_peace(const struct planner *p, int value, int other, int sum) {
-    int maker = p->graph->values[value].node;
-    if (maker == PH_ABSENT || p->last_use[value] != sum) return false;
-    const struct ph_node *node = &p->graph->nodes[maker];
+    int maker = turn_of(p, value);
+    if (maker == PH_ABSENT || p->last_use[value] != sum || turn_of(p, other) >= maker) return false;
+    const struct ph_node *node = &p->graph->nodes[p->graph->values[value].node];
     if (node->operation != &ph_operation_convolution || ((const struct ph_convolution_attributes *)node->attributes)->relu)
         return false;
     for (int n = 0; n < sum; n++)
@@ -639,8 +721,8 @@ static ph_status plan_backward_sum(struct planner *p, int n) {
     const struct ph_node *node = &p->graph->nodes[n];
     if (!has_gradient(p, node->outputs[0])) return PH_OK;
     int whole = p->plan->gradient[node->outputs[0]], order[2] = {node->inputs[0], node->inputs[1]};
-    /* The input made later is the one that may be read in peace. */
-    if (p->graph->values[order[0]].node < p->graph->values[order[1]].node) order[0] = node->inputs[1], order[1] = node->inputs[0];
+    /* The input whose turn comes first is the one that may be read in peace. */
+    if (turn_of(p, order[0]) < turn_of(p, order[1])) order[0] = node->inputs[1], order[1] = node->inputs[0];
     bool taken = false; /* by the other input, which will be added to */
     for (int i = 1; i >= 0; i--) {
         int input = order[i], *gradient = &p->plan->gradient[input];
@@ -717,6 +799,7 @@ static ph_status scale_absorb(struct planner *p, int n, bool *absorbed) {
 static ph_status plan_backward(struct planner *p, int n) {
     const struct ph_graph *graph = p->graph;
     const struct ph_node *node = &graph->nodes[n];
+    if (is_led(p, n)) return PH_OK;
     if (node->operation->is_view) return plan_backward_view(p, n);
     if (is_channel_concat(p, node)) return plan_backward_concat(p, n);
     if (is_blocked_sum(p, node)) return plan_backward_sum(p, n);
@@ -734,15 +817,16 @@ static ph_status plan_backward(struct planner *p, int n) {
     enum ph_layout_kind kind = kernel->input;
     struct ph_step step;
     PH_TRY(step_make(p, n, kernel, true, &step));
-    for (int i = 0; i < node->output_count; i++)
-        if (has_gradient(p, node->outputs[i])) step.output_gradients[i] = p->plan->gradient[node->outputs[i]];
-    unsigned reads = reads_of(p, n);
-    if (reads & PH_READS_OUTPUTS && kernel->gated && ph_gate_put(graph, p->plan, node->outputs[0])) reads &= ~PH_READS_OUTPUTS;
     for (int i = 0; i < node->input_count; i++)
-        if (node->inputs[i] != PH_ABSENT && (reads & PH_READS_INPUTS || p->graph->values[node->inputs[i]].data))
+        if (node->inputs[i] != PH_ABSENT && (reads_of(p, n) & PH_READS_INPUTS || p->graph->values[node->inputs[i]].data))
             PH_TRY(value_in(p, node->inputs[i], kind, true, n, &step.inputs[i]));
-    for (int i = 0; i < node->output_count && reads & PH_READS_OUTPUTS; i++)
-        PH_TRY(value_in(p, node->outputs[i], kernel->output, true, n, &step.outputs[i]));
+    for (int i = 0; i < step.output_count; i++) {
+        int output = step_output(p, &step, i);
+        if (has_gradient(p, output)) step.output_gradients[i] = p->plan->gradient[output];
+        if (!(reads_of(p, graph->values[output].node) & PH_READS_OUTPUTS)) continue;
+        if (kernel->gated && ph_gate_put(graph, p->plan, output)) continue;
+        PH_TRY(value_in(p, output, kernel->output, true, n, &step.outputs[i]));
+    }
 
     /* Gradients that live in the other layout are written aside and brought over afterwards. */
     struct { int from, to; bool add; } after[PH_MAX_OUTPUTS];
@@ -775,7 +859,7 @@ static ph_status plan_backward(struct planner *p, int n) {
         step.input_gradients[i] = target;
         step.accumulate[i] = before;
     }
-    PH_TRY(pack(p, kernel, node, true, &step.packed));
+    PH_TRY(pack(p, &step));
     PH_TRY(step_add(p, step));
     for (int i = 0; i < after_count; i++)
         PH_TRY(convert_add(p, true, n, after[i].from, after[i].to, after[i].add));
@@ -913,9 +997,9 @@ ph_status ph_plan_bind(const struct ph_graph *graph, struct ph_plan *plan, float
             continue;
         }
         const struct ph_node *node = &graph->nodes[step->node];
-        int in = node->input_count, out = node->output_count;
+        int in = node->input_count, out = step->output_count;
         struct ph_kernel_call *call = &step->call;
-        *call = (struct ph_kernel_call){.context = graph->context, .node = node, .packed = step->packed,
+        *call = (struct ph_kernel_call){.context = graph->context, .node = node, .joined = step->joined, .packed = step->packed,
             .scratch = arena + plan->arena_floats, .accumulate = step->accumulate,
             .inputs = operands_of(plan, step->inputs, in, arena), .outputs = operands_of(plan, step->outputs, out, arena),
             .input_gradients = operands_of(plan, step->input_gradients, in, arena),
@@ -937,8 +1021,9 @@ ph_status ph_plan_bind(const struct ph_graph *graph, struct ph_plan *plan, float
             if (!call->inputs[i].shape) call->inputs[i].shape = shapes[i];
         }
         for (int i = 0; i < out; i++) {
-            output_shapes[i] = graph->values[node->outputs[i]].shape;
-            types[in + i] = graph->values[node->outputs[i]].type;
+            int output = step->joined ? step->joined[i]->outputs[0] : node->outputs[i];
+            output_shapes[i] = graph->values[output].shape;
+            types[in + i] = graph->values[output].type;
         }
         call->plain = (struct ph_call){.attributes = node->attributes, .input_count = in, .output_count = out,
             .input_shapes = shapes, .input_types = types, .output_shapes = output_shapes, .output_types = types + in,
@@ -1082,7 +1167,7 @@ ph_status ph_plan_create(const struct ph_graph *graph, const struct ph_backend *
         .forward_halo = ph_alloc_array(values, sizeof *p.forward_halo),
         .backward_halo = ph_alloc_array(values, sizeof *p.backward_halo),
         .readers = ph_alloc_array(values, sizeof *p.readers), .kept = ph_alloc_array(values, sizeof *p.kept),
-        .sums = ph_alloc_array(nodes, sizeof *p.sums), .last_use = absent_list(values),
+        .sums = ph_alloc_array(nodes, sizeof *p.sums), .lead = absent_list(nodes), .last_use = absent_list(values),
         .slice_of = absent_list(values), .other = absent_list(values), .plain_constant = absent_list(values)};
     p.kernels = backend->kernels(graph->context, &p.block);
     ph_backend_level(backend, graph->context, p.level, sizeof p.level);
@@ -1091,7 +1176,8 @@ ph_status ph_plan_create(const struct ph_graph *graph, const struct ph_backend *
     plan->tap = absent_list(values);
     ph_status status = PH_OK;
     if (!p.needs || !p.forward || !p.backward || !p.keys || !p.forward_halo || !p.backward_halo || !p.readers || !p.kept ||
-        !p.sums || !p.last_use || !p.slice_of || !p.other || !p.plain_constant || !plan->home || !plan->gradient || !plan->tap)
+        !p.sums || !p.lead || !p.last_use || !p.slice_of || !p.other || !p.plain_constant || !plan->home || !plan->gradient ||
+        !plan->tap)
         status = ph_fail_memory(graph->context);
     for (int n = 0; n < graph->node_count && p.sums; n++) p.sums[n].convolution = PH_ABSENT;
     if (!status) status = item_make(&p);
@@ -1106,6 +1192,7 @@ ph_status ph_plan_create(const struct ph_graph *graph, const struct ph_backend *
     ph_free(p.readers);
     ph_free(p.kept);
     ph_free(p.sums);
+    ph_free(p.lead);
     ph_free(p.last_use);
     ph_free(p.slice_of);
     ph_free(p.other);

@@ -28,6 +28,8 @@ struct ph_step {
     int node;
     const char *key;       /* by which a profile chooses the kernel; NULL: there is no profile, or nothing to choose */
     int from, to;          /* storages of a conversion, an addition or a zeroing */
+    const struct ph_node **joined; /* [output_count] nodes that it stands for, each with one output; NULL: `node` alone */
+    int output_count;
     int *inputs, *outputs, *output_gradients, *input_gradients; /* storages, PH_ABSENT where there is none */
     bool *accumulate;
     int gate;              /* storage of the value whose ReLU the gradient of input 0 is cut off at; PH_ABSENT: none */
@@ -83,6 +85,8 @@ void ph_plan_gates(bool on);
 
 /* Test hook: while off, no convolution makes the sum behind it. */
 void ph_plan_sums(bool on);
+/* Test hook: while off, every node has steps of its own. */
+void ph_plan_joins(bool on);
 
 /* For tune.c. A program made without looking at whether its kernels are to be measured; its plan; one run of all steps, with
  * the seconds of each added to [steps]: inside a parallel region, of steps that run on the host. */

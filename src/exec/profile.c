@@ -92,6 +92,10 @@ static struct ph_trial *trial_find(const struct ph_profile *profile, const char 
     return NULL;
 }
 
+bool ph_profile_measures(const struct ph_profile *profile, const char *key) {
+    return !ph_profile_find(profile, key) && trial_find(profile, key);
+}
+
 static int turn_of(const struct ph_profile *profile, const struct ph_trial *trial) {
     return profile->turn < trial->count ? profile->turn : 0;
 }

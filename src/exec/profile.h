@@ -49,6 +49,8 @@ ph_status ph_profile_choose(struct ph_profile *profile, const char *key, const s
                             const struct ph_kernel *const *kernels, const struct ph_kernel **kernel);
 /* The details of the present choice, NULL where it has none. */
 const char *ph_profile_details(const struct ph_profile *profile, const char *key);
+/* Whether the key is being measured. */
+bool ph_profile_measures(const struct ph_profile *profile, const char *key);
 /* NULL: there is none. */
 const struct ph_choice *ph_profile_find(const struct ph_profile *profile, const char *key);
 /* Whether it has choices for `level`. */

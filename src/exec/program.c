@@ -475,11 +475,37 @@ size_t ph_program_constant_bytes(const struct ph_program *program) { return prog
 
 /* ---- Printing ---------------------------------------------------------------------------------------------------- */
 
-static double step_flops(const struct ph_step *step) {
+static double call_flops(const struct ph_operation *operation, const struct ph_call *call) {
+    return operation->flops ? operation->flops(call) : (double)ph_shape_size(&call->output_shapes[0]);
+}
+
+/* Of all nodes that it stands for. */
+static double step_flops(const struct ph_graph *graph, const struct ph_step *step) {
     if (step->kind != PH_STEP_KERNEL) return 0;
-    const struct ph_operation *operation = step->call.node->operation;
-    const struct ph_shape *out = &step->call.plain.output_shapes[0];
-    return operation->flops ? operation->flops(&step->call.plain) : (double)ph_shape_size(out);
+    struct ph_call call = step->call.plain;
+    if (!step->joined) return call_flops(step->call.node->operation, &call);
+    double sum = 0;
+    for (int i = 0; i < step->output_count; i++, call.output_shapes++) {
+        const struct ph_node *node = step->joined[i];
+        const struct ph_shape *shapes[] = {call.input_shapes[0], &graph->values[node->inputs[1]].shape};
+        struct ph_call own = call;
+        own.attributes = node->attributes;
+        own.input_shapes = shapes;
+        sum += call_flops(node->operation, &own);
+    }
+    return sum;
+}
+
+/* What the step makes, more values than one by the first of them and how many more. */
+static const char *step_value(const struct ph_graph *graph, const struct ph_step *step, char *text, size_t size) {
+    const struct ph_node *node = &graph->nodes[PH_MAX(step->node, 0)];
+    bool sum = step->kind == PH_STEP_KERNEL && step->made != PH_ABSENT;
+    const char *name = graph->values[sum ? step->made : node->outputs[0]].name;
+    if (!step->joined) return name;
+    char more[16];
+    int used = snprintf(more, sizeof more, " +%d", step->output_count - 1);
+    snprintf(text, size, "%.*s%s", (int)size - used - 1, name, more);
+    return text;
 }
 
 static int compare_double(const void *a, const void *b) {
@@ -552,19 +578,19 @@ ph_status ph_program_print(struct ph_program *program, bool time, struct ph_text
                 }
         }
         size_t offset = 0;
-        char shape[128] = "";
+        char shape[128] = "", value[35];
         const struct ph_storage *record = storage == PH_ABSENT ? NULL : &plan->storages[storage];
         if (record) {
             ph_shape_text(&record->shape, shape);
             offset += plan->storages[ph_storage_root(plan, storage, &offset)].offset;
         }
-        double flops = step_flops(step);
+        double flops = step_flops(program->graph, step);
         total_flops += flops;
         total_time += step->milliseconds;
         ph_text_append(text, "%-8s %-22s %-16s %-34.34s %-20s %9.4f %9.0f %10zu", step->backward ? "backward" : "forward",
                        step->kind != PH_STEP_KERNEL ? kinds[step->kind] : sum ? "convolution+add" : node->operation->name,
                        step->kind == PH_STEP_KERNEL ? step->kernel->name : "-",
-                       program->graph->values[sum ? step->made : node->outputs[0]].name, shape, flops / 1e9,
+                       step_value(program->graph, step, value, sizeof value), shape, flops / 1e9,
                        record ? (double)ph_storage_floats(record) * sizeof(float) / 1024 : 0.0, offset);
         double rate = flops / 1e6 / PH_MAX(step->milliseconds, 1e-6);
         if (time) ph_text_append(text, " %8.3f %8.1f", step->milliseconds, rate);

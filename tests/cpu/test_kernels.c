@@ -1048,6 +1048,103 @@ static void test_skipped_positions(void **state) {
     }
 }
 
+/* One of several that read `from`: mostly 1x1, at times what no step can join with that. */
+static int branch(struct network *net, int from, int stride, bool plain) {
+    int outputs = draw(0, 2) ? 16 * draw(1, 3) : draw(16, 50), kind = plain ? 9 : draw(0, 9), made;
+    if (kind == 2 && shape_of(net, from).dims[1] % 2) kind = 4;
+    if (kind == 0) made = convolution(net, from, outputs, 1, 1, stride + 1, 1, 1, true);
+    else if (kind == 1) made = convolution(net, from, outputs, 3, 3, stride, 1, 1, true);
+    else if (kind == 2) made = convolution(net, from, 2 * draw(1, 20), 1, 1, stride, 1, 2, true);
+    else made = convolution(net, from, kind == 3 ? draw(1, 15) : outputs, 1, 1, stride, 1, 1, draw(0, 1));
+    struct ph_activation_attributes clip = {.low = 0, .high = 0.5};
+    switch (draw(0, 3)) {
+    case 0: break;
+    case 1: made = node(net, &ph_operation_clip, &clip, &made, 1); break;
+    default: made = node(net, &ph_operation_relu, NULL, &made, 1);
+    }
+    if (draw(0, 2) == 0) made = same_convolution(net, made, 16 * draw(1, 2), 3, 1);
+    return made;
+}
+
+/* Whether one step stands for two convolutions and more, both ways. */
+static bool is_joined(struct network *net) {
+    struct ph_text plan = {0};
+    bool joined[2] = {false};
+    char direction[32], operation[32], more[8];
+    print_plan(net, "cpu", &plan);
+    for (const char *line = plan.data; line && *line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL)
+        if (sscanf(line, "%31s %31s %*s %*s %7s", direction, operation, more) == 3 && more[0] == '+' &&
+            !strcmp(operation, "convolution"))
+            joined[!strcmp(direction, "backward")] = true;
+    ph_text_finish(&plan);
+    return joined[0] && joined[1];
+}
+
+/* With a step for each node, with steps that stand for several, and so by one thread and by three: the same values, gradients
+ * that differ by the rounding of their sums alone, by any number of threads in nothing. */
+static void joined_check(struct network *net, const char *unit, enum ph_precision precision, const float *input) {
+    enum { APART, JOINED, ONE, THREE, WAYS };
+    struct result results[WAYS];
+    struct ph_shape in = shape_of(net, net->input), out = shape_of(net, net->last);
+    size_t values = (size_t)ph_shape_size(&out) * sizeof(float), gradients = (size_t)ph_shape_size(&in) * sizeof(float);
+    asked = precision;
+    assert_int_equal(ph_context_set_precision(net->context, ph_precision_names[asked]), PH_OK);
+    for (int way = 0; way < WAYS; way++) {
+        ph_plan_joins(way != APART);
+        assert_int_equal(ph_context_set_threads(net->context, way == ONE ? 1 : way == THREE ? 3 : 0), PH_OK);
+        if (way <= JOINED) assert_int_equal(is_joined(net), way == JOINED);
+        results[way] = run(net, "cpu", input, checks++ % 2);
+        assert_memory_equal(results[way].value, results[0].value, values);
+    }
+    assert_memory_equal(results[ONE].gradient, results[JOINED].gradient, gradients);
+    assert_memory_equal(results[THREE].gradient, results[JOINED].gradient, gradients);
+    double off = distance(results[JOINED].gradient, results[APART].gradient, ph_shape_size(&in), 0);
+    /* Where a gradient is rounded to 8 bits, one in many thousands falls to the other side. */
+    if (!(off < (precision == PH_BF16 ? 1e-4 : 1e-5)))
+        fail_msg("%s, %s: gradient off by %.2e", unit, ph_precision_names[precision], off);
+    for (int way = 0; way < WAYS; way++) free(results[way].value), free(results[way].gradient);
+    assert_int_equal(ph_context_set_threads(net->context, 0), PH_OK);
+    asked = PH_FP32;
+    assert_int_equal(ph_context_set_precision(net->context, ph_precision_names[asked]), PH_OK);
+}
+
+/* Convolutions of one input, at times more than one step can stand for, their outputs joined, in other layers, or in a sum. */
+static void test_joined(void **state) {
+    for (int i = 0; i < (device_backend ? 0 : 10); i++) {
+        struct network net;
+        network_start(&net, *state, PH_SHAPE(draw(1, 2), 16 * draw(1, 2), draw(5, 12), draw(5, 16)));
+        if (draw(0, 3)) net.last = same_convolution(&net, net.last, draw(16, 50), 2 * draw(0, 1) + 1, 1);
+        if (draw(0, 1)) net.last = node(&net, &ph_operation_relu, NULL, &net.last, 1);
+        int same = net.last, stride = draw(1, 2), count = draw(0, 4) ? draw(2, 4) : 10, branches[12], made = 0;
+        for (int b = 0; b < count; b++) {
+            int next = branch(&net, same, stride, b < 2);
+            struct ph_shape shape = shape_of(&net, next), first = shape_of(&net, made ? branches[0] : next);
+            if (shape.dims[2] == first.dims[2] && shape.dims[3] == first.dims[3]) branches[made++] = next;
+        }
+        if (draw(0, 2) == 0) {
+            int pair[2];
+            for (int b = 0; b < 2; b++) pair[b] = convolution(&net, same, 24, 1, 1, stride, 1, 1, true);
+            if (draw(0, 1)) pair[0] = node(&net, &ph_operation_relu, NULL, &pair[0], 1);
+            if (draw(0, 1)) pair[1] = same_convolution(&net, pair[1], 24, 1, 1);
+            branches[made++] = node(&net, &ph_operation_add, NULL, pair, 2);
+        }
+        net.last = node(&net, &ph_operation_concat, &(struct ph_axis_attributes){1}, branches, made);
+        net.last = convolution(&net, net.last, draw(1, 40), 1, 1, 1, 1, 1, true);
+        struct ph_shape in = shape_of(&net, net.input);
+        float *input = noise(ph_shape_size(&in));
+        for (int level = 0; level <= (int)ph_instruction_set_detect(); level++) {
+            net.context->instruction_set = (enum ph_instruction_set)level;
+            joined_check(&net, ph_instruction_set_names[level], PH_FP32, input);
+            for (int u = 0; u < PH_COUNT(bfloat16_units); u++)
+                for (enum ph_precision p = PH_BF16X3; p <= PH_BF16 && (int)bfloat16_units[u] == level; p++)
+                    joined_check(&net, ph_instruction_set_names[level], p, input);
+        }
+        assert_int_equal(ph_context_set_instruction_set(net.context, "auto"), PH_OK);
+        net.chooses = net.silent = true;
+        check_with(&net, "joined convolutions", 2e-5, input);
+    }
+}
+
 /* Whether the device can be had; without one the program is skipped. */
 static bool device_open(ph_context *context) {
     const struct ph_backend *backend;
@@ -1077,7 +1174,8 @@ int main(int argument_count, char **arguments) {
         cmocka_unit_test(test_redirected), cmocka_unit_test(test_operation_cases), cmocka_unit_test(test_matrix_products),
         cmocka_unit_test(test_products_of_any_shape), cmocka_unit_test(test_many_axes), cmocka_unit_test(test_fourier), cmocka_unit_test(test_bfloat16), cmocka_unit_test(test_matrices),
         cmocka_unit_test(test_sums), cmocka_unit_test(test_large_maps), cmocka_unit_test(test_few_tiles),
-        cmocka_unit_test(test_narrow_maps), cmocka_unit_test(test_skipped_positions)};
+        cmocka_unit_test(test_narrow_maps), cmocka_unit_test(test_skipped_positions),
+        cmocka_unit_test(test_joined)};
     ph_context *context = ph_context_create();
     if (argument_count > 1 && !strcmp(arguments[1], "tiles")) {
         int failed = run_tiles(context);

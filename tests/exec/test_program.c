@@ -164,6 +164,72 @@ static void test_residual(void **state) {
     ph_graph_destroy(&r.sample.graph);
 }
 
+enum { BRANCHES = 3 };
+
+/* x -> first, ReLU -> convolutions, all but the last with a ReLU -> the mean of those in the set `goals`. */
+static void branches_make(struct sample *s, ph_context *context, unsigned goals, int branches[BRANCHES]) {
+    static float weights[24 * 24 + 10 * BRANCHES];
+    int same, joined[BRANCHES], count = 0;
+    ph_random_normal((struct ph_random_key){.seed = 9}, weights, PH_COUNT(weights));
+    assert_int_equal(ph_graph_create(context, &s->graph), PH_OK);
+    assert_int_equal(ph_graph_add_input(s->graph, "x", PH_FLOAT, PH_SHAPE(2, 16, 13, 14), &s->x), PH_OK);
+    int first = residual_convolution(s->graph, "first", s->x, 1, weights);
+    assert_int_equal(ph_graph_add(s->graph, &ph_operation_relu, "same", NULL, &first, 1, &same), PH_OK);
+    for (int b = 0; b < BRANCHES; b++) {
+        branches[b] = residual_convolution(s->graph, NULL, same, 1, weights + 10 * b);
+        if (b + 1 < BRANCHES)
+            assert_int_equal(ph_graph_add(s->graph, &ph_operation_relu, NULL, NULL, &branches[b], 1, &branches[b]), PH_OK);
+        if (goals >> b & 1) joined[count++] = branches[b];
+    }
+    int whole;
+    struct ph_axis_attributes channels = {1};
+    assert_int_equal(ph_graph_add(s->graph, &ph_operation_concat, NULL, &channels, joined, count, &whole), PH_OK);
+    struct ph_reduce_attributes mean = {.axes = {1, 2, 3}, .axis_count = 3};
+    assert_int_equal(ph_graph_add(s->graph, &ph_operation_reduce_mean, "loss", &mean, &whole, 1, &s->loss), PH_OK);
+}
+
+/* Steps of this direction that stand for several convolutions. */
+static int joined_steps(const char *plan, const char *direction) {
+    int count = 0;
+    for (const char *line = plan; line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL) {
+        char operation[32], more[8];
+        bool joined = sscanf(line, "%*s %31s %*s %*s %7s", operation, more) == 2 && more[0] == '+';
+        count += joined && !strncmp(line, direction, strlen(direction)) && !strcmp(operation, "convolution");
+    }
+    return count;
+}
+
+/* One step stands for the branches that the loss depends on, another for those that are only looked at; those that nobody asks
+ * for are not made. */
+static void test_branches(void **state) {
+    static float read[2][BRANCHES][2 * 24 * 13 * 14], gradients[2][2 * 16 * 13 * 14];
+    for (unsigned goals = 1; goals < 1 << BRANCHES; goals++)
+        for (unsigned looks = 0; looks < 1 << BRANCHES; looks++) {
+            struct sample s;
+            int branches[BRANCHES], taps[BRANCHES], count = 0;
+            float *plain[BRANCHES], *fast[BRANCHES];
+            branches_make(&s, *state, goals, branches);
+            for (int i = 0; i < BRANCHES; i++)
+                if (looks >> i & 1) plain[count] = read[0][i], fast[count] = read[1][i], taps[count++] = branches[i];
+            assert_int_equal(run(&s, "plain", taps, count, plain, gradients[0]), PH_OK);
+            assert_int_equal(run(&s, "cpu", taps, count, fast, gradients[1]), PH_OK);
+            assert_true(distance(gradients[1], gradients[0], PH_COUNT(gradients[0])) < 1e-5);
+            for (int i = 0; i < count; i++) assert_true(distance(fast[i], plain[i], PH_COUNT(read[0][0])) < 1e-5);
+            struct ph_program_request request = {.taps = taps, .tap_count = count, .loss = s.loss, .parameters = &s.x,
+                .parameter_count = 1, .backend = "cpu"};
+            struct ph_program *program;
+            struct ph_text plan = {0};
+            assert_int_equal(ph_program_create(s.graph, &request, &program), PH_OK);
+            assert_int_equal(ph_program_print(program, false, &plan), PH_OK);
+            bool several = __builtin_popcount(goals) > 1;
+            assert_int_equal(joined_steps(plan.data, "backward"), several);
+            assert_int_equal(joined_steps(plan.data, "forward"), several + (__builtin_popcount(looks & ~goals) > 1));
+            ph_text_finish(&plan);
+            ph_program_destroy(&program);
+            ph_graph_destroy(&s.graph);
+        }
+}
+
 static void test_passes(void **state) {
     static struct sample s;
     sample_make(&s, *state);
@@ -424,6 +490,7 @@ int main(void) {
     ph_context *context = ph_context_create();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_prestate(test_rewriting, context), cmocka_unit_test_prestate(test_residual, context),
+        cmocka_unit_test_prestate(test_branches, context),
         cmocka_unit_test_prestate(test_passes, context), cmocka_unit_test_prestate(test_first_convolution, context),
         cmocka_unit_test_prestate(test_refusals, context), cmocka_unit_test_prestate(test_memory, context),
         cmocka_unit_test_prestate(test_batch, context)};

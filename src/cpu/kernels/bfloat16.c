@@ -103,31 +103,36 @@ static void pack(float *packed, int64_t in_channels, int taps, int64_t out_block
 /* ---- Inputs ------------------------------------------------------------------------------------------------------ */
 
 struct halves {
-    const struct ph_operand *operand;
-    int halo;
+    const struct ph_operand *operands; /* one's blocks of channels behind the other's */
+    int count, halo;
     int64_t blocks, rows, columns; /* blocks of 32 channels; with the halo */
     float *high, *low;             /* low: NULL where the factors are rounded */
 };
 
-static struct halves halves_of(const struct ph_shape *shape, int halo) {
-    return (struct halves){.halo = halo, .blocks = channel_blocks(shape->dims[1]), .rows = shape->dims[2] + 2 * halo,
+static struct halves halves_of(const struct ph_shape *shape, int64_t channels, int halo) {
+    return (struct halves){.halo = halo, .blocks = channel_blocks(channels), .rows = shape->dims[2] + 2 * halo,
         .columns = shape->dims[3] + 2 * halo};
 }
 
 static int64_t half_floats(const struct halves *h, int64_t items) { return items * h->blocks * h->rows * h->columns * PAIRS; }
 
+/* A row of a block of channels with its halo; NULL: there are no more blocks. */
+static const float *block_row(const struct halves *h, int64_t item, int64_t block, int64_t row) {
+    const struct ph_operand *operand = h->operands, *end = operand + h->count;
+    for (; operand < end && block >= blocks_of(operand->shape->dims[1]); operand++) block -= blocks_of(operand->shape->dims[1]);
+    if (operand == end) return NULL;
+    return block_origin(operand, item, block) + (row - h->halo) * operand->layout.row - (int64_t)h->halo * PH_LANES;
+}
+
 /* One row of 32 channels, halo and all. Of a large map a thread makes rows, of a small one blocks, as it has made the values. */
 static void halves_row(void *argument, int64_t index) {
     const struct halves *h = argument;
-    int64_t item = index / h->rows / h->blocks, at = index % (h->rows * h->blocks);
+    int64_t item = index / h->rows / h->blocks, at = index % (h->rows * h->blocks), columns = h->columns;
     bool by_rows = is_large_map(h->rows, h->columns);
     int64_t row = by_rows ? at / h->blocks : at % h->rows, block = by_rows ? at % h->blocks : at / h->rows;
-    int64_t have = blocks_of(h->operand->shape->dims[1]), columns = h->columns;
     for (int part = 0; part < PIXEL_BLOCKS; part++) {
-        int64_t first = block * 2 * PIXEL_BLOCKS + part, second = first + PIXEL_BLOCKS;
-        int64_t offset = (row - h->halo) * h->operand->layout.row - (int64_t)h->halo * PH_LANES;
-        const float *from[2] = {first < have ? block_origin(h->operand, item, first) + offset : NULL,
-                                second < have ? block_origin(h->operand, item, second) + offset : NULL};
+        int64_t first = block * 2 * PIXEL_BLOCKS + part;
+        const float *from[2] = {block_row(h, item, first, row), block_row(h, item, first + PIXEL_BLOCKS, row)};
         int64_t to = ((item * h->blocks + block) * h->rows + row) * columns * PAIRS + part * PH_LANES;
         float *high = h->high + to, *low = h->low ? h->low + to : NULL;
         for (int64_t x = 0; x < columns; x++, high += PAIRS) {
@@ -140,17 +145,19 @@ static void halves_row(void *argument, int64_t index) {
     }
 }
 
-static struct direct_input input_read(const struct ph_kernel_call *call, const struct ph_operand *operand, int halo,
+static struct direct_input input_read(const struct ph_kernel_call *call, const struct ph_operand *operands, int count, int halo,
                                       const bool split) {
-    int64_t items = operand->shape->dims[0];
-    struct halves h = halves_of(operand->shape, halo);
+    int64_t items = operands->shape->dims[0], blocks = 0;
+    for (int i = 0; i < count; i++) blocks += blocks_of(operands[i].shape->dims[1]);
+    struct halves h = halves_of(operands->shape, blocks * PH_LANES, halo);
     int64_t size = half_floats(&h, items), row = h.columns * PAIRS;
-    h.operand = operand;
+    h.operands = operands;
+    h.count = count;
     h.high = call->scratch;
     h.low = split ? h.high + size : NULL;
     ph_parallel_for(call->context, items * h.blocks * h.rows, halves_row, &h);
     int64_t plane = h.rows * row;
-    return (struct direct_input){h.high + halo * (row + PAIRS), h.blocks * plane, plane, row, PAIRS, split ? size : 0};
+    return (struct direct_input){h.high + halo * (row + PAIRS), h.blocks * plane, plane, row, PAIRS, split ? size : 0, NULL};
 }
 
 /* The last stretch of pixels reads on behind the last row. */
@@ -158,7 +165,7 @@ static size_t scratch(const struct ph_kernel_query *query, const bool split) {
     const struct ph_node *node = query->node;
     const struct ph_convolution_attributes *a = node->attributes;
     const struct ph_shape *shape = &query->graph->values[query->backward ? node->outputs[0] : node->inputs[0]].shape;
-    struct halves h = halves_of(shape, PH_KERNEL(ph_convolution_halo)(query));
+    struct halves h = halves_of(shape, PH_KERNEL(ph_convolution_summed)(query), PH_KERNEL(ph_convolution_halo)(query));
     return (size_t)((split ? 2 : 1) * half_floats(&h, shape->dims[0]) + STRETCH * a->stride[2] * PAIRS);
 }
 
@@ -322,8 +329,9 @@ static bool accepts(const struct ph_kernel_query *query) {
         (void)width;                                                                                                           \
         pack(packed, in_channels, taps, out_blocks, weight, state, split);                                                     \
     }                                                                                                                          \
-    static struct direct_input kind##_read(const struct ph_kernel_call *call, const struct ph_operand *operand, int halo) {    \
-        return input_read(call, operand, halo, split);                                                                         \
+    static struct direct_input kind##_read(const struct ph_kernel_call *call, const struct ph_operand *operands, int count,    \
+                                           int halo) {                                                                         \
+        return input_read(call, operands, count, halo, split);                                                                 \
     }                                                                                                                          \
     static const struct direct_way kind = {CHANNELS, kind##_packed_floats, kind##_pack_weights, kind##_read, sums_run};        \
     static size_t kind##_packed_bytes(const struct ph_kernel_query *query) {                                                   \
@@ -336,11 +344,11 @@ static bool accepts(const struct ph_kernel_query *query) {
     static void kind##_run(const struct ph_kernel_call *call) { PH_KERNEL(ph_convolution_run)(call, &kind); }                  \
     static const struct ph_kernel kind##_forward = {.name = #kind, .operation = &ph_operation_convolution, .adds = true,       \
         .by_item = true, .input = PH_LAYOUT_BLOCKED, .output = PH_LAYOUT_BLOCKED, .accepts = accepts,                          \
-        .halo = PH_KERNEL(ph_convolution_halo),                                                                                \
+        .joins = PH_KERNEL(ph_convolution_joins), .halo = PH_KERNEL(ph_convolution_halo),                                      \
         .packed_bytes = kind##_packed_bytes, .pack = kind##_pack, .scratch = kind##_scratch, .run = kind##_run};               \
     static const struct ph_kernel kind##_backward = {.name = #kind, .operation = &ph_operation_convolution, .backward = true,  \
         .by_item = true, .gates = true, .gated = true, .input = PH_LAYOUT_BLOCKED, .output = PH_LAYOUT_BLOCKED, .accepts = accepts,                          \
-        .halo = PH_KERNEL(ph_convolution_halo),                                                                                \
+        .joins = PH_KERNEL(ph_convolution_joins), .halo = PH_KERNEL(ph_convolution_halo),                                      \
         .packed_bytes = kind##_packed_bytes, .pack = kind##_pack, .scratch = kind##_scratch, .run = kind##_run,                \
         .reads = PH_KERNEL(ph_convolution_reads)};
 

@@ -15,6 +15,11 @@ PH_INLINE bool first_is_blockable(const struct ph_kernel_query *query) {
     return is_blockable(query, query->node->inputs[0]) && is_blockable(query, query->node->outputs[0]);
 }
 
+/* The convolution that output i of the call is of. */
+PH_INLINE const struct ph_node *node_of_output(const struct ph_kernel_call *call, int i) {
+    return call->joined ? call->joined[i] : call->node;
+}
+
 PH_INLINE int64_t blocks_of(int64_t channels) { return (channels + PH_LANES - 1) / PH_LANES; }
 
 /* First lane of pixel (0, 0) of channel block `block` of item `n`. */
@@ -75,10 +80,11 @@ PH_INLINE struct summand summand_of(const struct ph_kernel_call *call) {
     if (!values->data) return (struct summand){0};
     return (struct summand){block_origin(values, 0, 0), values->layout.item, values->layout.plane, values->layout.row};
 }
-PH_INLINE struct rectifier last_rectifier(const struct ph_kernel_call *call) {
-    return call->summand.data ? (struct rectifier){call->rectified, HUGE_VALF} : rectifier_of(call->node->attributes);
+PH_INLINE struct rectifier last_rectifier(const struct ph_kernel_call *call, int output) {
+    if (call->summand.data) return (struct rectifier){call->rectified, HUGE_VALF};
+    return rectifier_of(node_of_output(call, output)->attributes);
 }
-/* Puts zeros into the output's gradient where a fused ReLU's output is at one of its limits, if that is not done already. In
+/* Puts zeros into the outputs' gradients where a fused ReLU's output is at one of its limits, if that is not done already. In
  * place: the producer reads it last. */
 void PH_KERNEL(ph_convolution_mask)(const struct ph_kernel_call *call);
 /* The backward reads the output where a ReLU is fused. */

@@ -63,11 +63,13 @@ static void mask_row(void *argument, int64_t index) {
 }
 
 void PH_KERNEL(ph_convolution_mask)(const struct ph_kernel_call *call) {
-    struct rectifier rectifier = rectifier_of(call->node->attributes);
-    if (!rectifier.on || !call->outputs[0].data) return;
-    const int64_t *dims = call->outputs[0].shape->dims;
-    struct mask mask = {&call->output_gradients[0], &call->outputs[0], rectifier};
-    ph_parallel_for(call->context, dims[0] * blocks_of(dims[1]) * dims[2], mask_row, &mask);
+    for (int i = 0; i < call->plain.output_count; i++) {
+        struct rectifier rectifier = rectifier_of(node_of_output(call, i)->attributes);
+        if (!rectifier.on || !call->outputs[i].data) continue;
+        const int64_t *dims = call->outputs[i].shape->dims;
+        struct mask mask = {&call->output_gradients[i], &call->outputs[i], rectifier};
+        ph_parallel_for(call->context, dims[0] * blocks_of(dims[1]) * dims[2], mask_row, &mask);
+    }
 }
 
 unsigned PH_KERNEL(ph_convolution_reads)(const struct ph_kernel_query *query) {
@@ -76,16 +78,29 @@ unsigned PH_KERNEL(ph_convolution_reads)(const struct ph_kernel_query *query) {
 
 /* ---- In which way ------------------------------------------------------------------------------------------------- */
 
-/* The operand as it is. */
-static struct direct_input operand_read(const struct ph_kernel_call *call, const struct ph_operand *operand, int halo) {
-    (void)call;
+/* From each block of an item to the next, for every item; from the last nowhere. */
+static void steps_write(const struct ph_operand *operands, int count, int64_t *steps) {
+    for (int64_t n = 0; n < operands[0].shape->dims[0]; n++)
+        for (int i = 0; i < count; i++) {
+            int64_t blocks = blocks_of(operands[i].shape->dims[1]);
+            for (int64_t b = 0; b + 1 < blocks; b++) *steps++ = operands[i].layout.plane;
+            const float *last = block_origin(&operands[i], n, blocks - 1);
+            *steps++ = i + 1 < count ? block_origin(&operands[i + 1], n, 0) - last : 0;
+        }
+}
+
+/* The operands as they are. */
+static struct direct_input operands_read(const struct ph_kernel_call *call, const struct ph_operand *operands, int count,
+                                         int halo) {
     (void)halo;
-    const struct ph_layout *layout = &operand->layout;
-    return (struct direct_input){pixel_zero(operand), layout->item, layout->plane, layout->row, PH_LANES, 0};
+    const struct ph_layout *layout = &operands->layout;
+    int64_t *steps = count > 1 ? (int64_t *)(void *)call->scratch : NULL;
+    if (steps) steps_write(operands, count, steps);
+    return (struct direct_input){pixel_zero(operands), layout->item, layout->plane, layout->row, PH_LANES, 0, steps};
 }
 
 static const struct direct_way direct_way = {PH_LANES, PH_KERNEL(ph_direct_packed_floats), PH_KERNEL(ph_direct_pack),
-                                             operand_read, PH_KERNEL(ph_direct_run)};
+                                             operands_read, PH_KERNEL(ph_direct_run)};
 
 static void channels_set(struct direct *d, const struct direct_way *way, int64_t channels) {
     d->in_blocks = (int)((channels + way->in_channels - 1) / way->in_channels);
@@ -102,6 +117,55 @@ static void pack(const struct ph_kernel_query *query, void *packed) {
 }
 
 static void run(const struct ph_kernel_call *call) { PH_KERNEL(ph_convolution_run)(call, &direct_way); }
+
+/* ---- Several at once ----------------------------------------------------------------------------------------------- */
+
+/* Forward the input is read once for all, which counts where it is made into something else first; backward the gradients of
+ * all outputs are summed over in one. */
+bool PH_KERNEL(ph_convolution_joins)(const struct ph_kernel_query *query, const struct ph_node *other) {
+    struct geometry g = geometry_of(query), with = geometry_of_node(query, other);
+    for (int i = 0; i < 2; i++)
+        if (g.kernel[i] != 1 || with.kernel[i] != 1 || g.stride[i] != with.stride[i] || g.pad[i] || with.pad[i] ||
+            g.groups > 1 || with.groups > 1)
+            return false;
+    return g.out_height == with.out_height && g.out_width == with.out_width;
+}
+
+/* Convolutions that are joined, or one alone. */
+struct parts { int count; struct geometry each[PH_MOST_JOINED]; };
+
+static struct parts parts_of(const struct ph_kernel_query *query) {
+    struct parts parts = {.count = PH_MAX(query->joined_count, 1)};
+    for (int i = 0; i < parts.count; i++)
+        parts.each[i] = geometry_of_node(query, query->joined_count ? query->joined[i] : query->node);
+    return parts;
+}
+
+static struct parts parts_of_call(const struct ph_kernel_call *call) {
+    struct parts parts = {.count = call->plain.output_count};
+    for (int i = 0; i < parts.count; i++) parts.each[i] = geometry_of_output(call, i);
+    return parts;
+}
+
+/* One that has the outputs of all, each in blocks of its own. */
+static struct geometry parts_whole(const struct parts *parts) {
+    struct geometry g = parts->each[0];
+    for (int i = 1; i < parts->count; i++) g.outputs = blocks_of(g.outputs) * PH_LANES + parts->each[i].outputs;
+    return g;
+}
+
+/* Of the whole's outputs. */
+static float parts_weight(const struct parts *parts, int64_t output, int64_t channel, int64_t y, int64_t x) {
+    int i = 0;
+    for (; i + 1 < parts->count && output >= blocks_of(parts->each[i].outputs) * PH_LANES; i++)
+        output -= blocks_of(parts->each[i].outputs) * PH_LANES;
+    return weight_at(&parts->each[i], output, channel, y, x);
+}
+
+int64_t PH_KERNEL(ph_convolution_summed)(const struct ph_kernel_query *query) {
+    struct parts parts = parts_of(query);
+    return query->backward ? parts_whole(&parts).outputs : parts.each[0].channels;
+}
 
 /* ---- Forward, blocked --------------------------------------------------------------------------------------------- */
 
@@ -146,13 +210,14 @@ static void forward_pack(const struct geometry *g, const struct direct_way *way,
     }
 }
 
-/* `in` is the pixel that kernel element (0, 0) of output pixel (0, 0) falls on. */
-static void forward_groups(const struct ph_kernel_call *call, const struct direct_way *way, const struct geometry *g,
-                           struct direct *d, const float *in, int64_t row, int64_t pixel) {
+/* Output i of the call. `in` is the pixel that kernel element (0, 0) of output pixel (0, 0) falls on. */
+static void forward_groups(const struct ph_kernel_call *call, int output, const struct direct_way *way,
+                           const struct geometry *g, const float *packed, struct direct *d, const float *in, int64_t row,
+                           int64_t pixel) {
     int64_t taps[PH_MAX_TAPS];
     for (int64_t t = 0; t < g->kernel[0] * g->kernel[1]; t++)
         taps[t] = t / g->kernel[1] * g->dilation[0] * row + t % g->kernel[1] * g->dilation[1] * pixel;
-    const struct ph_layout *out = &call->outputs[0].layout;
+    const struct ph_layout *out = &call->outputs[output].layout;
     int64_t in_channels = g->channels / g->groups, out_blocks = blocks_of(g->outputs / g->groups);
     d->in_row = g->stride[0] * row;
     d->in_pixel = g->stride[1] * pixel;
@@ -167,14 +232,13 @@ static void forward_groups(const struct ph_kernel_call *call, const struct direc
     d->height = (int)g->out_height;
     d->width = (int)g->out_width;
     d->items = g->items;
-    d->rectifier = last_rectifier(call);
+    d->rectifier = last_rectifier(call, output);
     d->far = true;
     d->summand = summand_of(call);
     const float *summand = d->summand.data;
-    const float *packed = call->packed;
     for (int64_t i = 0; i < g->groups; i++) {
         d->in = in + i * d->in_blocks * d->in_plane;
-        d->out = pixel_zero(&call->outputs[0]) + i * out_blocks * out->plane;
+        d->out = pixel_zero(&call->outputs[output]) + i * out_blocks * out->plane;
         if (summand) d->summand.data = summand + i * out_blocks * d->summand.plane;
         d->bias = packed + i * out_blocks * PH_LANES;
         d->weights = packed + bias_floats(g) + (size_t)i * forward_group_floats(g, way);
@@ -183,10 +247,14 @@ static void forward_groups(const struct ph_kernel_call *call, const struct direc
 }
 
 static void forward_run(const struct ph_kernel_call *call, const struct direct_way *way) {
-    struct geometry g = geometry_of_call(call);
-    struct direct_input in = way->read(call, &call->inputs[0], forward_halo(&g));
-    struct direct d = {.in_item = in.item, .in_plane = in.plane, .in_channel = 1, .in_low = in.low};
-    forward_groups(call, way, &g, &d, in.zero - g.pad[0] * in.row - g.pad[1] * in.pixel, in.row, in.pixel);
+    struct parts parts = parts_of_call(call);
+    const struct geometry *g = parts.each;
+    struct direct_input in = way->read(call, &call->inputs[0], 1, forward_halo(g));
+    const float *packed = call->packed, *first = in.zero - g->pad[0] * in.row - g->pad[1] * in.pixel;
+    for (int i = 0; i < parts.count; i++, packed += forward_packed_floats(g, way), g++) {
+        struct direct d = {.in_item = in.item, .in_plane = in.plane, .in_channel = 1, .in_low = in.low};
+        forward_groups(call, i, way, g, packed, &d, first, in.row, in.pixel);
+    }
 }
 
 /* ---- Forward from a plain input of few channels ---------------------------------------------------------------------- */
@@ -220,7 +288,7 @@ static void planar_run(const struct ph_kernel_call *call) {
     int64_t rows = padded(&g, 0), columns = padded(&g, 1);
     ph_parallel_for(call->context, g.items * g.channels * rows, pad_row, &job);
     struct direct d = {.in_item = g.channels * rows * columns, .in_channel = rows * columns};
-    forward_groups(call, &direct_way, &g, &d, call->scratch, columns, 1);
+    forward_groups(call, 0, &direct_way, &g, call->packed, &d, call->scratch, columns, 1);
 }
 
 const struct ph_kernel PH_KERNEL(ph_convolution_forward_planar) = {.name = "direct-planar",
@@ -230,12 +298,12 @@ const struct ph_kernel PH_KERNEL(ph_convolution_forward_planar) = {.name = "dire
 
 /* ---- Backward, blocked ----------------------------------------------------------------------------------------------- */
 
-struct phase_weights { const struct geometry *g; int64_t out_first, in_first; const int64_t *y, *x; int columns; };
+struct phase_weights { const struct parts *parts; int64_t out_first, in_first; const int64_t *y, *x; int columns; };
 
 /* Out and in change places: the gradient's channels are summed over. */
 static float backward_weight(const void *state, int64_t out, int64_t in, int tap) {
     const struct phase_weights *w = state;
-    return weight_at(w->g, w->in_first + in, w->out_first + out, w->y[tap / w->columns], w->x[tap % w->columns]);
+    return parts_weight(w->parts, w->in_first + in, w->out_first + out, w->y[tap / w->columns], w->x[tap % w->columns]);
 }
 
 static bool backward_accepts(const struct ph_kernel_query *query) {
@@ -265,8 +333,9 @@ static bool bare_phase_is_done(const struct ph_kernel_call *call) {
 }
 
 /* Walks all phases and groups in the order of packing: packs, runs on what is read, or only counts floats. */
-static size_t backward_walk(const struct geometry *g, const struct direct_way *way, float *packed,
+static size_t backward_walk(const struct parts *parts, const struct direct_way *way, float *packed,
                             const struct ph_kernel_call *call, const struct direct_input *in) {
+    const struct geometry whole = parts_whole(parts), *g = &whole;
     int64_t y[PH_MAX_TAPS], x[PH_MAX_TAPS], step_y[PH_MAX_TAPS], step_x[PH_MAX_TAPS], taps[PH_MAX_TAPS];
     int64_t in_channels = g->outputs / g->groups, out_blocks = blocks_of(g->channels / g->groups);
     size_t at = 0;
@@ -276,15 +345,15 @@ static size_t backward_walk(const struct geometry *g, const struct direct_way *w
             int64_t height = phase_size(g, 0, qy), width = phase_size(g, 1, qx);
             for (int64_t i = 0; i < g->groups; i++) {
                 if (packed && !call) {
-                    struct phase_weights state = {g, i * (g->channels / g->groups), i * in_channels, y, x, columns};
+                    struct phase_weights state = {parts, i * (g->channels / g->groups), i * in_channels, y, x, columns};
                     way->pack(packed + at, in_channels, count, out_blocks, width, backward_weight, &state);
                 }
                 if (call && (count || !bare_phase_is_done(call))) {
                     const struct ph_layout *out = &call->input_gradients[0].layout;
                     for (int t = 0; t < count; t++)
                         taps[t] = step_y[t / columns] * in->row + step_x[t % columns] * in->pixel;
-                    struct direct d = {.in_item = in->item, .in_plane = in->plane, .in_row = in->row, .in_pixel = in->pixel,
-                        .in_channel = 1, .in_low = in->low, .taps = taps, .tap_count = count,
+                    struct direct d = {.in_item = in->item, .in_plane = in->plane, .in_steps = in->steps, .in_row = in->row,
+                        .in_pixel = in->pixel, .in_channel = 1, .in_low = in->low, .taps = taps, .tap_count = count,
                         .out = pixel_zero(&call->input_gradients[0]) + i * out_blocks * out->plane + qy * out->row + qx * PH_LANES,
                         .out_item = out->item, .out_plane = out->plane, .out_row = g->stride[0] * out->row,
                         .out_pixel = g->stride[1] * PH_LANES, .out_blocks = (int)out_blocks, .height = (int)height,
@@ -306,13 +375,14 @@ static size_t backward_walk(const struct geometry *g, const struct direct_way *w
 }
 
 static void backward_run(const struct ph_kernel_call *call, const struct direct_way *way) {
-    struct geometry g = geometry_of_call(call);
+    struct parts parts = parts_of_call(call);
     PH_KERNEL(ph_convolution_mask)(call);
-    struct direct_input in = way->read(call, &call->output_gradients[0], backward_halo_of(&g));
+    struct direct_input in = way->read(call, call->output_gradients, parts.count, backward_halo_of(&parts.each[0]));
+    const struct geometry whole = parts_whole(&parts);
     const struct ph_operand *gradient = &call->input_gradients[0];
-    if (!call->accumulate[0] && has_bare_phases(&g))
-        ph_parallel_for(call->context, g.items * blocks_of(g.channels) * g.height, clear_row, (void *)gradient);
-    backward_walk(&g, way, (float *)call->packed, call, &in);
+    if (!call->accumulate[0] && has_bare_phases(&whole))
+        ph_parallel_for(call->context, whole.items * blocks_of(whole.channels) * whole.height, clear_row, (void *)gradient);
+    backward_walk(&parts, way, (float *)call->packed, call, &in);
 }
 
 /* ---- Both ------------------------------------------------------------------------------------------------------------ */
@@ -323,14 +393,19 @@ int PH_KERNEL(ph_convolution_halo)(const struct ph_kernel_query *query) {
 }
 
 size_t PH_KERNEL(ph_convolution_packed_bytes)(const struct ph_kernel_query *query, const struct direct_way *way) {
-    struct geometry g = geometry_of(query);
-    return (query->backward ? backward_walk(&g, way, NULL, NULL, NULL) : forward_packed_floats(&g, way)) * sizeof(float);
+    struct parts parts = parts_of(query);
+    if (query->backward) return backward_walk(&parts, way, NULL, NULL, NULL) * sizeof(float);
+    size_t floats = 0;
+    for (int i = 0; i < parts.count; i++) floats += forward_packed_floats(&parts.each[i], way);
+    return floats * sizeof(float);
 }
 
 void PH_KERNEL(ph_convolution_pack)(const struct ph_kernel_query *query, const struct direct_way *way, void *packed) {
-    struct geometry g = geometry_of(query);
-    if (query->backward) backward_walk(&g, way, packed, NULL, NULL);
-    else forward_pack(&g, way, packed);
+    struct parts parts = parts_of(query);
+    if (query->backward) backward_walk(&parts, way, packed, NULL, NULL);
+    float *to = packed;
+    for (int i = 0; i < parts.count && !query->backward; to += forward_packed_floats(&parts.each[i++], way))
+        forward_pack(&parts.each[i], way, to);
 }
 
 void PH_KERNEL(ph_convolution_run)(const struct ph_kernel_call *call, const struct direct_way *way) {
@@ -338,12 +413,20 @@ void PH_KERNEL(ph_convolution_run)(const struct ph_kernel_call *call, const stru
     else forward_run(call, way);
 }
 
+/* The steps between the blocks of gradients that lie here and there. */
+static size_t backward_scratch(const struct ph_kernel_query *query) {
+    struct geometry g = geometry_of(query);
+    int64_t steps = query->joined_count ? g.items * blocks_of(PH_KERNEL(ph_convolution_summed)(query)) : 0;
+    return (size_t)steps * sizeof(int64_t) / sizeof(float);
+}
+
 const struct ph_kernel PH_KERNEL(ph_convolution_forward) = {.name = "direct", .operation = &ph_operation_convolution,
     .by_item = true, .adds = true, .input = PH_LAYOUT_BLOCKED, .output = PH_LAYOUT_BLOCKED, .accepts = forward_accepts,
+    .joins = PH_KERNEL(ph_convolution_joins),
     .halo = PH_KERNEL(ph_convolution_halo), .packed_bytes = packed_bytes, .pack = pack, .run = run};
 
 const struct ph_kernel PH_KERNEL(ph_convolution_backward) = {.name = "direct", .operation = &ph_operation_convolution,
     .by_item = true, .backward = true, .gates = true, .gated = true, .scales = true, .input = PH_LAYOUT_BLOCKED,
-    .output = PH_LAYOUT_BLOCKED, .accepts = backward_accepts,
-    .halo = PH_KERNEL(ph_convolution_halo), .packed_bytes = packed_bytes, .pack = pack, .run = run,
+    .output = PH_LAYOUT_BLOCKED, .accepts = backward_accepts, .joins = PH_KERNEL(ph_convolution_joins),
+    .halo = PH_KERNEL(ph_convolution_halo), .packed_bytes = packed_bytes, .pack = pack, .scratch = backward_scratch, .run = run,
     .reads = PH_KERNEL(ph_convolution_reads)};

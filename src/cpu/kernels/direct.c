@@ -106,11 +106,13 @@ PH_INLINE void tile(const struct direct *d, const float *in, const float *weight
     vector sum[4 * 14];
 #pragma GCC unroll 56
     for (int i = 0; i < GROUP * ROWS * PIXELS; i++) sum[i] = bias ? load(bias + i / (ROWS * PIXELS) * PH_LANES) : (vector){0};
-    for (int block = 0; block < d->in_blocks; block++, in += d->in_plane) {
+    int64_t step;
+    for (int block = 0; block < d->in_blocks; block++, in += step) {
         bool last = block == d->in_blocks - 1;
         int channels = last ? d->last_block_channels : d->in_block_channels;
+        step = d->in_steps ? d->in_steps[block] : d->in_plane;
         if (last) finish_fetch(d, out, at, GROUP, ROWS, PIXELS, out_pixel);
-        else block_fetch(in + d->in_plane, row, pixel, ROWS, PIXELS);
+        else block_fetch(in + step, row, pixel, ROWS, PIXELS);
         for (int tap = 0; tap < d->tap_count; tap++) {
             const float *from = in + d->taps[tap];
             for (int c = 0; c < channels; c++, from += channel_step, weights += GROUP * PH_LANES) {
@@ -226,7 +228,9 @@ static struct direct_job job_of(const struct direct *d) {
 
 /* Rows [first, last) of one group of one batch item. */
 static void rows_run(const struct direct_job *job, int64_t n, int64_t g, int first, int last) {
-    const struct direct *d = job->d;
+    struct direct own = *job->d;
+    const struct direct *d = &own;
+    if (own.in_steps) own.in_steps += n * own.in_blocks;
     int first_block = (int)g * job->group;
     const struct form form = g == job->groups - 1 ? job->last : job->full;
     const float *weights = d->weights + n * d->weights_item + g * job->weights;

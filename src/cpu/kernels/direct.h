@@ -14,6 +14,7 @@
 struct direct {
     const float *in;            /* first tap's base: pixel (0, 0), channel 0 */
     int64_t in_item, in_plane;  /* floats from one batch item, channel block, to the next */
+    const int64_t *in_steps;    /* [items][in_blocks] instead of in_plane, where blocks lie here and there; NULL: they do not */
     int64_t in_row, in_pixel;   /* floats from one output row's, output pixel's, input to the next */
     int64_t in_channel;         /* from one channel to the next inside a block: 1 when blocked */
     int64_t in_low;             /* from the input's upper halves to its lower ones, 0: it is not split; bfloat16.c alone */
@@ -47,8 +48,8 @@ void PH_KERNEL(ph_direct_run_alone)(const struct direct *direct);
 
 /* ---- The same loop with other factors ------------------------------------------------------------------------------------ */
 
-/* What the loop reads: the operand itself, or what it has been made into. Strides in floats. */
-struct direct_input { const float *zero; int64_t item, plane, row, pixel, low; };
+/* What the loop reads: the operands themselves, or what they have been made into. Strides in floats. */
+struct direct_input { const float *zero; int64_t item, plane, row, pixel, low; const int64_t *steps; };
 
 /* How factors are held and multiplied. */
 struct direct_way {
@@ -56,12 +57,17 @@ struct direct_way {
     size_t (*packed_floats)(int64_t in_channels, int64_t taps, int64_t out_blocks, int64_t width);
     void (*pack)(float *packed, int64_t in_channels, int taps, int64_t out_blocks, int64_t width, ph_direct_weight *weight,
                  const void *state);
-    /* Of `halo` zeros, or what is around a slice, on each side. */
-    struct direct_input (*read)(const struct ph_kernel_call *call, const struct ph_operand *operand, int halo);
+    /* One operand's blocks of channels behind the other's, with `halo` zeros, or what is around a slice, on each side. Several
+     * have one halo in memory. */
+    struct direct_input (*read)(const struct ph_kernel_call *call, const struct ph_operand *operands, int count, int halo);
     void (*run)(const ph_context *context, const struct direct *direct);
 };
 
-/* Blocked convolution, of the direction that the query and the call are of, in some way (convolution.c). */
+/* Blocked convolution, of the direction that the query and the call are of, in some way; of 1x1 convolutions that are joined,
+ * all of them (convolution.c). */
+bool PH_KERNEL(ph_convolution_joins)(const struct ph_kernel_query *query, const struct ph_node *other);
+/* Channels of the operand that is summed over; joined ones are counted in whole blocks but for the last. */
+int64_t PH_KERNEL(ph_convolution_summed)(const struct ph_kernel_query *query);
 int PH_KERNEL(ph_convolution_halo)(const struct ph_kernel_query *query);
 size_t PH_KERNEL(ph_convolution_packed_bytes)(const struct ph_kernel_query *query, const struct direct_way *way);
 void PH_KERNEL(ph_convolution_pack)(const struct ph_kernel_query *query, const struct direct_way *way, void *packed);

@@ -29,18 +29,23 @@ PH_INLINE struct geometry geometry_make(const struct ph_convolution_attributes *
     return g;
 }
 
-PH_INLINE struct geometry geometry_of(const struct ph_kernel_query *query) {
+PH_INLINE struct geometry geometry_of_node(const struct ph_kernel_query *query, const struct ph_node *node) {
     const struct ph_value *values = query->graph->values;
-    const struct ph_node *node = query->node;
     struct geometry g = geometry_make(node->attributes, values[node->inputs[0]].shape.dims, values[node->outputs[0]].shape.dims);
     g.weights = values[node->inputs[1]].data;
     if (node->input_count > 2 && node->inputs[2] != PH_ABSENT) g.bias = values[node->inputs[2]].data;
     return g;
 }
 
-PH_INLINE struct geometry geometry_of_call(const struct ph_kernel_call *call) {
-    return geometry_make(call->node->attributes, call->plain.input_shapes[0]->dims, call->plain.output_shapes[0].dims);
+PH_INLINE struct geometry geometry_of(const struct ph_kernel_query *query) { return geometry_of_node(query, query->node); }
+
+/* Of output i. */
+PH_INLINE struct geometry geometry_of_output(const struct ph_kernel_call *call, int i) {
+    return geometry_make(node_of_output(call, i)->attributes, call->plain.input_shapes[0]->dims,
+                         call->plain.output_shapes[i].dims);
 }
+
+PH_INLINE struct geometry geometry_of_call(const struct ph_kernel_call *call) { return geometry_of_output(call, 0); }
 
 PH_INLINE float weight_at(const struct geometry *g, int64_t output, int64_t channel, int64_t y, int64_t x) {
     int64_t per_group_in = g->channels / g->real_groups, per_group_out = g->outputs / g->real_groups;

@@ -391,7 +391,7 @@ static void run(const struct ph_kernel_call *call) {
     struct winograd_operands operands = {.in = backward ? &call->output_gradients[0] : &call->inputs[0],
         .out = backward ? &call->input_gradients[0] : &call->outputs[0], .accumulate = backward && call->accumulate[0],
         .gate = gate_of(call), .summand = summand_of(call)};
-    if (!backward || call->outputs[0].data) operands.rectifier = last_rectifier(call);
+    if (!backward || call->outputs[0].data) operands.rectifier = last_rectifier(call, 0);
     if (backward && operands.rectifier.on) operands.mask = &call->outputs[0];
     PH_KERNEL(ph_winograd_run)(call->context, &s, &operands, call->packed, call->scratch);
 }
