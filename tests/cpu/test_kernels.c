@@ -1145,6 +1145,27 @@ static void test_joined(void **state) {
     }
 }
 
+/* Windows of all sizes that reach into the blocks beside, and one that reaches further; rows longer than the stretches that they
+ * are made in; gradients that are cut off, and that are added to another. */
+static void test_response_norms(void **state) {
+    for (int i = 0; i < rounds(40); i++) {
+        struct network net;
+        network_start(&net, *state, PH_SHAPE(draw(1, 2), 3, draw(1, 6), draw(1, 80)));
+        net.chooses = true;
+        net.last = convolution(&net, net.input, draw(1, 70), 1, 1, 1, 1, 1, true);
+        if (draw(0, 1)) net.last = node(&net, &ph_operation_relu, NULL, &net.last, 1);
+        struct ph_response_norm_attributes a = {.size = draw(0, 2) ? draw(1, 17) : i % 20 ? 5 : 40, .alpha = (const double[]){0.01, 1, 30}[draw(0, 2)],
+            .beta = (const double[]){0.75, 0.75, 0.5, 0.6}[draw(0, 3)], .bias = (const double[]){1, 2, 1e-3}[draw(0, 2)]};
+        int branches[2] = {node(&net, &ph_operation_local_response_norm, &a, &net.last, 1), net.last};
+        if (draw(0, 1)) net.last = node(&net, &ph_operation_add, NULL, branches, 2);
+        else net.last = branches[0];
+        net.last = convolution(&net, net.last, draw(1, 20), 1, 1, 1, 1, 1, true);
+        char what[64];
+        snprintf(what, sizeof what, "response normalisation over %d", (int)a.size);
+        check(&net, what, 1e-5);
+    }
+}
+
 /* Whether the device can be had; without one the program is skipped. */
 static bool device_open(ph_context *context) {
     const struct ph_backend *backend;
@@ -1174,8 +1195,8 @@ int main(int argument_count, char **arguments) {
         cmocka_unit_test(test_redirected), cmocka_unit_test(test_operation_cases), cmocka_unit_test(test_matrix_products),
         cmocka_unit_test(test_products_of_any_shape), cmocka_unit_test(test_many_axes), cmocka_unit_test(test_fourier), cmocka_unit_test(test_bfloat16), cmocka_unit_test(test_matrices),
         cmocka_unit_test(test_sums), cmocka_unit_test(test_large_maps), cmocka_unit_test(test_few_tiles),
-        cmocka_unit_test(test_narrow_maps), cmocka_unit_test(test_skipped_positions),
-        cmocka_unit_test(test_joined)};
+        cmocka_unit_test(test_narrow_maps), cmocka_unit_test(test_skipped_positions), cmocka_unit_test(test_joined),
+        cmocka_unit_test(test_response_norms)};
     ph_context *context = ph_context_create();
     if (argument_count > 1 && !strcmp(arguments[1], "tiles")) {
         int failed = run_tiles(context);
