@@ -1166,6 +1166,45 @@ static void test_response_norms(void **state) {
     }
 }
 
+/* Maxima of three by three, which threads find row by row: of few whole numbers, so that equals are frequent, or behind a ReLU;
+ * windows that reach across all edges and skip rows; gradients that are cut off, and that are added to another. */
+static void test_maxima_of_three(void **state) {
+    for (int i = 0; i < rounds(60); i++) {
+        struct network net;
+        bool whole = draw(0, 1) || halves; /* of what was made with 16 bits, others may be the largest */
+        network_start(&net, *state, PH_SHAPE(draw(1, 2), draw(1, 40), draw(2, 12), draw(2, 20)));
+        net.chooses = true;
+        if (!whole) net.last = convolution(&net, net.input, draw(1, 40), 1, 1, 1, 1, 1, true);
+        if (!whole) net.last = node(&net, &ph_operation_relu, NULL, &net.last, 1);
+        struct ph_shape in = shape_of(&net, net.last);
+        struct ph_pool_attributes a = {.output = {1}, .kernel = {1, 3, 3}, .stride = {1, draw(1, 4), draw(1, 2)},
+                                       .dilation = {1, 1, 1}};
+        for (int k = 1; k < PH_SPATIAL; k++) {
+            a.pad_begin[k] = draw(1, 2);
+            a.pad_end[k] = draw(0, 2);
+            if (draw(0, 1)) a.pad_begin[k] = 0;
+            int64_t room = in.dims[k + 1] + a.pad_begin[k], last = (room + a.pad_end[k] - 3) / a.stride[k] + draw(0, 1);
+            a.output[k] = PH_MIN((room - 1) / a.stride[k], last) + 1;
+        }
+        int branches[2] = {node(&net, &ph_operation_max_pool, &a, &net.last, 1), 0};
+        a.stride[1] = a.stride[1] == 1 ? 2 : 1;
+        a.output[1] = draw(1, (int)((in.dims[2] + a.pad_begin[1] - 1) / a.stride[1] + 1));
+        branches[1] = draw(0, 1) ? branches[0] : node(&net, &ph_operation_max_pool, &a, &net.last, 1);
+        for (int b = 0; b < 2; b++) {
+            int weighted[2] = {branches[b], constant(&net, shape_of(&net, branches[b]), 1)};
+            branches[b] = node(&net, &ph_operation_mul, NULL, weighted, 2);
+            branches[b] = node(&net, &ph_operation_global_average_pool, NULL, &branches[b], 1);
+        }
+        net.last = node(&net, &ph_operation_concat, &(struct ph_axis_attributes){1}, branches, 2);
+        net.last = convolution(&net, net.last, draw(1, 20), 1, 1, 1, 1, 1, true);
+        float *input = noise(fed_size(&net));
+        for (int64_t k = 0; k < fed_size(&net) && whole; k++) input[k] = roundf(input[k]);
+        char what[64];
+        snprintf(what, sizeof what, "maxima of three by three, stride %d", (int)a.stride[2]);
+        check_with(&net, what, 1e-5, input);
+    }
+}
+
 /* Whether the device can be had; without one the program is skipped. */
 static bool device_open(ph_context *context) {
     const struct ph_backend *backend;
@@ -1196,7 +1235,7 @@ int main(int argument_count, char **arguments) {
         cmocka_unit_test(test_products_of_any_shape), cmocka_unit_test(test_many_axes), cmocka_unit_test(test_fourier), cmocka_unit_test(test_bfloat16), cmocka_unit_test(test_matrices),
         cmocka_unit_test(test_sums), cmocka_unit_test(test_large_maps), cmocka_unit_test(test_few_tiles),
         cmocka_unit_test(test_narrow_maps), cmocka_unit_test(test_skipped_positions), cmocka_unit_test(test_joined),
-        cmocka_unit_test(test_response_norms)};
+        cmocka_unit_test(test_response_norms), cmocka_unit_test(test_maxima_of_three)};
     ph_context *context = ph_context_create();
     if (argument_count > 1 && !strcmp(arguments[1], "tiles")) {
         int failed = run_tiles(context);

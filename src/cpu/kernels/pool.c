@@ -33,11 +33,50 @@ static struct bands bands_of(const struct ph_kernel_call *call, const struct ph_
 PH_INLINE vector largest(const float *in, int64_t row, int64_t pixel, const int64_t y0, const int64_t y1, const int64_t x0,
                          const int64_t x1) {
     vector best = splat(-HUGE_VALF);
-#pragma GCC unroll 3
     for (int64_t ky = y0; ky < y1; ky++)
-#pragma GCC unroll 3
         for (int64_t kx = x0; kx < x1; kx++) best = maximum(load(in + ky * row + kx * pixel), best);
     return best;
+}
+
+/* Windows of three adjacent columns and rows, the pooling of most networks: those of a row that lie inside it. */
+struct run {
+    int64_t first, end; /* output positions; none where they are equal */
+    int64_t left;       /* column of the first one's left element */
+    int64_t stride;     /* one or two columns, so that a window shares some with the next */
+};
+
+PH_INLINE struct run run_of(const struct ph_pool_attributes *a, int64_t width) {
+    int64_t stride = a->stride[2], pad = a->pad_begin[2], first = (pad + stride - 1) / stride;
+    if (a->kernel[1] != 3 || a->kernel[2] != 3 || a->dilation[1] != 1 || a->dilation[2] != 1 || stride > 2 || width < 3)
+        return (struct run){0};
+    int64_t end = PH_MIN(a->output[2], (width - 3 + pad) / stride + 1);
+    return (struct run){first, PH_MAX(first, end), first * stride - pad, stride};
+}
+
+PH_INLINE vector highest(const float *const row[3], int64_t at) {
+    return maximum(load(row[2] + at), maximum(load(row[1] + at), load(row[0] + at)));
+}
+
+/* Of `count` windows side by side, from rows at the first one's left column: the largest of each column, which the next window
+ * may share, then of the columns. */
+PH_INLINE void largest_of_three(const float *const row[3], float *to, int64_t count, const int stride) {
+    vector column[3];
+    for (int c = 0; c < 3 - stride; c++) column[c] = highest(row, c * PH_LANES);
+    for (int64_t x = 0; x < count * PH_LANES; x += PH_LANES) {
+        for (int c = 3 - stride; c < 3; c++) column[c] = highest(row, stride * x + c * PH_LANES);
+        store(to + x, maximum(column[2], maximum(column[1], column[0])));
+        for (int c = 0; c < 3 - stride; c++) column[c] = column[c + stride];
+    }
+}
+
+/* `line` is where the windows' rows begin, of which [y0, y1) are inside. A row outside counts as one inside, which changes no
+ * maximum. */
+static void forward_run_of_three(const struct run *run, const float *line, int64_t row, int64_t y0, int64_t y1, float *to) {
+    const float *rows[3];
+    for (int64_t k = 0; k < 3; k++) rows[k] = line + run->left * PH_LANES + PH_MAX(y0, PH_MIN(k, y1 - 1)) * row;
+    to += run->first * PH_LANES;
+    if (run->stride == 1) largest_of_three(rows, to, run->end - run->first, 1);
+    else largest_of_three(rows, to, run->end - run->first, 2);
 }
 
 static void max_pool_forward_block(void *argument, int64_t index) {
@@ -46,19 +85,22 @@ static void max_pool_forward_block(void *argument, int64_t index) {
     const struct ph_operand *in = &pool->call->inputs[0], *out = &pool->call->outputs[0];
     const struct band band = band_of(&pool->bands, index);
     const float *from = block_origin(in, band.n, band.block);
-    float *to = block_origin(out, band.n, band.block);
-    int64_t height = in->shape->dims[2], width = in->shape->dims[3];
-    int64_t row = a->dilation[1] * in->layout.row, pixel = a->dilation[2] * PH_LANES;
-    for (int64_t y = band.first; y < band.end; y++) {
-        int64_t y0, y1;
-        window(a, 1, y, height, &y0, &y1);
-        for (int64_t x = 0; x < out->shape->dims[3]; x++) {
-            int64_t x0, x1;
-            window(a, 2, x, width, &x0, &x1);
-            const float *at = from + start_of(a, 1, y) * in->layout.row + start_of(a, 2, x) * PH_LANES;
-            bool full = y1 - y0 == 3 && x1 - x0 == 3; /* three by three: the pooling of most networks */
-            store(to + y * out->layout.row + x * PH_LANES,
-                  full ? largest(at + y0 * row + x0 * pixel, row, pixel, 0, 3, 0, 3) : largest(at, row, pixel, y0, y1, x0, x1));
+    float *to = block_origin(out, band.n, band.block) + band.first * out->layout.row;
+    int64_t row = a->dilation[1] * in->layout.row, pixel = a->dilation[2] * PH_LANES, width = in->shape->dims[3];
+    const struct run run = run_of(a, width);
+    for (int64_t y = band.first; y < band.end; y++, to += out->layout.row) {
+        const float *line = from + start_of(a, 1, y) * in->layout.row;
+        int64_t y0, y1, x = 0;
+        window(a, 1, y, in->shape->dims[2], &y0, &y1);
+        bool runs = run.first < run.end && y0 < y1;
+        if (runs) forward_run_of_three(&run, line, row, y0, y1, to);
+        for (; x < out->shape->dims[3]; x++) {
+            if (runs && x == run.first) x = run.end - 1;
+            else {
+                int64_t x0, x1;
+                window(a, 2, x, width, &x0, &x1);
+                store(to + x * PH_LANES, largest(line + start_of(a, 2, x) * PH_LANES, row, pixel, y0, y1, x0, x1));
+            }
         }
     }
 }
@@ -75,15 +117,92 @@ static int64_t clear_rows(const struct ph_operand *operand, float *block, int64_
 PH_INLINE void max_pool_deal(const float *in, int64_t in_row, float *result, int64_t result_row, int64_t pixel, vector maximal,
                              vector share, const int64_t y0, const int64_t y1, const int64_t x0, const int64_t x1) {
     vector_int left = ~(vector_int){0};
-#pragma GCC unroll 3
     for (int64_t ky = y0; ky < y1; ky++)
-#pragma GCC unroll 3
         for (int64_t kx = x0; kx < x1; kx++) {
             vector_int here = (load(in + ky * in_row + kx * pixel) == maximal) & left;
             float *target = result + ky * result_row + kx * pixel;
             store(target, load(target) + where(here, share, (vector){0}));
             left &= ~here;
         }
+}
+
+/* The same for `count` windows of three by three side by side, `row` and `target` at the first one's left column, with the
+ * gradients of columns that the next window may share kept in registers. What rows of `target` hold is added to, except of a
+ * row that is fresh: of that only what the first window would share with one before it. */
+PH_INLINE void deal_to_three(const float *const row[3], float *const target[3], const bool fresh[3], const float *best,
+                             const float *gradient, const struct gate *gate, int64_t count, const int stride) {
+    static const float zeros[3 * PH_LANES];
+    vector sum[3][3];
+    for (int k = 0; k < 3; k++)
+        for (int c = 0; c < 3 - stride; c++) sum[k][c] = load(target[k] + c * PH_LANES);
+    for (int64_t x = 0; x < count * PH_LANES; x += PH_LANES) {
+        vector maximal = load(best + x), share = load(gradient + x);
+        if (gate->data) share = rectified_gradient(gate->rectifier, maximal, share);
+#pragma GCC unroll 3
+        for (int k = 0; k < 3; k++) {
+            const float *in = row[k] + stride * x, *before = fresh[k] ? zeros : target[k] + stride * x;
+            float *to = target[k] + stride * x;
+#pragma GCC unroll 3
+            for (int c = 0; c < 3; c++) {
+                vector_int here = load(in + c * PH_LANES) == maximal;
+                if (c >= 3 - stride) sum[k][c] = load(before + c * PH_LANES);
+                sum[k][c] += where(here, share, (vector){0});
+                share = where(here, (vector){0}, share);
+            }
+#pragma GCC unroll 3
+            for (int c = 0; c < 3; c++)
+                if (c < stride) store(to + c * PH_LANES, sum[k][c]);
+                else sum[k][c - stride] = sum[k][c];
+        }
+    }
+    for (int k = 0; k < 3; k++)
+        for (int c = 0; c < 3 - stride; c++) store(target[k] + (stride * count + c) * PH_LANES, sum[k][c]);
+}
+
+/* Of one row of windows: where they and their maxima are, and how far rows of the result are clear. */
+struct dealing {
+    const struct pool *pool;
+    const float *line, *best, *gradient; /* of the row of windows, whose first elements are at `line` */
+    float *target;
+    int64_t top, cleared; /* rows of the result; of the window, and the first that is not clear */
+};
+
+/* The windows inside, all rows of which are inside too. */
+static void deal_run_of_three(const struct run *run, const struct dealing *d) {
+    const struct ph_kernel_call *call = d->pool->call;
+    int64_t in_row = call->inputs[0].layout.row, result_row = call->input_gradients[0].layout.row;
+    int64_t count = run->end - run->first, shared = 3 - run->stride, right = run->left + count * run->stride + shared;
+    const float *rows[3];
+    float *targets[3];
+    bool fresh[3];
+    for (int k = 0; k < 3; k++) {
+        float *target = d->target + k * result_row;
+        rows[k] = d->line + k * in_row + run->left * PH_LANES;
+        targets[k] = target + run->left * PH_LANES;
+        fresh[k] = d->top + k >= d->cleared;
+        if (!fresh[k]) continue;
+        memset(target, 0, (size_t)((run->left + shared) * PH_LANES) * sizeof *target);
+        memset(target + right * PH_LANES, 0, (size_t)((call->inputs[0].shape->dims[3] - right) * PH_LANES) * sizeof *target);
+    }
+    const float *best = d->best + run->first * PH_LANES, *gradient = d->gradient + run->first * PH_LANES;
+    if (run->stride == 1) deal_to_three(rows, targets, fresh, best, gradient, &d->pool->gate, count, 1);
+    else deal_to_three(rows, targets, fresh, best, gradient, &d->pool->gate, count, 2);
+}
+
+/* All others, and those of rows and kernels that are no run. */
+static void deal_rest(const struct run *run, const struct dealing *d, int64_t y0, int64_t y1) {
+    const struct ph_kernel_call *call = d->pool->call;
+    const struct ph_pool_attributes *a = d->pool->a;
+    int64_t in_row = a->dilation[1] * call->inputs[0].layout.row, pixel = a->dilation[2] * PH_LANES;
+    int64_t result_row = a->dilation[1] * call->input_gradients[0].layout.row;
+    for (int64_t x = run->first ? 0 : run->end; x < a->output[2]; x = x + 1 == run->first ? run->end : x + 1) {
+        int64_t x0, x1, left = start_of(a, 2, x) * PH_LANES;
+        window(a, 2, x, call->inputs[0].shape->dims[3], &x0, &x1);
+        vector maximal = load(d->best + x * PH_LANES), share = load(d->gradient + x * PH_LANES);
+        /* What goes to an element goes to one that equals the maximum. */
+        if (d->pool->gate.data) share = rectified_gradient(d->pool->gate.rectifier, maximal, share);
+        max_pool_deal(d->line + left, in_row, d->target + left, result_row, pixel, maximal, share, y0, y1, x0, x1);
+    }
 }
 
 static void max_pool_backward_block(void *argument, int64_t index) {
@@ -93,38 +212,33 @@ static void max_pool_backward_block(void *argument, int64_t index) {
     const struct ph_operand *in = &call->inputs[0], *out = &call->outputs[0];
     const struct ph_operand *gradient = &call->output_gradients[0], *result = &call->input_gradients[0];
     const struct gate *gate = &pool->gate;
-    const float *from = block_of_task(in, index), *best = block_of_task(out, index), *g = block_of_task(gradient, index);
+    const float *from = block_of_task(in, index);
     float *to = block_of_task(result, index);
-    int64_t height = in->shape->dims[2], width = in->shape->dims[3], cleared = call->accumulate[0] ? height : 0;
-    int64_t in_row = a->dilation[1] * in->layout.row, result_row = a->dilation[1] * result->layout.row;
-    int64_t pixel = a->dilation[2] * PH_LANES;
-    for (int64_t y = 0; y < out->shape->dims[2]; y++) {
-        int64_t y0, y1, top = start_of(a, 1, y);
+    int64_t height = in->shape->dims[2], width = in->shape->dims[3];
+    struct dealing d = {.pool = pool, .best = block_of_task(out, index), .gradient = block_of_task(gradient, index),
+        .cleared = call->accumulate[0] ? height : 0};
+    const struct run run = run_of(a, width), none = {0};
+    for (int64_t y = 0; y < out->shape->dims[2]; y++, d.best += out->layout.row, d.gradient += gradient->layout.row) {
+        int64_t y0, y1;
         window(a, 1, y, height, &y0, &y1);
+        d.top = start_of(a, 1, y);
+        d.line = from + d.top * in->layout.row;
+        d.target = to + d.top * result->layout.row;
+        bool runs = run.first < run.end && y1 - y0 == 3;
         /* Rows are cleared just before they are needed, while they are in the nearest cache. */
-        cleared = clear_rows(result, to, cleared, top + (y1 - 1) * a->dilation[1] + 1);
-        for (int64_t x = 0; x < out->shape->dims[3]; x++) {
-            int64_t x0, x1, left = start_of(a, 2, x);
-            window(a, 2, x, width, &x0, &x1);
-            vector maximal = load(best + y * out->layout.row + x * PH_LANES);
-            vector share = load(g + y * gradient->layout.row + x * PH_LANES);
-            /* What goes to an element goes to one that equals the maximum. */
-            if (gate->data) share = rectified_gradient(gate->rectifier, maximal, share);
-            const float *in_window = from + top * in->layout.row + left * PH_LANES;
-            float *result_window = to + top * result->layout.row + left * PH_LANES;
-            if (y1 - y0 == 3 && x1 - x0 == 3)
-                max_pool_deal(in_window + y0 * in_row + x0 * pixel, in_row, result_window + y0 * result_row + x0 * pixel, result_row,
-                              pixel, maximal, share, 0, 3, 0, 3);
-            else
-                max_pool_deal(in_window, in_row, result_window, result_row, pixel, maximal, share, y0, y1, x0, x1);
+        d.cleared = clear_rows(result, to, d.cleared, runs ? d.top : d.top + (y1 - 1) * a->dilation[1] + 1);
+        if (runs) {
+            deal_run_of_three(&run, &d);
+            d.cleared = PH_MAX(d.cleared, d.top + 3);
         }
+        deal_rest(runs ? &run : &none, &d, y0, y1);
     }
-    clear_rows(result, to, cleared, height);
+    clear_rows(result, to, d.cleared, height);
     if (!gate->data || !call->accumulate[0]) return;
-    const float *passed = gate->data + index / blocks_of(in->shape->dims[1]) * gate->item + index % blocks_of(in->shape->dims[1]) * gate->plane;
-    for (int64_t y = 0; y < height; y++)
-        for (int64_t x = 0; x < width * PH_LANES; x += PH_LANES)
-            store(to + y * result->layout.row + x, gated(gate, passed + y * gate->row + x, load(to + y * result->layout.row + x)));
+    int64_t blocks = blocks_of(in->shape->dims[1]);
+    const float *passed = gate->data + index / blocks * gate->item + index % blocks * gate->plane;
+    for (int64_t y = 0; y < height; y++, to += result->layout.row, passed += gate->row)
+        for (int64_t x = 0; x < width * PH_LANES; x += PH_LANES) store(to + x, gated(gate, passed + x, load(to + x)));
 }
 
 /* Elements a window's sum is divided by. */
