@@ -128,9 +128,11 @@ PH_INLINE void max_pool_deal(const float *in, int64_t in_row, float *result, int
 
 /* The same for `count` windows of three by three side by side, `row` and `target` at the first one's left column, with the
  * gradients of columns that the next window may share kept in registers. What rows of `target` hold is added to, except of a
- * row that is fresh: of that only what the first window would share with one before it. */
+ * row that is fresh: of that only what the first window would share with one before it. The next row of windows begins so many
+ * floats on: what it is the first to touch is fetched. */
 PH_INLINE void deal_to_three(const float *const row[3], float *const target[3], const bool fresh[3], const float *best,
-                             const float *gradient, const struct gate *gate, int64_t count, const int stride) {
+                             const float *gradient, const struct gate *gate, int64_t count, const int stride, int64_t next_in,
+                             int64_t next_target) {
     static const float zeros[3 * PH_LANES];
     vector sum[3][3];
     for (int k = 0; k < 3; k++)
@@ -142,6 +144,10 @@ PH_INLINE void deal_to_three(const float *const row[3], float *const target[3], 
         for (int k = 0; k < 3; k++) {
             const float *in = row[k] + stride * x, *before = fresh[k] ? zeros : target[k] + stride * x;
             float *to = target[k] + stride * x;
+            for (int c = 0; c < stride && k >= 3 - stride; c++) {
+                __builtin_prefetch(in + next_in + c * PH_LANES);
+                __builtin_prefetch(to + next_target + c * PH_LANES, 1);
+            }
 #pragma GCC unroll 3
             for (int c = 0; c < 3; c++) {
                 vector_int here = load(in + c * PH_LANES) == maximal;
@@ -172,6 +178,7 @@ static void deal_run_of_three(const struct run *run, const struct dealing *d) {
     const struct ph_kernel_call *call = d->pool->call;
     int64_t in_row = call->inputs[0].layout.row, result_row = call->input_gradients[0].layout.row;
     int64_t count = run->end - run->first, shared = 3 - run->stride, right = run->left + count * run->stride + shared;
+    int64_t next_in = d->pool->a->stride[1] * in_row, next = d->pool->a->stride[1] * result_row;
     const float *rows[3];
     float *targets[3];
     bool fresh[3];
@@ -185,8 +192,8 @@ static void deal_run_of_three(const struct run *run, const struct dealing *d) {
         memset(target + right * PH_LANES, 0, (size_t)((call->inputs[0].shape->dims[3] - right) * PH_LANES) * sizeof *target);
     }
     const float *best = d->best + run->first * PH_LANES, *gradient = d->gradient + run->first * PH_LANES;
-    if (run->stride == 1) deal_to_three(rows, targets, fresh, best, gradient, &d->pool->gate, count, 1);
-    else deal_to_three(rows, targets, fresh, best, gradient, &d->pool->gate, count, 2);
+    if (run->stride == 1) deal_to_three(rows, targets, fresh, best, gradient, &d->pool->gate, count, 1, next_in, next);
+    else deal_to_three(rows, targets, fresh, best, gradient, &d->pool->gate, count, 2, next_in, next);
 }
 
 /* All others, and those of rows and kernels that are no run. */
