@@ -1205,6 +1205,34 @@ static void test_maxima_of_three(void **state) {
     }
 }
 
+/* Turned, grown and shrunk, shifted by whole pixels; pictures wider than a tile of the adjoint last. */
+static void test_warps(void **state) {
+    static const int channels[] = {1, 2, 3, 4, 5, 7};
+    static const double turns[] = {0.05, 0.3, 1.6, 3.1};
+    if (halves) return; /* 16 bits would make another map of the matrix */
+    for (int i = 0; i < rounds(40); i++) {
+        struct network net;
+        int items = draw(1, 2), height = draw(1, 70), width = i % 12 ? draw(1, 90) : draw(1000, 1100);
+        struct ph_warp_attributes a = {draw(1, 60), draw(1, 300), (enum ph_warp_border)(i % 3), 0.25};
+        network_start(&net, *state, PH_SHAPE(items, channels[draw(0, 5)], height, width));
+        int matrices = constant(&net, PH_SHAPE(items, 2, 3), 1);
+        float *m = net.constants[net.constant_count - 1];
+        for (int n = 0; n < items; n++, m += 6) {
+            double scale = draw(4, 12) / 8.0, turn = turns[i % PH_COUNT(turns)] * draw(-8, 8) / 8;
+            if (i % 5 == 0) scale = 1, turn = 0;
+            m[0] = m[4] = (float)(scale * cos(turn));
+            m[1] = (float)(-scale * sin(turn)), m[3] = -m[1];
+            m[2] = (float)(draw(-8 * width, 8 * width) / (i % 5 ? 16.0 : 8.0)), m[5] = (float)(draw(-8 * height, 8 * height) / 16.0);
+            if (i % 10 == 0) m[2] = rintf(m[2]), m[5] = rintf(m[5]);
+        }
+        int inputs[2] = {net.input, matrices};
+        net.last = node(&net, &ph_operation_affine_warp, &a, inputs, 2);
+        int square[2] = {net.last, net.last};
+        net.last = node(&net, &ph_operation_mul, NULL, square, 2);
+        check(&net, "warp", 1e-5);
+    }
+}
+
 /* Whether the device can be had; without one the program is skipped. */
 static bool device_open(ph_context *context) {
     const struct ph_backend *backend;
@@ -1235,7 +1263,7 @@ int main(int argument_count, char **arguments) {
         cmocka_unit_test(test_products_of_any_shape), cmocka_unit_test(test_many_axes), cmocka_unit_test(test_fourier), cmocka_unit_test(test_bfloat16), cmocka_unit_test(test_matrices),
         cmocka_unit_test(test_sums), cmocka_unit_test(test_large_maps), cmocka_unit_test(test_few_tiles),
         cmocka_unit_test(test_narrow_maps), cmocka_unit_test(test_skipped_positions), cmocka_unit_test(test_joined),
-        cmocka_unit_test(test_response_norms), cmocka_unit_test(test_maxima_of_three)};
+        cmocka_unit_test(test_response_norms), cmocka_unit_test(test_maxima_of_three), cmocka_unit_test(test_warps)};
     ph_context *context = ph_context_create();
     if (argument_count > 1 && !strcmp(arguments[1], "tiles")) {
         int failed = run_tiles(context);
