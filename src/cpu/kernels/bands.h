@@ -30,18 +30,17 @@ PH_INLINE struct band band_of(const struct bands *bands, int64_t task) {
                          bands->height * (band + 1) / bands->count};
 }
 
-/* Tasks: parts of all pieces of a map, as its rows, for single groups of channels of items. In a stretch consecutive tasks share
- * a group, and so its weights: part fastest, then item, then group. There are as many stretches as threads, or one. */
-struct shares { int64_t items, groups, pieces, parts, length, stretches; };
+/* Tasks: parts of all pieces of a map, as its rows, as even as can be, for single groups of channels of items. In a stretch
+ * consecutive tasks share a group, and so its weights: part fastest, then item, then group. There are as many stretches as
+ * threads, or one. */
+struct shares { int64_t items, groups, pieces, parts, stretches; };
 struct share { int64_t item, group, first, end; };
 
-/* Enough tasks that a thread which is late finds little left to wait for. */
-PH_INLINE struct shares shares_make(int64_t items, int64_t groups, int64_t pieces, bool large, int64_t threads) {
+/* Enough tasks that a thread which is late finds little left to wait for; of a map at most `most` parts. */
+PH_INLINE struct shares shares_make(int64_t items, int64_t groups, int64_t pieces, int64_t most, bool large, int64_t threads) {
     int64_t wanted = 8 * threads, whole = groups * items;
-    struct shares s = {items, groups, pieces, PH_MAX((int64_t)1, PH_MIN(pieces, (wanted + whole - 1) / whole)), 0, 1};
-    if (large && items % threads) s.parts = PH_MIN(pieces, (s.parts + threads - 1) / threads * threads);
-    s.length = (pieces + s.parts - 1) / s.parts;
-    s.parts = (pieces + s.length - 1) / s.length;
+    struct shares s = {items, groups, pieces, PH_MAX((int64_t)1, PH_MIN(most, (wanted + whole - 1) / whole)), 1};
+    if (large && items % threads) s.parts = PH_MIN(most, (s.parts + threads - 1) / threads * threads);
     if (large && items * s.parts % threads == 0) s.stretches = threads;
     return s;
 }
@@ -50,8 +49,8 @@ PH_INLINE int64_t shares_tasks(const struct shares *s) { return s->items * s->gr
 
 PH_INLINE struct share share_of(const struct shares *s, int64_t task) {
     int64_t stretch = s->items * s->parts / s->stretches, whole = stretch * s->groups;
-    int64_t at = task / whole * stretch + task % stretch, first = at % s->parts * s->length;
-    return (struct share){at / s->parts, task % whole / stretch, first, PH_MIN(first + s->length, s->pieces)};
+    int64_t at = task / whole * stretch + task % stretch, part = at % s->parts;
+    return (struct share){at / s->parts, task % whole / stretch, s->pieces * part / s->parts, s->pieces * (part + 1) / s->parts};
 }
 
 #endif

@@ -187,8 +187,9 @@ static struct job job_of(const struct direct *d, int threads) {
     job.tiles = d->height * job.columns;
     int64_t pitch = d->in_row / d->in_pixel, on = ((d->height - 1) * pitch + d->width + STRETCH - 1) / STRETCH;
     if (d->in_row % d->in_pixel == 0 && pitch >= d->width && on < job.tiles) job.pitch = pitch, job.tiles = on;
-    job.shares = shares_make(d->items, groups_of(d->out_blocks), job.tiles, is_large_map(d->height, d->width), threads);
-    bool cuts = d->tap_count > 1 && PH_MIN(job.shares.length, (int64_t)SPAN) > 1;
+    bool large = is_large_map(d->height, d->width);
+    job.shares = shares_make(d->items, groups_of(d->out_blocks), job.tiles, job.tiles, large, threads);
+    bool cuts = SPAN > 1 && d->tap_count > 1 && job.shares.parts < job.tiles; /* and so tiles to use a part again for */
     int most = cuts ? PART_FLOATS / step_floats(d) : job.steps;
     job.parts = job.steps ? (job.steps + most - 1) / most : 1;
     job.part_steps = (job.steps + job.parts - 1) / job.parts;

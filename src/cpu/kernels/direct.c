@@ -212,8 +212,8 @@ struct direct_job {
     const struct direct *d;
     int group;
     struct form full, last;          /* of groups of `group` blocks; of the last one */
-    int64_t groups, chunks;          /* chunks of rows, as even as can be */
-    int64_t stretches;               /* parts of all items' chunks, one behind the other */
+    int64_t groups;
+    struct shares shares;            /* of the rows */
     int64_t weights;                 /* floats of a group's packed weights */
 };
 
@@ -255,26 +255,18 @@ static void rows_run(const struct direct_job *job, int64_t n, int64_t g, int fir
     }
 }
 
-static void direct_chunk(void *argument, int64_t index) {
+static void run_share(void *argument, int64_t index) {
     const struct direct_job *job = argument;
-    /* In a stretch consecutive tasks share weights: chunk fastest, then item, then group. */
-    int64_t stretch = job->d->items * job->chunks / job->stretches, whole = stretch * job->groups;
-    int64_t at = index / whole * stretch + index % stretch, g = index % whole / stretch, chunk = at % job->chunks;
-    int64_t height = job->d->height;
-    rows_run(job, at / job->chunks, g, (int)(height * chunk / job->chunks), (int)(height * (chunk + 1) / job->chunks));
+    struct share share = share_of(&job->shares, index);
+    rows_run(job, share.item, share.group, (int)share.first, (int)share.end);
 }
 
 void PH_KERNEL(ph_direct_run)(const ph_context *context, const struct direct *d) {
     if (d->height <= 0 || d->width <= 0) return;
     struct direct_job job = job_of(d);
-    /* Enough tasks that a thread which is late finds little left to wait for. */
-    int64_t threads = ph_parallel_threads(context), wanted = 8 * threads, whole = job.groups * d->items;
-    job.chunks = PH_MAX((int64_t)1, PH_MIN((int64_t)d->height, (wanted + whole - 1) / whole));
-    if (d->width <= NARROW_PIXELS) job.chunks = PH_MIN(job.chunks, ((int64_t)d->height + NARROW_ROWS - 1) / NARROW_ROWS);
-    bool by_rows = is_large_map(d->height, d->width);
-    if (by_rows && d->items % threads) job.chunks = PH_MIN((int64_t)d->height, (job.chunks + threads - 1) / threads * threads);
-    job.stretches = by_rows && d->items * job.chunks % threads == 0 ? threads : 1;
-    ph_parallel_for(context, whole * job.chunks, direct_chunk, &job);
+    int64_t most = d->width <= NARROW_PIXELS ? (d->height + NARROW_ROWS - 1) / NARROW_ROWS : d->height;
+    job.shares = shares_make(d->items, job.groups, d->height, most, is_large_map(d->height, d->width), ph_parallel_threads(context));
+    ph_parallel_for(context, shares_tasks(&job.shares), run_share, &job);
 }
 
 void PH_KERNEL(ph_direct_run_alone)(const struct direct *d) {
