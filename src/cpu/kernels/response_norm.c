@@ -183,7 +183,7 @@ static void backward_row(void *argument, int64_t index) {
 
 static bool accepts(const struct ph_kernel_query *query) {
     const struct ph_response_norm_attributes *a = query->node->attributes;
-    return first_is_blockable(query) && !a->within_channel && a->size / 2 <= PH_LANES && a->bias >= 0x1p-100;
+    return first_is_blockable(query) && !a->within_channel && a->size / 2 <= PH_LANES && a->alpha >= 0 && a->bias >= 0x1p-100;
 }
 
 static unsigned reads(const struct ph_kernel_query *query) { return (void)query, PH_READS_INPUTS; }
