@@ -1233,6 +1233,78 @@ static void test_warps(void **state) {
     }
 }
 
+/* A slice with steps either way, a permutation, a border that may crop, picked indices, evenly and not, or blocks of channels
+ * laid out as pixels. */
+static int moved(struct network *net, int from) {
+    struct ph_shape in = shape_of(net, from);
+    struct ph_slice_attributes slice = {{0}, {0}, {0}};
+    struct ph_pad_attributes pad = {.mode = PH_PAD_CONSTANT, .value = 0.5};
+    struct ph_transpose_attributes order;
+    int kind = draw(0, in.rank == 4 && in.dims[1] % 4 == 0 ? 4 : 3), axis = draw(0, in.rank - 1);
+    for (int i = 0; i < in.rank; i++) {
+        int size = (int)in.dims[i], most = draw(0, 1) ? size : draw(1, size);
+        slice.step[i] = most > 1 ? draw(1, (size - 1) / (most - 1)) : 1;
+        slice.size[i] = most;
+        slice.start[i] = draw(0, size - 1 - (most - 1) * (int)slice.step[i]);
+        if (draw(0, 2) == 0) slice.start[i] += (most - 1) * slice.step[i], slice.step[i] = -slice.step[i];
+        pad.begin[i] = draw(0, 1) ? draw(-(size - 1) / 2, 3) : 0;
+        pad.end[i] = draw(0, 1) ? draw(-(size - 1) / 2, 3) : 0;
+        int other = draw(0, i);
+        order.order[i] = i;
+        order.order[i] = order.order[other], order.order[other] = i;
+    }
+    if (kind == 0) return node(net, &ph_operation_slice, &slice, &from, 1);
+    if (kind == 1) return node(net, &ph_operation_transpose, &order, &from, 1);
+    if (kind == 2) return node(net, &ph_operation_pad, &pad, &from, 1);
+    if (kind == 4) return node(net, &ph_operation_depth_to_space, &(struct ph_depth_to_space_attributes){2, draw(0, 1)}, &from, 1);
+    int size = (int)in.dims[axis], count = draw(0, 3) ? draw(1, size) : 0, first = draw(0, size - PH_MAX(count, 1));
+    int inputs[2] = {from, constant(net, count ? PH_SHAPE(count) : PH_SCALAR, 0)};
+    bool even = draw(0, 1);
+    for (int k = 0; k < PH_MAX(count, 1); k++)
+        net->constants[net->constant_count - 1][k] = (float)((even ? first + k : draw(0, size - 1)) - (draw(0, 1) ? size : 0));
+    return node(net, &ph_operation_gather, &(struct ph_axis_attributes){axis}, inputs, 2);
+}
+
+/* The same bytes by one thread and by three. */
+static void threads_check(struct network *net, const float *input) {
+    struct ph_shape out = shape_of(net, net->last);
+    struct result results[2];
+    if (device_backend) return;
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(ph_context_set_threads(net->context, i ? 3 : 1), PH_OK);
+        results[i] = run(net, "cpu", input, false);
+    }
+    assert_memory_equal(results[0].value, results[1].value, (size_t)ph_shape_size(&out) * sizeof(float));
+    assert_memory_equal(results[0].gradient, results[1].gradient, (size_t)fed_size(net) * sizeof(float));
+    for (int i = 0; i < 2; i++) free(results[i].value), free(results[i].gradient);
+    assert_int_equal(ph_context_set_threads(net->context, 0), PH_OK);
+}
+
+/* What only moves, several times of one value, so that gradients are written and added; short axes and long ones. */
+static void test_movement(void **state) {
+    for (int i = 0; i < rounds(80); i++) {
+        struct network net;
+        struct ph_shape shape = {.rank = draw(1, 5)};
+        for (int k = 0; k < shape.rank; k++) shape.dims[k] = draw(1, (const int[]){70, 70, 40, 20, 9}[shape.rank - 1]);
+        if (i % 8 == 0) shape = PH_SHAPE(draw(1, 2), draw(1, 30), draw(400, 700));
+        network_start(&net, *state, shape);
+        int parts[3], count = draw(1, 3);
+        for (int k = 0; k < count; k++) {
+            parts[k] = moved(&net, net.input);
+            if (draw(0, 2) == 0) parts[k] = moved(&net, parts[k]);
+            struct ph_shape part = shape_of(&net, parts[k]);
+            struct ph_shape_attributes flat = {PH_SHAPE(ph_shape_size(&part))};
+            parts[k] = node(&net, &ph_operation_reshape, &flat, &parts[k], 1);
+        }
+        net.last = node(&net, &ph_operation_concat, &(struct ph_axis_attributes){0}, parts, count);
+        int weighted[2] = {net.last, constant(&net, shape_of(&net, net.last), 1)};
+        net.last = node(&net, &ph_operation_mul, NULL, weighted, 2);
+        float *input = noise(fed_size(&net));
+        if (i % 4 == 0) threads_check(&net, input);
+        check_with(&net, "movement", 1e-6, input);
+    }
+}
+
 /* Whether the device can be had; without one the program is skipped. */
 static bool device_open(ph_context *context) {
     const struct ph_backend *backend;
@@ -1263,7 +1335,8 @@ int main(int argument_count, char **arguments) {
         cmocka_unit_test(test_products_of_any_shape), cmocka_unit_test(test_many_axes), cmocka_unit_test(test_fourier), cmocka_unit_test(test_bfloat16), cmocka_unit_test(test_matrices),
         cmocka_unit_test(test_sums), cmocka_unit_test(test_large_maps), cmocka_unit_test(test_few_tiles),
         cmocka_unit_test(test_narrow_maps), cmocka_unit_test(test_skipped_positions), cmocka_unit_test(test_joined),
-        cmocka_unit_test(test_response_norms), cmocka_unit_test(test_maxima_of_three), cmocka_unit_test(test_warps)};
+        cmocka_unit_test(test_response_norms), cmocka_unit_test(test_maxima_of_three), cmocka_unit_test(test_warps),
+        cmocka_unit_test(test_movement)};
     ph_context *context = ph_context_create();
     if (argument_count > 1 && !strcmp(arguments[1], "tiles")) {
         int failed = run_tiles(context);

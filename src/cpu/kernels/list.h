@@ -23,7 +23,10 @@
     X(ph_channel_scale_forward) X(ph_channel_scale_backward) X(ph_constant_scale_forward) X(ph_constant_scale_backward) \
     X(ph_elementwise_forward_blocked) X(ph_elementwise_backward_blocked) X(ph_elementwise_forward) X(ph_elementwise_backward) \
     X(ph_fourier_forward) X(ph_fourier_backward) X(ph_dft_forward) X(ph_dft_backward) X(ph_warp_forward) X(ph_warp_backward) \
-    X(ph_gemm_forward) X(ph_gemm_backward) X(ph_matmul_forward) X(ph_matmul_backward)
+    X(ph_gemm_forward) X(ph_gemm_backward) X(ph_matmul_forward) X(ph_matmul_backward) \
+    X(ph_slice_forward) X(ph_slice_backward) X(ph_transpose_forward) X(ph_transpose_backward) \
+    X(ph_gather_forward) X(ph_gather_backward) X(ph_pad_forward) X(ph_pad_backward) \
+    X(ph_depth_to_space_forward) X(ph_depth_to_space_backward)
 
 /* Rows of a list of kernels, and what stands behind all of them. */
 #define PH_KERNEL_ENTRY(name) &PH_KERNEL(name),
