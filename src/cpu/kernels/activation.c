@@ -1,28 +1,6 @@
-/* Exponentials by the vector. exp: x = n ln 2 + r with |r| <= ln 2 / 2, 2^n by its exponent bits and e^r by a polynomial
- * (Taylor to the 7th power, error below 1e-8 there); erf: Abramowitz and Stegun 7.1.26, absolute error 1.5e-7. */
+/* Activations by the vector. erf: Abramowitz and Stegun 7.1.26, absolute error 1.5e-7. */
 #include "cpu/kernels/activation.h"
-
-PH_INLINE vector limited(vector x, float low, float high) {
-    x = where(x < splat(low), splat(low), x);
-    return where(x > splat(high), splat(high), x);
-}
-
-PH_INLINE vector exponential(vector x) {
-    /* Beyond these the result would be denormal or infinite. Adding and taking away 1.5 * 2^23 rounds to whole numbers. */
-    x = limited(x, -87.0f, 88.0f);
-    vector n = x * 1.44269504f + 12582912.0f - 12582912.0f;
-    vector r = x - n * 0.693359375f + n * 2.12194440e-4f;
-    vector sum = splat(1.0f / 5040);
-    sum = sum * r + 1.0f / 720;
-    sum = sum * r + 1.0f / 120;
-    sum = sum * r + 1.0f / 24;
-    sum = sum * r + 1.0f / 6;
-    sum = sum * r + 0.5f;
-    sum = sum * r + 1.0f;
-    sum = sum * r + 1.0f;
-    vector_int power = (__builtin_convertvector(n, vector_int) + 127) << 23;
-    return sum * (vector)power;
-}
+#include "cpu/kernels/exponential.h"
 
 PH_INLINE vector sigmoid(vector x) { return 1.0f / (1.0f + exponential(-x)); }
 
@@ -66,19 +44,6 @@ PH_INLINE vector silu_slope(vector x) {
 
 PH_INLINE vector hard_swish_slope(vector x) {
     return where(x <= splat(-3), (vector){0}, where(x >= splat(3), splat(1), x / 3.0f + 0.5f));
-}
-
-/* Loads and stores of the last elements go through a vector of their own. */
-PH_INLINE vector load_some(const float *from, int64_t count) {
-    if (count >= PH_LANES) return load(from);
-    vector x = {0};
-    memcpy(&x, from, (size_t)count * sizeof *from);
-    return x;
-}
-
-PH_INLINE void store_some(float *to, vector x, int64_t count) {
-    if (count >= PH_LANES) store(to, x);
-    else memcpy(to, &x, (size_t)count * sizeof *to);
 }
 
 /* `value` of x; `slope` of k, which is x or y. */

@@ -4,6 +4,7 @@
  * [plane][block][row][re, im][lanes], which the rows turn over, square by square. */
 #include "cpu/kernels/blocked.h"
 #include "cpu/kernels/fourier.h"
+#include "cpu/kernels/lanes.h"
 
 enum { ROWS = 2 * PH_LANES };
 
@@ -54,44 +55,6 @@ static float *between(const struct transform *t, int64_t plane, int64_t block, i
     return t->call->scratch + ((plane * t->blocks + block) * t->height + row) * 2 * PH_LANES;
 }
 
-/* ---- Lanes ------------------------------------------------------------------------------------------------------- */
-
-#if PH_LANES == 16
-#define FIRST_HALVES 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
-#define SECOND_HALVES 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
-#else
-#define FIRST_HALVES 0, 8, 1, 9, 2, 10, 3, 11
-#define SECOND_HALVES 4, 12, 5, 13, 6, 14, 7, 15
-#endif
-
-/* Turns a square over: each round interleaves the lanes of vectors half of the square apart. */
-PH_INLINE void square_turn(vector *square) {
-#pragma GCC unroll 4
-    for (int width = 1; width < PH_LANES; width *= 2) {
-        vector next[PH_LANES];
-#pragma GCC unroll 8
-        for (int i = 0; i < PH_LANES / 2; i++) {
-            next[2 * i] = __builtin_shufflevector(square[i], square[i + PH_LANES / 2], FIRST_HALVES);
-            next[2 * i + 1] = __builtin_shufflevector(square[i], square[i + PH_LANES / 2], SECOND_HALVES);
-        }
-#pragma GCC unroll 16
-        for (int i = 0; i < PH_LANES; i++) square[i] = next[i];
-    }
-}
-
-/* The first `count` lanes; zeros behind them. */
-PH_INLINE vector load_some(const float *from, int64_t count) {
-    if (count >= PH_LANES) return load(from);
-    vector value = {0};
-    for (int64_t i = 0; i < count; i++) value[i] = from[i];
-    return value;
-}
-
-PH_INLINE void store_some(float *to, vector value, int64_t count) {
-    if (count >= PH_LANES) store(to, value);
-    else for (int64_t i = 0; i < count; i++) to[i] = value[i];
-}
-
 /* ---- Columns ----------------------------------------------------------------------------------------------------- */
 
 /* re and im change places on their way in and out, for exp(+i ...). */
@@ -137,7 +100,7 @@ static void backward_block(void *argument, int64_t index) {
     const struct pair *made = fourier_run(&t->plan->down, t->down, halves[0], halves[1]);
     for (int64_t y = 0; y < t->height; y++, out += 2 * t->columns) {
         vector re = made[y].re * factors, im = made[y].im * factors;
-        vector low = __builtin_shufflevector(re, im, FIRST_HALVES), high = __builtin_shufflevector(re, im, SECOND_HALVES);
+        vector low = __builtin_shufflevector(re, im, PH_LANES_FIRST_HALVES), high = __builtin_shufflevector(re, im, PH_LANES_SECOND_HALVES);
         if (t->call->accumulate[0]) {
             low += load_some(out, left);
             high += load_some(out + PH_LANES, left - PH_LANES);
@@ -153,11 +116,11 @@ static void backward_block(void *argument, int64_t index) {
 static void square_read(const struct transform *t, int64_t plane, int64_t block, int64_t row, int part, vector *square) {
     for (int64_t i = 0; i < PH_LANES; i++)
         square[i] = row + i < t->height ? load(between(t, plane, block, row + i) + part * PH_LANES) : (vector){0};
-    square_turn(square);
+    lanes_turn(square);
 }
 
 static void square_write(const struct transform *t, int64_t plane, int64_t block, int64_t row, int part, vector *square) {
-    square_turn(square);
+    lanes_turn(square);
     for (int64_t i = 0; i < PH_LANES && row + i < t->height; i++)
         store(between(t, plane, block, row + i) + part * PH_LANES, square[i]);
 }
@@ -192,7 +155,7 @@ static void forward_rows(void *argument, int64_t index) {
                 const struct pair *at = &made[PH_MIN(first + i, t->width - 1)];
                 square[i] = part ? at->re : at->im;
             }
-            square_turn(square);
+            lanes_turn(square);
             for (int64_t i = 0, y = part * PH_LANES; i < PH_LANES && row + y < t->height; i++, y++)
                 store_some(out + y * t->width + first, square[i], t->width - first);
         }
@@ -224,7 +187,7 @@ static void backward_rows(void *argument, int64_t index) {
             vector square[PH_LANES];
             for (int64_t i = 0, y = part * PH_LANES; i < PH_LANES; i++, y++)
                 square[i] = row + y < t->height ? load_some(in + y * t->width + first, t->width - first) : (vector){0};
-            square_turn(square);
+            lanes_turn(square);
             for (int64_t i = 0; i < PH_LANES && first + i < t->width; i++)
                 *(part ? &halves[0][first + i].im : &halves[0][first + i].re) = square[i];
         }

@@ -5,6 +5,7 @@
  * one that is written. The backward is the same move with the two exchanged. Axes along which both go on as if they were one
  * are merged. Then, if both sides are contiguous along the last axis, runs are copied; if each is along another axis, square
  * tiles are turned in registers, so that both sides go by whole lines of the cache. */
+#include "cpu/kernels/lanes.h"
 #include "cpu/kernels/list.h"
 
 enum { PIECE = 8192, MOST_AXES = PH_MAX_RANK + 1 };
@@ -27,25 +28,11 @@ static void put(float *to, float value, bool add) { *to = add ? *to + value : va
 
 /* ---- Items: a run, or a strip of tiles ----------------------------------------------------------------------------------- */
 
-/* Rows become columns. Each turn takes the lowest bit of an element's place in its row for a bit of the row's number, which
- * becomes the highest of the place. */
-PH_INLINE void turn(vector *rows) {
-#pragma GCC unroll 4
-    for (int bit = 1; bit < PH_LANES; bit *= 2)
-#pragma GCC unroll 16
-        for (int i = 0; i < PH_LANES; i++)
-            if (!(i & bit)) {
-                vector low = rows[i], high = rows[i + bit];
-                rows[i] = __builtin_shufflevector(low, high, PH_LANES_LOW_1);
-                rows[i + bit] = __builtin_shufflevector(low, high, PH_LANES_HIGH_1);
-            }
-}
-
 PH_INLINE void tile_move(const float *from, int64_t from_stride, float *to, int64_t to_stride, const bool add) {
     vector rows[PH_LANES];
 #pragma GCC unroll 16
     for (int i = 0; i < PH_LANES; i++) rows[i] = load(from + i * from_stride);
-    turn(rows);
+    lanes_turn(rows);
 #pragma GCC unroll 16
     for (int i = 0; i < PH_LANES; i++) store(to + i * to_stride, add ? load(to + i * to_stride) + rows[i] : rows[i]);
 }
