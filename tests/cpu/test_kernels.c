@@ -1305,6 +1305,54 @@ static void test_movement(void **state) {
     }
 }
 
+/* Of a shape with few axes, the result and what it was made of added up, each weighted, so that gradients are added too. */
+static void added_check(struct network *net, int from, const char *what, double tolerance, bool threads) {
+    int weighted[2] = {net->last, constant(net, shape_of(net, net->last), 1)};
+    int sum[2] = {node(net, &ph_operation_mul, NULL, weighted, 2), from};
+    net->last = node(net, &ph_operation_add, NULL, sum, 2);
+    float *input = noise(fed_size(net));
+    if (threads) threads_check(net, input);
+    check_with(net, what, tolerance, input);
+}
+
+static struct ph_shape any_shape(int longest) {
+    struct ph_shape shape = {.rank = draw(1, 4)};
+    for (int k = 0; k < shape.rank; k++) shape.dims[k] = draw(1, draw(0, 1) ? longest >> (shape.rank - 1) : 6);
+    return shape;
+}
+
+/* Constants that repeat along any axes, on either side; what is divided by lies away from 0. */
+static void test_broadcasts(void **state) {
+    static const struct ph_operation *const operations[] = {&ph_operation_add, &ph_operation_sub, &ph_operation_mul,
+        &ph_operation_div};
+    for (int i = 0; i < rounds(100); i++) {
+        struct network net;
+        struct ph_shape shape = i % 10 ? any_shape(300) : PH_SHAPE(draw(1, 3), draw(8000, 17000));
+        const struct ph_operation *operation = operations[i % 4];
+        bool left = draw(0, 1);
+        network_start(&net, *state, shape);
+        int x = net.input;
+        if (operation == &ph_operation_div && left) {
+            int apart[2] = {node(&net, &ph_operation_abs, NULL, &x, 1), constant(&net, PH_SCALAR, 0)};
+            net.constants[net.constant_count - 1][0] = 0.5;
+            x = node(&net, &ph_operation_add, NULL, apart, 2);
+        }
+        struct ph_shape own = {.rank = draw(0, shape.rank)};
+        int first = draw(0, own.rank), end = draw(first, own.rank);
+        for (int k = 0; k < own.rank; k++) {
+            bool repeats = i % 5 == 0 ? draw(0, 1) : k < first || k >= end;
+            own.dims[k] = repeats ? 1 : shape.dims[shape.rank - own.rank + k];
+        }
+        int other = constant(&net, own, 1), operands[2] = {left ? other : x, left ? x : other};
+        float *numbers = net.constants[net.constant_count - 1];
+        for (int64_t k = 0; k < ph_shape_size(&own) && operation == &ph_operation_div; k++)
+            numbers[k] = fabsf(numbers[k]) + 0.5f;
+        round_numbers(numbers, ph_shape_size(&own));
+        net.last = node(&net, operation, NULL, operands, 2);
+        added_check(&net, x, operation->name, 1e-6, i % 8 == 0);
+    }
+}
+
 /* Whether the device can be had; without one the program is skipped. */
 static bool device_open(ph_context *context) {
     const struct ph_backend *backend;
@@ -1336,7 +1384,7 @@ int main(int argument_count, char **arguments) {
         cmocka_unit_test(test_sums), cmocka_unit_test(test_large_maps), cmocka_unit_test(test_few_tiles),
         cmocka_unit_test(test_narrow_maps), cmocka_unit_test(test_skipped_positions), cmocka_unit_test(test_joined),
         cmocka_unit_test(test_response_norms), cmocka_unit_test(test_maxima_of_three), cmocka_unit_test(test_warps),
-        cmocka_unit_test(test_movement)};
+        cmocka_unit_test(test_movement), cmocka_unit_test(test_broadcasts)};
     ph_context *context = ph_context_create();
     if (argument_count > 1 && !strcmp(arguments[1], "tiles")) {
         int failed = run_tiles(context);

@@ -20,7 +20,9 @@
     X(ph_redirected_relu_forward) X(ph_redirected_relu_backward) \
     X(ph_redirected_clip_forward) X(ph_redirected_clip_backward) \
     X(ph_ruled_clip_forward) X(ph_ruled_clip_backward) \
-    X(ph_channel_scale_forward) X(ph_channel_scale_backward) X(ph_constant_scale_forward) X(ph_constant_scale_backward) \
+    X(ph_channel_scale_forward) X(ph_channel_scale_backward) \
+    X(ph_broadcast_add_forward) X(ph_broadcast_add_backward) X(ph_broadcast_sub_forward) X(ph_broadcast_sub_backward) \
+    X(ph_broadcast_mul_forward) X(ph_broadcast_mul_backward) X(ph_broadcast_div_forward) X(ph_broadcast_div_backward) \
     X(ph_elementwise_forward_blocked) X(ph_elementwise_backward_blocked) X(ph_elementwise_forward) X(ph_elementwise_backward) \
     X(ph_fourier_forward) X(ph_fourier_backward) X(ph_dft_forward) X(ph_dft_backward) X(ph_warp_forward) X(ph_warp_backward) \
     X(ph_gemm_forward) X(ph_gemm_backward) X(ph_matmul_forward) X(ph_matmul_backward) \
