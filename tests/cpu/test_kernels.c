@@ -1321,6 +1321,35 @@ static struct ph_shape any_shape(int longest) {
     return shape;
 }
 
+static void test_layer_norms(void **state) {
+    for (int i = 0; i < rounds(40); i++) {
+        struct network net;
+        struct ph_shape shape = any_shape(200), row = {0};
+        shape.dims[shape.rank - 1] = draw(0, 3) ? draw(8, 150) : draw(300, 700); /* of two numbers that are near, all would hang on rounding */
+        network_start(&net, *state, shape);
+        struct ph_norm_attributes a = {.epsilon = 1e-2, .axis = draw(0, shape.rank - 1)};
+        for (int k = (int)a.axis; k < shape.rank; k++) row.dims[row.rank++] = shape.dims[k];
+        int inputs[3] = {net.input, constant(&net, row, 1), draw(0, 2) ? constant(&net, row, 1) : PH_ABSENT};
+        net.last = node(&net, &ph_operation_layer_norm, &a, inputs, inputs[2] == PH_ABSENT ? 2 : 3);
+        added_check(&net, net.input, "layer normalisation", 1e-5, i % 8 == 0);
+    }
+}
+
+static void test_softmaxes(void **state) {
+    for (int i = 0; i < rounds(60); i++) {
+        struct network net;
+        struct ph_shape shape = any_shape(300);
+        network_start(&net, *state, shape);
+        struct ph_softmax_attributes a = {.axis = draw(0, shape.rank - 1)};
+        a.end_axis = draw(0, 1) ? a.axis + 1 : draw((int)a.axis + 1, shape.rank);
+        int scaled[2] = {net.input, constant(&net, PH_SCALAR, 0)};
+        net.constants[net.constant_count - 1][0] = i % 3 || halves ? 1 : 20; /* times the rounding of 16 bits */
+        net.last = node(&net, &ph_operation_mul, NULL, scaled, 2);
+        net.last = node(&net, &ph_operation_softmax, &a, &net.last, 1);
+        added_check(&net, net.input, "softmax", 1e-5, i % 8 == 0);
+    }
+}
+
 /* Constants that repeat along any axes, on either side; what is divided by lies away from 0. */
 static void test_broadcasts(void **state) {
     static const struct ph_operation *const operations[] = {&ph_operation_add, &ph_operation_sub, &ph_operation_mul,
@@ -1384,7 +1413,8 @@ int main(int argument_count, char **arguments) {
         cmocka_unit_test(test_sums), cmocka_unit_test(test_large_maps), cmocka_unit_test(test_few_tiles),
         cmocka_unit_test(test_narrow_maps), cmocka_unit_test(test_skipped_positions), cmocka_unit_test(test_joined),
         cmocka_unit_test(test_response_norms), cmocka_unit_test(test_maxima_of_three), cmocka_unit_test(test_warps),
-        cmocka_unit_test(test_movement), cmocka_unit_test(test_broadcasts)};
+        cmocka_unit_test(test_movement), cmocka_unit_test(test_layer_norms), cmocka_unit_test(test_softmaxes),
+        cmocka_unit_test(test_broadcasts)};
     ph_context *context = ph_context_create();
     if (argument_count > 1 && !strcmp(arguments[1], "tiles")) {
         int failed = run_tiles(context);

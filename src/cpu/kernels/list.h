@@ -28,7 +28,8 @@
     X(ph_gemm_forward) X(ph_gemm_backward) X(ph_matmul_forward) X(ph_matmul_backward) \
     X(ph_slice_forward) X(ph_slice_backward) X(ph_transpose_forward) X(ph_transpose_backward) \
     X(ph_gather_forward) X(ph_gather_backward) X(ph_pad_forward) X(ph_pad_backward) \
-    X(ph_depth_to_space_forward) X(ph_depth_to_space_backward)
+    X(ph_depth_to_space_forward) X(ph_depth_to_space_backward) \
+    X(ph_layer_norm_forward) X(ph_layer_norm_backward) X(ph_softmax_forward) X(ph_softmax_backward)
 
 /* Rows of a list of kernels, and what stands behind all of them. */
 #define PH_KERNEL_ENTRY(name) &PH_KERNEL(name),
