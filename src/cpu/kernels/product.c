@@ -1,5 +1,6 @@
 /* Products of matrices, blocked: a task packs a panel of the right matrix, a stretch of the inner axis at a time, and holds
  * a few rows of the result in registers while it goes along the stretch. */
+#include "cpu/kernels/lanes.h"
 #include "cpu/kernels/product.h"
 
 #if PH_LANES == 16
@@ -9,7 +10,7 @@ enum { VECTORS = 2 };
 #endif
 enum { PANEL = VECTORS * PH_LANES, ROWS = 6, STRETCH = 256, TASK_ROWS = 192 };
 
-struct job { const struct ph_product *p; int64_t row_tasks, column_tasks; };
+struct job { const struct ph_product *p; int64_t task_rows, row_tasks, column_tasks; };
 
 static float *matrix_of_item(const struct ph_product *p, const struct ph_matrix *matrix, int64_t item) {
     float *data = matrix->data;
@@ -20,15 +21,34 @@ static float *matrix_of_item(const struct ph_product *p, const struct ph_matrix 
     return data;
 }
 
-/* [inner][PANEL], zeros behind the last column. */
+/* A square of a matrix whose columns are contiguous. */
+PH_INLINE void pack_square(const float *from, int64_t column, int64_t inner, int64_t columns, float *panel) {
+    vector square[PH_LANES];
+#pragma GCC unroll 16
+    for (int c = 0; c < PH_LANES; c++) square[c] = c < columns ? load_some(from + c * column, inner) : (vector){0};
+    lanes_turn(square);
+#pragma GCC unroll 16
+    for (int i = 0; i < PH_LANES; i++)
+        if (i < inner) store(panel + i * PANEL, square[i]);
+}
+
+static void pack_columns(const float *from, int64_t column, int64_t inner, int64_t columns, float *panel) {
+    for (int64_t c = 0; c < columns; c += PH_LANES)
+        for (int64_t i = 0; i < inner; i += PH_LANES) {
+            const float *square = from + c * column + i;
+            if (columns - c >= PH_LANES && inner - i >= PH_LANES)
+                pack_square(square, column, PH_LANES, PH_LANES, panel + i * PANEL + c);
+            else pack_square(square, column, inner - i, columns - c, panel + i * PANEL + c);
+        }
+}
+
+/* [inner][PANEL] of a matrix whose rows or columns are contiguous, zeros behind the last column. */
 static void pack(const struct ph_matrix *b, const float *from, int64_t inner, int64_t columns, float *panel) {
     if (columns < PANEL) memset(panel, 0, (size_t)(inner * PANEL) * sizeof *panel);
-    if (b->column == 1)
+    if (b->column != 1) pack_columns(from, b->column, inner, columns, panel);
+    else
         for (int64_t i = 0; i < inner; i++)
             memcpy(panel + i * PANEL, from + i * b->row, (size_t)columns * sizeof *panel);
-    else
-        for (int64_t c = 0; c < columns; c++) /* along what is adjacent in memory */
-            for (int64_t i = 0; i < inner; i++) panel[i * PANEL + c] = from[i * b->row + c * b->column];
 }
 
 /* `rows` rows by a panel; `add`: to what is there. */
@@ -73,9 +93,9 @@ static void rows_run(const struct ph_product *p, const float *a, const float *pa
 static void task_run(void *argument, int64_t index) {
     const struct job *job = argument;
     const struct ph_product *p = job->p;
-    int64_t row = index % job->row_tasks * TASK_ROWS, column = index / job->row_tasks % job->column_tasks * PANEL;
+    int64_t row = index % job->row_tasks * job->task_rows, column = index / job->row_tasks % job->column_tasks * PANEL;
     int64_t item = index / job->row_tasks / job->column_tasks;
-    int64_t rows = PH_MIN((int64_t)TASK_ROWS, p->rows - row), columns = PH_MIN((int64_t)PANEL, p->columns - column);
+    int64_t rows = PH_MIN(job->task_rows, p->rows - row), columns = PH_MIN((int64_t)PANEL, p->columns - column);
     const float *a = matrix_of_item(p, &p->a, item) + row * p->a.row;
     const float *b = matrix_of_item(p, &p->b, item) + column * p->b.column;
     float *y = matrix_of_item(p, &p->y, item) + row * p->y.row + column;
@@ -88,7 +108,10 @@ static void task_run(void *argument, int64_t index) {
 }
 
 void PH_KERNEL(ph_product_run)(const ph_context *context, const struct ph_product *product) {
-    struct job job = {product, (product->rows + TASK_ROWS - 1) / TASK_ROWS, (product->columns + PANEL - 1) / PANEL};
+    /* About TASK_ROWS each: a few rows behind the last would cost as much packing as all before them. */
+    int64_t parts = PH_MAX((int64_t)1, (product->rows + TASK_ROWS / 2) / TASK_ROWS);
+    int64_t task_rows = ((product->rows + parts - 1) / parts + ROWS - 1) / ROWS * ROWS;
+    struct job job = {product, task_rows, (product->rows + task_rows - 1) / task_rows, (product->columns + PANEL - 1) / PANEL};
     int64_t items = 1;
     for (int axis = 0; axis < product->axes; axis++) items *= product->stack[axis];
     ph_parallel_for(context, items * job.column_tasks * job.row_tasks, task_run, &job);
