@@ -111,9 +111,9 @@ static void axes_order(struct move *m) {
     }
     m->count = 0;
     for (int i = 0; i < count; i++) {
-        struct axis *last = &m->axes[m->count - 1], axis = sorted[i];
+        struct axis *last = m->count ? &m->axes[m->count - 1] : NULL, axis = sorted[i];
         if (axis.size == 1) continue;
-        if (m->count && last->to == axis.to * axis.size && last->from == axis.from * axis.size)
+        if (last && last->to == axis.to * axis.size && last->from == axis.from * axis.size)
             *last = (struct axis){last->size * axis.size, axis.to, axis.from};
         else axis_add(m, axis.size, axis.to, axis.from);
     }
