@@ -1382,6 +1382,34 @@ static void test_broadcasts(void **state) {
     }
 }
 
+/* Maps whose 3x3 layers go by Winograd's small tiles, both ways, with whatever else such a step makes: pads of every kind, ReLUs,
+ * residual sums, gradients that are added to others; with the same bytes by one thread and by several. */
+static void test_small_maps(void **state) {
+    for (int i = 0; i < rounds(40); i++) {
+        struct network net;
+        int channels = draw(16, 70);
+        network_start(&net, *state, PH_SHAPE(draw(1, 3), draw(16, 40), draw(8, 10), draw(8, 13)));
+        net.chooses = true;
+        net.last = convolution(&net, net.input, channels, 3, 3, 1, 1, 1, draw(0, 1));
+        if (draw(0, 1)) net.last = node(&net, &ph_operation_relu, NULL, &net.last, 1);
+        if (draw(0, 1)) {
+            int pair[2] = {same_convolution(&net, net.last, channels, 3, 1), net.last};
+            net.last = node(&net, &ph_operation_add, NULL, pair, 2);
+            if (draw(0, 1)) net.last = node(&net, &ph_operation_relu, NULL, &net.last, 1);
+        }
+        float *input = noise(fed_size(&net));
+        round_numbers(input, fed_size(&net));
+        struct ph_text plan = {0};
+        assert_int_equal(ph_context_set_instruction_set(net.context, "auto"), PH_OK);
+        print_plan(&net, "cpu", &plan);
+        const char *first = strstr(plan.data, "winograd-2x2"), *backward = strstr(plan.data, "backward");
+        if (!first || first > backward || !strstr(backward, "winograd-2x2")) fail_msg("no small tiles both ways:\n%s", plan.data);
+        ph_free(plan.data);
+        threads_check(&net, input);
+        check_with(&net, "small map", 1e-5, input);
+    }
+}
+
 /* Whether the device can be had; without one the program is skipped. */
 static bool device_open(ph_context *context) {
     const struct ph_backend *backend;
@@ -1414,7 +1442,8 @@ int main(int argument_count, char **arguments) {
         cmocka_unit_test(test_narrow_maps), cmocka_unit_test(test_skipped_positions), cmocka_unit_test(test_joined),
         cmocka_unit_test(test_response_norms), cmocka_unit_test(test_maxima_of_three), cmocka_unit_test(test_warps),
         cmocka_unit_test(test_movement), cmocka_unit_test(test_layer_norms), cmocka_unit_test(test_softmaxes),
-        cmocka_unit_test(test_broadcasts)};
+        cmocka_unit_test(test_broadcasts),
+        cmocka_unit_test(test_small_maps)};
     ph_context *context = ph_context_create();
     if (argument_count > 1 && !strcmp(arguments[1], "tiles")) {
         int failed = run_tiles(context);

@@ -200,7 +200,7 @@ static void test_forced(void **state) {
         for (int i = 0; i < count; i++) check_forced(context, lines[i], &plain, text, seen, sizeof seen);
         lines_free(lines, count);
         /* All that there is to choose from is chosen somewhere. */
-        static const char *const names[] = {"winograd", "direct", "winograd-small", "fftw", "fftw-measured"};
+        static const char *const names[] = {"winograd", "direct", "winograd-2x2", "winograd-small", "fftw", "fftw-measured"};
         for (int i = 0; i < 2 * PH_COUNT(names); i++) {
             char name[64];
             snprintf(name, sizeof name, " %s/%s ", i % 2 ? "backward" : "forward", names[i / 2]);

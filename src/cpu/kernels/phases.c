@@ -9,7 +9,7 @@
 #include "cpu/kernels/geometry.h"
 #include "cpu/kernels/winograd.h"
 
-enum { LEAST_SIDE = 12, LEAST_GAIN = 2, MOST_CHANNELS = 64 };
+enum { TILE_SIDE = 6, LEAST_SIDE = 12, LEAST_GAIN = 2, MOST_CHANNELS = 64 };
 
 struct phases {
     struct geometry g;
@@ -36,6 +36,7 @@ static struct phases phases_make(const struct geometry *g, bool backward, int th
             .in_width = g->out_width, .out_channels = channels, .out_height = (g->height + p.stride - 1) / p.stride,
             .out_width = (g->width + p.stride - 1) / p.stride, .pad = {kernel - 1 + p.first, kernel - 1 + p.first},
             .kernel = kernel};
+    asked.side = TILE_SIDE;
     p.winograd = PH_KERNEL(ph_winograd_plan)(asked, threads);
     return p;
 }
@@ -51,7 +52,7 @@ static bool accepts(const struct ph_kernel_query *query) {
     if (p.stride < 2 || g.pad[0] >= g.kernel[0] || w->kernel < 3 || back.winograd.kernel > 5) return false;
     if (w->in_channels > MOST_CHANNELS) return false;
     /* Products of an output, directly and by tiles. */
-    int64_t direct = g.kernel[0] * g.kernel[0] * g.channels, tiled = 36 * w->in_channels / (w->out * w->out);
+    int64_t direct = g.kernel[0] * g.kernel[0] * g.channels, tiled = w->points * w->in_channels / (w->out * w->out);
     return direct >= LEAST_GAIN * tiled && whole_outputs(query) >= PH_LANES && g.out_height >= LEAST_SIDE && g.out_width >= LEAST_SIDE;
 }
 

@@ -1,24 +1,31 @@
 /* Convolutions of stride 1 by Winograd's minimal filtering (Lavin and Gray, "Fast Algorithms for Convolutional Neural
  * Networks", arXiv:1509.09308): F(4x4, 3x3), whose tiles of 4x4 outputs take 36 products a channel pair instead of 144,
  * F(2x2, 5x5), 36 instead of 100, and, for the phases of first layers (phases.c), F(3x3, 4x4). All evaluate polynomials at the
- * points 0, 1, -1, 2, -2 and infinity, so the 6x6 inputs of a tile are transformed alike.
+ * points 0, 1, -1, 2, -2 and infinity, so the 6x6 inputs of a tile are transformed alike. Small maps have few of these tiles,
+ * and wait for 36 filters of each channel pair to come from memory: there F(2x2, 3x3), at the points 0, 1, -1 and infinity, has
+ * 16 filters, 4x4 inputs to a tile, and takes 16 products instead of 36.
  *
  * A task takes some tiles through all of it while they stay in its processor's own caches: transform the inputs, and for
- * two blocks of output channels at a time multiply at each of the 36 points (the direct convolution's loop with one tap) and
- * transform back. Where tiles are few, tasks split the output channels; each transforms the inputs for itself, or, with many
+ * two blocks of output channels at a time multiply at each point (the direct convolution's loop with one tap) and transform
+ * back. Where tiles are few, tasks split the output channels; each transforms the inputs for itself, or, with many
  * tasks, they share what is transformed. Filters are transformed in double and rounded once. Sums never depend on how the work
  * is split. The rule that picks this kernel looks at one item's size, so that bytes do not depend on the batch. */
 #include "cpu/kernels/winograd.h"
 
-enum { POINTS = 36, SIDE = 6, GROUP = 2, MAX_KERNEL = 5 };
-/* Tiles of a task: rows of the register tile; more of them where the filters come from memory each time. */
+/* Sides of a tile's inputs. */
+enum { LARGE = 6, SMALL = 4, MAX_SIDE = LARGE };
+enum { MAX_POINTS = MAX_SIDE * MAX_SIDE, GROUP = 2, MAX_KERNEL = 5 };
+/* Tiles of a task: rows of the register tile, or, of small ones, those of 8x8 outputs; more of them where the filters come from
+ * memory each time. */
 #if PH_LANES == 16
-enum { FEW_TILES = 14 };
+enum { FEW_LARGE = 14 };
 #else
-enum { FEW_TILES = 12 };
+enum { FEW_LARGE = 12 };
 #endif
-enum { MANY_TILES = 4 * FEW_TILES };
-enum { SMALLEST = 4 }; /* outputs a side */
+enum { FEW_SMALL = 16, MANY = 4 };
+/* Outputs a side: of any layer; of those that take small tiles, since with fewer the direct sums have less to read and little
+ * more to multiply; of those that take large ones, with a filter of 3x3 and of 5x5. */
+enum { SMALLEST = 4, LEAST_SMALL = 6, LEAST_3 = 11, LEAST_5 = 7 };
 static const int64_t CACHED_FILTERS = 12 << 20; /* bytes that may stay in the last-level cache */
 
 /* Tasks for all threads where there are too few tiles. A thread that has all tiles and some groups of output channels reads the
@@ -27,22 +34,23 @@ static const int64_t CACHED_FILTERS = 12 << 20; /* bytes that may stay in the la
  * so that a thread which is late finds little left to wait for. */
 static void few_tiles(struct winograd *s, int threads) {
     bool uneven = s->groups < 2 * threads && s->groups % threads;
-    if (uneven) s->parts = PH_MAX(s->parts, PH_MIN(threads, s->tiles / (FEW_TILES / 2)));
+    if (uneven) s->parts = PH_MAX(s->parts, PH_MIN(threads, s->tiles / (FEW_LARGE / 2)));
     s->splits = PH_MIN(s->groups, (threads + s->parts - 1) / s->parts);
     s->shared = 2 * (s->splits - 1) > s->groups;
     if (s->shared) s->splits = PH_MIN(s->groups, (2 * threads + s->parts - 1) / s->parts);
 }
 
 struct winograd PH_KERNEL(ph_winograd_plan)(struct winograd s, int threads) {
-    s.out = SIDE + 1 - s.kernel;
+    s.out = s.side + 1 - s.kernel;
+    s.points = s.side * s.side;
     s.rows = (s.out_height + s.out - 1) / s.out;
     s.columns = (s.out_width + s.out - 1) / s.out;
     s.tiles = s.items * s.rows * s.columns;
     s.in_blocks = blocks_of(s.in_channels);
     s.out_blocks = blocks_of(s.out_channels);
     s.groups = (s.out_blocks + GROUP - 1) / GROUP;
-    bool cached = POINTS * s.in_channels * s.out_channels * (int64_t)sizeof(float) <= CACHED_FILTERS;
-    int64_t wanted = cached ? FEW_TILES : MANY_TILES, all = threads * wanted;
+    bool cached = s.points * s.in_channels * s.out_channels * (int64_t)sizeof(float) <= CACHED_FILTERS;
+    int64_t wanted = (s.side == LARGE ? FEW_LARGE : FEW_SMALL) * (cached ? 1 : MANY), all = threads * wanted;
     s.parts = PH_MAX((s.tiles + wanted / 2) / wanted, (int64_t)1);
     s.splits = 1;
     if (s.tiles >= all) s.parts = (s.tiles + all / 2) / all * threads; /* as many for each thread */
@@ -53,72 +61,74 @@ struct winograd PH_KERNEL(ph_winograd_plan)(struct winograd s, int threads) {
 
 /* Backward is forward with the gradient as input, filters turned and transposed, and padding kernel - 1 - pad. */
 static struct winograd shape_of(const struct ph_convolution_attributes *a, const int64_t *in, const int64_t *out, bool backward,
-                                int threads) {
+                                int threads, int side) {
     struct winograd s = {.items = in[0], .in_channels = in[1], .in_height = in[2], .in_width = in[3], .out_channels = out[1],
         .out_height = out[2], .out_width = out[3], .pad = {a->pad_begin[1], a->pad_begin[2]}, .kernel = a->kernel[1]};
     if (backward)
         s = (struct winograd){.items = in[0], .in_channels = out[1], .in_height = out[2], .in_width = out[3],
             .out_channels = in[1], .out_height = in[2], .out_width = in[3], .kernel = a->kernel[1],
             .pad = {a->kernel[1] - 1 - a->pad_begin[1], a->kernel[1] - 1 - a->pad_begin[2]}};
+    s.side = side;
     return PH_KERNEL(ph_winograd_plan)(s, threads);
 }
 
-static struct winograd shape_of_query(const struct ph_kernel_query *query) {
+static struct winograd shape_of_query(const struct ph_kernel_query *query, int side) {
     const struct ph_value *values = query->graph->values;
     const struct ph_node *node = query->node;
     return shape_of(node->attributes, values[node->inputs[0]].shape.dims, values[node->outputs[0]].shape.dims, query->backward,
-                    query->threads);
+                    query->threads, side);
 }
 
-static struct winograd shape_of_call(const struct ph_kernel_call *call) {
+static struct winograd shape_of_call(const struct ph_kernel_call *call, int side) {
     return shape_of(call->node->attributes, call->plain.input_shapes[0]->dims, call->plain.output_shapes[0].dims,
-                    call->output_gradients[0].data, ph_parallel_threads(call->context));
+                    call->output_gradients[0].data, ph_parallel_threads(call->context), side);
 }
 
-/* From outputs of `least` pixels a side on. */
-static bool takes(const struct ph_kernel_query *query, int64_t least) {
+/* With a filter of 3x3 or 5x5 and outputs of `least` pixels a side on. */
+static bool takes(const struct ph_kernel_query *query, int64_t least_3, int64_t least_5) {
     if (!PH_KERNEL(ph_convolution_takes)(query)) return false;
     const struct ph_convolution_attributes *a = query->node->attributes;
-    int64_t kernel = a->kernel[1];
+    int64_t kernel = a->kernel[1], least = kernel == 3 ? least_3 : least_5;
     if (kernel != 3 && kernel != 5) return false;
     for (int i = 1; i < PH_SPATIAL; i++)
         if (a->kernel[i] != kernel || a->stride[i] != 1 || a->dilation[i] != 1 || a->pad_begin[i] >= kernel) return false;
-    struct winograd s = shape_of_query(query);
+    struct winograd s = shape_of_query(query, LARGE);
     int64_t inputs = query->graph->values[query->node->inputs[0]].shape.dims[1];
     return a->groups == 1 && PH_MIN(inputs, whole_outputs(query)) >= PH_LANES && s.out_height >= least && s.out_width >= least;
 }
 
-static bool accepts(const struct ph_kernel_query *query) {
-    return takes(query, ((const struct ph_convolution_attributes *)query->node->attributes)->kernel[1] == 3 ? 12 : 7);
+static bool accepts(const struct ph_kernel_query *query) { return takes(query, LEAST_3, LEAST_5); }
+
+static bool small_map_accepts(const struct ph_kernel_query *query) {
+    return takes(query, LEAST_SMALL, INT64_MAX) && !accepts(query);
 }
 
 /* Of fewer pixels, where it depends on the machine's caches whether larger filters are worth fewer products. */
-static bool small_accepts(const struct ph_kernel_query *query) { return takes(query, SMALLEST) && !accepts(query); }
+static bool small_accepts(const struct ph_kernel_query *query) { return takes(query, SMALLEST, SMALLEST) && !accepts(query); }
 
 /* ---- Filters: bias, then [group][point][in channel][blocks of the group][lane] ------------------------------------- */
 
 static size_t bias_floats(const struct winograd *s) { return (size_t)s->out_blocks * PH_LANES; }
 
 size_t PH_KERNEL(ph_winograd_packed_floats)(const struct winograd *s) {
-    return bias_floats(s) + (size_t)(POINTS * s->in_channels) * bias_floats(s);
+    return bias_floats(s) + (size_t)(s->points * s->in_channels) * bias_floats(s);
 }
 
-static size_t packed_bytes(const struct ph_kernel_query *query) {
-    struct winograd s = shape_of_query(query);
+static size_t packed_bytes(const struct ph_kernel_query *query, int side) {
+    struct winograd s = shape_of_query(query, side);
     return PH_KERNEL(ph_winograd_packed_floats)(&s) * sizeof(float);
 }
 
-/* The polynomial with coefficients w[0], w[stride], ... at the six points, each divided by its Lagrange factor. */
-PH_INLINE void filter_1d(const double *w, int64_t count, int64_t stride, double *to, int64_t to_stride) {
+/* The polynomial with coefficients w[0], w[stride], ... at the points, each divided by its Lagrange factor. */
+PH_INLINE void filter_1d(const double *w, int64_t count, int64_t stride, double *to, int64_t to_stride, int64_t side) {
+    static const double large[] = {4, -6, -6, 24, 24}, small[] = {1, 2, 2};
+    const double *factors = side == LARGE ? large : small;
     double even[2] = {0}, odd[2] = {0};
     for (int64_t i = 0; i < count; i += 2) even[0] += w[i * stride], even[1] += (double)(1 << i) * w[i * stride];
     for (int64_t i = 1; i < count; i += 2) odd[0] += w[i * stride], odd[1] += (double)(1 << i) * w[i * stride];
-    to[0] = w[0] / 4;
-    to[to_stride] = -(even[0] + odd[0]) / 6;
-    to[2 * to_stride] = -(even[0] - odd[0]) / 6;
-    to[3 * to_stride] = (even[1] + odd[1]) / 24;
-    to[4 * to_stride] = (even[1] - odd[1]) / 24;
-    to[5 * to_stride] = w[(count - 1) * stride];
+    const double values[] = {w[0], even[0] + odd[0], even[0] - odd[0], even[1] + odd[1], even[1] - odd[1]};
+    for (int64_t p = 0; p < side - 1; p++) to[p * to_stride] = values[p] / factors[p];
+    to[(side - 1) * to_stride] = w[(count - 1) * stride];
 }
 
 struct filters { const struct winograd *s; ph_direct_weight *weight; const void *state; float *packed; };
@@ -127,14 +137,15 @@ static void pack_group(void *argument, int64_t group) {
     const struct filters *f = argument;
     const struct winograd *s = f->s;
     int64_t first = group * GROUP * PH_LANES, lanes = PH_MIN((int64_t)GROUP * PH_LANES, s->out_blocks * PH_LANES - first);
-    float *to = f->packed + first * POINTS * s->in_channels;
+    float *to = f->packed + first * s->points * s->in_channels;
     for (int64_t c = 0; c < s->in_channels; c++)
         for (int64_t o = 0; o < lanes && first + o < s->out_channels; o++) {
-            double w[MAX_KERNEL * MAX_KERNEL], columns[SIDE * MAX_KERNEL], points[POINTS];
+            double w[MAX_KERNEL * MAX_KERNEL], columns[MAX_SIDE * MAX_KERNEL], points[MAX_POINTS];
             for (int tap = 0; tap < s->kernel * s->kernel; tap++) w[tap] = f->weight(f->state, first + o, c, tap);
-            for (int64_t x = 0; x < s->kernel; x++) filter_1d(w + x, s->kernel, s->kernel, columns + x, s->kernel);
-            for (int64_t y = 0; y < SIDE; y++) filter_1d(columns + y * s->kernel, s->kernel, 1, points + y * SIDE, 1);
-            for (int64_t p = 0; p < POINTS; p++) to[(p * s->in_channels + c) * lanes + o] = (float)points[p];
+            for (int64_t x = 0; x < s->kernel; x++) filter_1d(w + x, s->kernel, s->kernel, columns + x, s->kernel, s->side);
+            for (int64_t y = 0; y < s->side; y++)
+                filter_1d(columns + y * s->kernel, s->kernel, 1, points + y * s->side, 1, s->side);
+            for (int64_t p = 0; p < s->points; p++) to[(p * s->in_channels + c) * lanes + o] = (float)points[p];
         }
 }
 
@@ -154,10 +165,10 @@ static float layer_weight(const void *state, int64_t out, int64_t in, int tap) {
     return filter[w->backward ? w->size - 1 - tap : tap];
 }
 
-static void pack(const struct ph_kernel_query *query, void *packed) {
+static void pack(const struct ph_kernel_query *query, void *packed, int side) {
     const struct ph_node *node = query->node;
     const struct ph_value *values = query->graph->values;
-    struct winograd s = shape_of_query(query);
+    struct winograd s = shape_of_query(query, side);
     bool biased = !query->backward && node->input_count > 2 && node->inputs[2] != PH_ABSENT;
     struct layer_weights weights = {values[node->inputs[1]].data, values[node->inputs[0]].shape.dims[1], s.kernel * s.kernel,
                                     query->backward};
@@ -176,8 +187,10 @@ struct job {
 
 /* From one point's to the next: an odd number of vectors, so that a tile's points fall into different places of a cache. */
 static int64_t point_floats(const struct winograd *s, int64_t tiles) { return (s->in_blocks * tiles | 1) * PH_LANES; }
-static int64_t transformed_floats(const struct winograd *s, int64_t tiles) { return POINTS * (s->in_blocks * tiles + 1) * PH_LANES; }
-static int64_t products_floats(const struct winograd *s) { return POINTS * GROUP * s->most * PH_LANES; }
+static int64_t transformed_floats(const struct winograd *s, int64_t tiles) {
+    return s->points * (s->in_blocks * tiles + 1) * PH_LANES;
+}
+static int64_t products_floats(const struct winograd *s) { return s->points * GROUP * s->most * PH_LANES; }
 static int64_t part_first(const struct winograd *s, int64_t part) { return s->tiles * part / s->parts; }
 
 static int64_t all_transformed_floats(const struct winograd *s, int threads) {
@@ -188,13 +201,20 @@ size_t PH_KERNEL(ph_winograd_scratch)(const struct winograd *s, int threads) {
     return (size_t)(all_transformed_floats(s, threads) + threads * products_floats(s));
 }
 
-static size_t scratch(const struct ph_kernel_query *query) {
-    struct winograd s = shape_of_query(query);
+static size_t scratch(const struct ph_kernel_query *query, int side) {
+    struct winograd s = shape_of_query(query, side);
     return PH_KERNEL(ph_winograd_scratch)(&s, query->threads);
 }
 
 /* Of equal inputs all but one are 0, exactly: so outputs of a flat stretch are equal, and a maximum among them is the first. */
-PH_INLINE void input_1d(const vector d[SIDE], vector r[SIDE]) {
+PH_INLINE void input_1d(const vector *d, vector *r, const int side) {
+    if (side == SMALL) {
+        r[0] = d[0] - d[2];
+        r[1] = d[2] + d[1];
+        r[2] = d[2] - d[1];
+        r[3] = d[3] - d[1];
+        return;
+    }
     r[0] = 4 * (d[0] - d[2]) + (d[4] - d[2]);
     r[1] = (d[4] - 4 * d[2]) + (d[3] - 4 * d[1]);
     r[2] = (d[4] - 4 * d[2]) - (d[3] - 4 * d[1]);
@@ -203,8 +223,14 @@ PH_INLINE void input_1d(const vector d[SIDE], vector r[SIDE]) {
     r[5] = 4 * (d[1] - d[3]) + (d[5] - d[3]);
 }
 
-PH_INLINE void output_1d(const vector m[SIDE], vector *r, const int out) {
-    vector sum12 = m[1] + m[2], difference12 = m[1] - m[2], sum34 = m[3] + m[4], difference34 = m[3] - m[4];
+PH_INLINE void output_1d(const vector *m, vector *r, const int side, const int out) {
+    vector sum12 = m[1] + m[2], difference12 = m[1] - m[2];
+    if (side == SMALL) {
+        r[0] = m[0] + sum12;
+        r[1] = difference12 + m[3];
+        return;
+    }
+    vector sum34 = m[3] + m[4], difference34 = m[3] - m[4];
     r[0] = m[0] + sum12 + sum34;
     r[1] = difference12 + 2 * difference34;
     if (out == 2) {
@@ -219,34 +245,34 @@ PH_INLINE void output_1d(const vector m[SIDE], vector *r, const int out) {
     r[3] = difference12 + 8 * difference34 + m[5];
 }
 
-/* 6x6 pixels to 36 points, `step` floats apart. Columns from x0 to x1 lie inside, outside are zeros. `passed`: as the mask reads
+/* A tile's pixels to its points, `step` floats apart. Columns from x0 to x1 lie inside, outside are zeros. `passed`: as the mask reads
  * them, NULL without one. */
-PH_INLINE void transform_input(const float *const rows[SIDE], const float *const passed[SIDE], int64_t x0, int64_t x1,
-                               struct rectifier rectifier, float *to, int64_t step) {
-    vector points[SIDE][SIDE];
+PH_INLINE void transform_input(const float *const *rows, const float *const *passed, int64_t x0, int64_t x1,
+                               struct rectifier rectifier, float *to, int64_t step, const int side) {
+    vector points[MAX_SIDE][MAX_SIDE];
 #pragma GCC unroll 6
-    for (int x = 0; x < SIDE; x++) {
-        vector column[SIDE], r[SIDE];
+    for (int x = 0; x < side; x++) {
+        vector column[MAX_SIDE], r[MAX_SIDE];
         if (x < x0 || x >= x1) {
 #pragma GCC unroll 6
-            for (int y = 0; y < SIDE; y++) points[y][x] = (vector){0};
+            for (int y = 0; y < side; y++) points[y][x] = (vector){0};
             continue;
         }
 #pragma GCC unroll 6
-        for (int y = 0; y < SIDE; y++) {
+        for (int y = 0; y < side; y++) {
             column[y] = load(rows[y] + x * PH_LANES);
             if (passed) column[y] = rectified_gradient(rectifier, load(passed[y] + x * PH_LANES), column[y]);
         }
-        input_1d(column, r);
+        input_1d(column, r, side);
 #pragma GCC unroll 6
-        for (int y = 0; y < SIDE; y++) points[y][x] = r[y];
+        for (int y = 0; y < side; y++) points[y][x] = r[y];
     }
 #pragma GCC unroll 6
-    for (int y = 0; y < SIDE; y++) {
-        vector r[SIDE];
-        input_1d(points[y], r);
+    for (int y = 0; y < side; y++) {
+        vector r[MAX_SIDE];
+        input_1d(points[y], r, side);
 #pragma GCC unroll 6
-        for (int x = 0; x < SIDE; x++) store(to + (y * SIDE + x) * step, r[x]);
+        for (int x = 0; x < side; x++) store(to + (y * side + x) * step, r[x]);
     }
 }
 
@@ -258,40 +284,47 @@ PH_INLINE struct place place_of(const struct winograd *s, int64_t tile) {
     return (struct place){tile / (s->rows * s->columns), at / s->columns * s->out, at % s->columns * s->out};
 }
 
-/* Where the six rows of a tile's inputs begin in a block of channels, of which `height` rows from `top` on lie inside. */
+/* Where the rows of a tile's inputs begin in a block of channels, of which `height` rows from `top` on lie inside. */
 PH_INLINE void rows_find(const struct ph_operand *operand, struct place place, int64_t block, int64_t top, int64_t left,
-                         int64_t height, const float *rows[SIDE]) {
-    static const float outside[SIDE * PH_LANES];
+                         int64_t height, const float **rows, const int side) {
+    static const float outside[MAX_SIDE * PH_LANES];
     const float *origin = block_origin(operand, place.n, block) + left * PH_LANES;
-    for (int64_t y = 0; y < SIDE; y++)
+    for (int64_t y = 0; y < side; y++)
         rows[y] = top + y < 0 || top + y >= height ? outside : origin + (top + y) * operand->layout.row;
 }
 
-static void transform_inputs(const struct job *job, int64_t block, int64_t first, int64_t count, float *to, int64_t step) {
+PH_INLINE void inputs_of_side(const struct job *job, int64_t block, int64_t first, int64_t count, float *to, int64_t step,
+                              const int side) {
     const struct winograd *s = &job->s;
     const struct ph_operand *in = job->o.in, *mask = job->o.mask;
     for (int64_t tile = first; tile < first + count; tile++, to += PH_LANES) {
         struct place place = place_of(s, tile);
         int64_t top = place.y - s->pad[0], left = place.x - s->pad[1], end = s->in_width - left;
-        const float *rows[SIDE], *passed[SIDE];
-        rows_find(in, place, block, top, left, s->in_height, rows);
-        if (mask) rows_find(mask, place, block, top, left, s->in_height, passed);
-        if (mask) transform_input(rows, passed, -left, end, job->o.rectifier, to, step);
-        else if (left >= 0 && end >= SIDE) transform_input(rows, NULL, 0, SIDE, job->o.rectifier, to, step);
-        else transform_input(rows, NULL, -left, end, job->o.rectifier, to, step);
+        const float *rows[MAX_SIDE], *passed[MAX_SIDE];
+        rows_find(in, place, block, top, left, s->in_height, rows, side);
+        if (mask) rows_find(mask, place, block, top, left, s->in_height, passed, side);
+        if (mask) transform_input(rows, passed, -left, end, job->o.rectifier, to, step, side);
+        else if (left >= 0 && end >= side) transform_input(rows, NULL, 0, side, job->o.rectifier, to, step, side);
+        else transform_input(rows, NULL, -left, end, job->o.rectifier, to, step, side);
     }
 }
 
-/* 36 points, `step` floats apart, to the tile's pixels that lie inside. */
+static void transform_inputs(const struct job *job, int64_t block, int64_t first, int64_t count, float *to, int64_t step) {
+    if (job->s.side == LARGE) inputs_of_side(job, block, first, count, to, step, LARGE);
+    else inputs_of_side(job, block, first, count, to, step, SMALL);
+}
+
+/* The points, `step` floats apart, to the tile's pixels that lie inside. */
 PH_INLINE void transform_output(const struct job *job, const float *from, int64_t step, vector bias, float *to, int64_t row,
-                                const float *gate, const float *summand, int64_t height, int64_t width, const int out) {
-    vector rows[SIDE][SIDE];
+                                const float *gate, const float *summand, int64_t height, int64_t width, const int side,
+                                const int out) {
+    vector rows[4][MAX_SIDE];
 #pragma GCC unroll 6
-    for (int x = 0; x < SIDE; x++) {
-        vector column[SIDE], r[4];
+    for (int x = 0; x < side; x++) {
+        vector column[MAX_SIDE], r[4];
 #pragma GCC unroll 6
-        for (int y = 0; y < SIDE; y++) column[y] = load(from + (y * SIDE + x) * step);
-        output_1d(column, r, out);
+        for (int y = 0; y < side; y++) column[y] = load(from + (y * side + x) * step);
+        output_1d(column, r, side, out);
 #pragma GCC unroll 4
         for (int y = 0; y < out; y++) rows[y][x] = r[y];
     }
@@ -299,7 +332,7 @@ PH_INLINE void transform_output(const struct job *job, const float *from, int64_
     for (int y = 0; y < out; y++) {
         vector r[4];
         if (y >= height) break;
-        output_1d(rows[y], r, out);
+        output_1d(rows[y], r, side, out);
 #pragma GCC unroll 4
         for (int x = 0; x < out; x++) {
             if (x >= width) break;
@@ -328,9 +361,12 @@ static void transform_outputs(const struct job *job, int64_t block, int64_t firs
                                                place.x * PH_LANES : NULL;
         const float *added = summand->data ? summand->data + place.n * summand->item + block * summand->plane +
                                                  place.y * summand->row + place.x * PH_LANES : NULL;
-        if (s->out == 4) transform_output(job, from, step, bias, to, row, passed, added, height, width, 4);
-        else if (s->out == 3) transform_output(job, from, step, bias, to, row, passed, added, height, width, 3);
-        else transform_output(job, from, step, bias, to, row, passed, added, height, width, 2);
+#define TRANSFORM(side, out) transform_output(job, from, step, bias, to, row, passed, added, height, width, side, out)
+        if (s->side == SMALL) TRANSFORM(SMALL, 2);
+        else if (s->out == 4) TRANSFORM(LARGE, 4);
+        else if (s->out == 3) TRANSFORM(LARGE, 3);
+        else TRANSFORM(LARGE, 2);
+#undef TRANSFORM
     }
 }
 
@@ -368,8 +404,8 @@ static void run_task(void *argument, int64_t index) {
             .in_pixel = PH_LANES, .in_channel = 1, .in_blocks = (int)s->in_blocks, .in_block_channels = PH_LANES,
             .last_block_channels = (int)(s->in_channels - (s->in_blocks - 1) * PH_LANES), .taps = &tap, .tap_count = 1,
             .out = products, .out_item = blocks * plane, .out_plane = plane, .out_pixel = PH_LANES, .out_blocks = (int)blocks,
-            .height = 1, .width = (int)count, .items = POINTS,
-            .weights = job->filters + group * GROUP * PH_LANES * POINTS * s->in_channels,
+            .height = 1, .width = (int)count, .items = s->points,
+            .weights = job->filters + group * GROUP * PH_LANES * s->points * s->in_channels,
             .weights_item = s->in_channels * blocks * PH_LANES});
         for (int64_t b = 0; b < blocks; b++)
             transform_outputs(job, group * GROUP + b, first, count, products + b * plane, blocks * plane);
@@ -385,9 +421,9 @@ void PH_KERNEL(ph_winograd_run)(const ph_context *context, const struct winograd
     ph_parallel_for(context, s->parts * s->splits, run_task, &job);
 }
 
-static void run(const struct ph_kernel_call *call) {
+static void run(const struct ph_kernel_call *call, int side) {
     bool backward = call->output_gradients[0].data;
-    struct winograd s = shape_of_call(call);
+    struct winograd s = shape_of_call(call, side);
     struct winograd_operands operands = {.in = backward ? &call->output_gradients[0] : &call->inputs[0],
         .out = backward ? &call->input_gradients[0] : &call->outputs[0], .accumulate = backward && call->accumulate[0],
         .gate = gate_of(call), .summand = summand_of(call)};
@@ -396,13 +432,29 @@ static void run(const struct ph_kernel_call *call) {
     PH_KERNEL(ph_winograd_run)(call->context, &s, &operands, call->packed, call->scratch);
 }
 
-#define WINOGRAD .operation = &ph_operation_convolution, .by_item = true, .input = PH_LAYOUT_BLOCKED, .output = PH_LAYOUT_BLOCKED, \
-    .packed_bytes = packed_bytes, .pack = pack, .scratch = scratch, .run = run
-#define WINOGRAD_BACKWARD WINOGRAD, .backward = true, .gates = true, .gated = true, .reads = PH_KERNEL(ph_convolution_reads)
+/* The kernels' functions for tiles of one size. */
+#define OF_SIDE(SIDE)                                                                                                     \
+    static size_t packed_bytes_##SIDE(const struct ph_kernel_query *query) { return packed_bytes(query, SIDE); }          \
+    static void pack_##SIDE(const struct ph_kernel_query *query, void *packed) { pack(query, packed, SIDE); }             \
+    static size_t scratch_##SIDE(const struct ph_kernel_query *query) { return scratch(query, SIDE); }                    \
+    static void run_##SIDE(const struct ph_kernel_call *call) { run(call, SIDE); }
+OF_SIDE(LARGE)
+OF_SIDE(SMALL)
 
-const struct ph_kernel PH_KERNEL(ph_winograd_forward) = {.name = "winograd", .accepts = accepts, .adds = true, WINOGRAD};
-const struct ph_kernel PH_KERNEL(ph_winograd_backward) = {.name = "winograd", .accepts = accepts, WINOGRAD_BACKWARD};
+#define WINOGRAD(SIDE) .operation = &ph_operation_convolution, .by_item = true, .input = PH_LAYOUT_BLOCKED, \
+    .output = PH_LAYOUT_BLOCKED, .packed_bytes = packed_bytes_##SIDE, .pack = pack_##SIDE, .scratch = scratch_##SIDE, \
+    .run = run_##SIDE
+#define FORWARD(SIDE) WINOGRAD(SIDE), .adds = true
+#define BACKWARD(SIDE) WINOGRAD(SIDE), .backward = true, .gates = true, .gated = true, .reads = PH_KERNEL(ph_convolution_reads)
+
+const struct ph_kernel PH_KERNEL(ph_winograd_forward) = {.name = "winograd", .accepts = accepts, FORWARD(LARGE)};
+const struct ph_kernel PH_KERNEL(ph_winograd_backward) = {.name = "winograd", .accepts = accepts, BACKWARD(LARGE)};
+const struct ph_kernel PH_KERNEL(ph_winograd_forward_2x2) = {.name = "winograd-2x2", .accepts = small_map_accepts,
+    FORWARD(SMALL)};
+const struct ph_kernel PH_KERNEL(ph_winograd_backward_2x2) = {.name = "winograd-2x2", .accepts = small_map_accepts,
+    BACKWARD(SMALL)};
 /* Behind a kernel that takes the same: for profiles alone. */
-const struct ph_kernel PH_KERNEL(ph_winograd_forward_small) = {.name = "winograd-small", .accepts = small_accepts, .adds = true,
-    WINOGRAD};
-const struct ph_kernel PH_KERNEL(ph_winograd_backward_small) = {.name = "winograd-small", .accepts = small_accepts, WINOGRAD_BACKWARD};
+const struct ph_kernel PH_KERNEL(ph_winograd_forward_small) = {.name = "winograd-small", .accepts = small_accepts,
+    FORWARD(LARGE)};
+const struct ph_kernel PH_KERNEL(ph_winograd_backward_small) = {.name = "winograd-small", .accepts = small_accepts,
+    BACKWARD(LARGE)};

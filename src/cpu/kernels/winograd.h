@@ -9,8 +9,10 @@ struct winograd {
     /* What is asked for. */
     int64_t items, in_channels, in_height, in_width, out_channels, out_height, out_width, pad[2];
     int64_t kernel;                 /* side of the filter: 3, 4 or 5 */
+    int64_t side;                   /* of a tile's inputs: 6, or, with a filter of 3x3, 4 */
     /* What ph_winograd_plan makes of it. */
-    int64_t out;                    /* side of a tile's outputs: together with the filter's 7 */
+    int64_t out;                    /* of a tile's outputs */
+    int64_t points;                 /* products of a tile and channel pair */
     int64_t rows, columns, tiles;   /* tiles of an item; of all items */
     int64_t in_blocks, out_blocks, groups;
     int64_t parts, splits;          /* tasks: parts of the tiles, by parts of the groups */
