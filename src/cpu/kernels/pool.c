@@ -21,7 +21,7 @@ PH_INLINE int64_t start_of(const struct ph_pool_attributes *a, int axis, int64_t
     return o * a->stride[axis] - a->pad_begin[axis];
 }
 
-/* Forward by bands of rows of large maps; where windows of two bands would write, by whole blocks. */
+/* By bands of rows of large maps; what looks at a whole map, by whole blocks. */
 static struct bands bands_of(const struct ph_kernel_call *call, const struct ph_operand *written, bool whole) {
     const int64_t *dims = written->shape->dims, *in = call->plain.input_shapes[0]->dims; /* no smaller than the output */
     bool by_rows = !whole && is_large_map(in[2], in[3]);
@@ -105,6 +105,23 @@ static void max_pool_forward_block(void *argument, int64_t index) {
     }
 }
 
+/* Backward a band takes part in all windows that reach into it, but writes its own rows alone: those of windows [first, end). */
+struct reach { int64_t first, end; };
+
+static struct reach reach_of(const struct pool *pool, const struct band *band) {
+    const struct ph_pool_attributes *a = pool->a;
+    int64_t outputs = pool->call->output_gradients[0].shape->dims[2], stride = a->stride[1], pad = a->pad_begin[1];
+    int64_t behind = band->first + pad - (a->kernel[1] - 1) * a->dilation[1];
+    return (struct reach){behind > 0 ? (behind + stride - 1) / stride : 0, PH_MIN(outputs, (band->end - 1 + pad) / stride + 1)};
+}
+
+/* Of kernel rows [y0, y1), the first of which is at row `top`, those inside the band. */
+PH_INLINE void keep_inside(const struct ph_pool_attributes *a, const struct band *band, int64_t top, int64_t *y0, int64_t *y1) {
+    int64_t dilation = a->dilation[1];
+    if (top < band->first) *y0 = PH_MAX(*y0, (band->first - top + dilation - 1) / dilation);
+    *y1 = PH_MIN(*y1, (band->end - 1 - top) / dilation + 1);
+}
+
 /* Clears rows [first, end) of a block of channels; returns the first row behind what is clear. */
 static int64_t clear_rows(const struct ph_operand *operand, float *block, int64_t first, int64_t end) {
     for (; first < end; first++)
@@ -113,15 +130,17 @@ static int64_t clear_rows(const struct ph_operand *operand, float *block, int64_
 }
 
 /* The share of one window goes to its first element, in row order, that equals the maximum. Kernel elements [y0, y1) by
- * [x0, x1) are inside; `in` and `result` are where element (0, 0) is, and steps are between elements. */
+ * [x0, x1) are inside, of which those of rows [own, end) are written; `in` and `result` are where element (0, 0) is, and steps
+ * are between elements. */
 PH_INLINE void max_pool_deal(const float *in, int64_t in_row, float *result, int64_t result_row, int64_t pixel, vector maximal,
-                             vector share, const int64_t y0, const int64_t y1, const int64_t x0, const int64_t x1) {
+                             vector share, const int64_t y0, const int64_t x0, const int64_t x1, const int64_t own,
+                             const int64_t end) {
     vector_int left = ~(vector_int){0};
-    for (int64_t ky = y0; ky < y1; ky++)
+    for (int64_t ky = y0; ky < end; ky++)
         for (int64_t kx = x0; kx < x1; kx++) {
             vector_int here = (load(in + ky * in_row + kx * pixel) == maximal) & left;
             float *target = result + ky * result_row + kx * pixel;
-            store(target, load(target) + where(here, share, (vector){0}));
+            if (ky >= own) store(target, load(target) + where(here, share, (vector){0}));
             left &= ~here;
         }
 }
@@ -196,8 +215,8 @@ static void deal_run_of_three(const struct run *run, const struct dealing *d) {
     else deal_to_three(rows, targets, fresh, best, gradient, &d->pool->gate, count, 2, next_in, next);
 }
 
-/* All others, and those of rows and kernels that are no run. */
-static void deal_rest(const struct run *run, const struct dealing *d, int64_t y0, int64_t y1) {
+/* All others, and those of rows and kernels that are no run. Kernel rows from y0 on are inside, of which [own, end) are written. */
+static void deal_rest(const struct run *run, const struct dealing *d, int64_t y0, int64_t own, int64_t end) {
     const struct ph_kernel_call *call = d->pool->call;
     const struct ph_pool_attributes *a = d->pool->a;
     int64_t in_row = a->dilation[1] * call->inputs[0].layout.row, pixel = a->dilation[2] * PH_LANES;
@@ -208,7 +227,7 @@ static void deal_rest(const struct run *run, const struct dealing *d, int64_t y0
         vector maximal = load(d->best + x * PH_LANES), share = load(d->gradient + x * PH_LANES);
         /* What goes to an element goes to one that equals the maximum. */
         if (d->pool->gate.data) share = rectified_gradient(d->pool->gate.rectifier, maximal, share);
-        max_pool_deal(d->line + left, in_row, d->target + left, result_row, pixel, maximal, share, y0, y1, x0, x1);
+        max_pool_deal(d->line + left, in_row, d->target + left, result_row, pixel, maximal, share, y0, x0, x1, own, end);
     }
 }
 
@@ -219,32 +238,37 @@ static void max_pool_backward_block(void *argument, int64_t index) {
     const struct ph_operand *in = &call->inputs[0], *out = &call->outputs[0];
     const struct ph_operand *gradient = &call->output_gradients[0], *result = &call->input_gradients[0];
     const struct gate *gate = &pool->gate;
-    const float *from = block_of_task(in, index);
-    float *to = block_of_task(result, index);
+    const struct band band = band_of(&pool->bands, index);
+    const struct reach reach = reach_of(pool, &band);
+    const float *from = block_origin(in, band.n, band.block);
+    float *to = block_origin(result, band.n, band.block);
     int64_t height = in->shape->dims[2], width = in->shape->dims[3];
-    struct dealing d = {.pool = pool, .best = block_of_task(out, index), .gradient = block_of_task(gradient, index),
-        .cleared = call->accumulate[0] ? height : 0};
+    struct dealing d = {.pool = pool, .best = block_origin(out, band.n, band.block) + reach.first * out->layout.row,
+        .gradient = block_origin(gradient, band.n, band.block) + reach.first * gradient->layout.row,
+        .cleared = call->accumulate[0] ? band.end : band.first};
     const struct run run = run_of(a, width), none = {0};
-    for (int64_t y = 0; y < out->shape->dims[2]; y++, d.best += out->layout.row, d.gradient += gradient->layout.row) {
-        int64_t y0, y1;
+    for (int64_t y = reach.first; y < reach.end; y++, d.best += out->layout.row, d.gradient += gradient->layout.row) {
+        int64_t y0, y1, own, end;
         window(a, 1, y, height, &y0, &y1);
+        own = y0, end = y1;
         d.top = start_of(a, 1, y);
+        keep_inside(a, &band, d.top, &own, &end);
         d.line = from + d.top * in->layout.row;
         d.target = to + d.top * result->layout.row;
-        bool runs = run.first < run.end && y1 - y0 == 3;
+        bool runs = run.first < run.end && end - own == 3;
         /* Rows are cleared just before they are needed, while they are in the nearest cache. */
-        d.cleared = clear_rows(result, to, d.cleared, runs ? d.top : d.top + (y1 - 1) * a->dilation[1] + 1);
+        d.cleared = clear_rows(result, to, d.cleared, runs ? d.top : d.top + (end - 1) * a->dilation[1] + 1);
         if (runs) {
             deal_run_of_three(&run, &d);
             d.cleared = PH_MAX(d.cleared, d.top + 3);
         }
-        deal_rest(runs ? &run : &none, &d, y0, y1);
+        deal_rest(runs ? &run : &none, &d, y0, own, end);
     }
-    clear_rows(result, to, d.cleared, height);
+    clear_rows(result, to, d.cleared, band.end);
     if (!gate->data || !call->accumulate[0]) return;
-    int64_t blocks = blocks_of(in->shape->dims[1]);
-    const float *passed = gate->data + index / blocks * gate->item + index % blocks * gate->plane;
-    for (int64_t y = 0; y < height; y++, to += result->layout.row, passed += gate->row)
+    const float *passed = gate->data + band.n * gate->item + band.block * gate->plane + band.first * gate->row;
+    to += band.first * result->layout.row;
+    for (int64_t y = band.first; y < band.end; y++, to += result->layout.row, passed += gate->row)
         for (int64_t x = 0; x < width * PH_LANES; x += PH_LANES) store(to + x, gated(gate, passed + x, load(to + x)));
 }
 
@@ -291,12 +315,15 @@ static void average_pool_backward_block(void *argument, int64_t index) {
     const struct pool *pool = argument;
     const struct ph_pool_attributes *a = pool->a;
     const struct ph_operand *gradient = &pool->call->output_gradients[0], *result = &pool->call->input_gradients[0];
-    const float *g = block_of_task(gradient, index);
-    float *to = block_of_task(result, index);
-    int64_t cleared = pool->call->accumulate[0] ? result->shape->dims[2] : 0;
-    for (int64_t y = 0; y < gradient->shape->dims[2]; y++) {
+    const struct band band = band_of(&pool->bands, index);
+    const struct reach reach = reach_of(pool, &band);
+    const float *g = block_origin(gradient, band.n, band.block);
+    float *to = block_origin(result, band.n, band.block);
+    int64_t cleared = pool->call->accumulate[0] ? band.end : band.first;
+    for (int64_t y = reach.first; y < reach.end; y++) {
         int64_t y0, y1;
         window(a, 1, y, result->shape->dims[2], &y0, &y1);
+        keep_inside(a, &band, start_of(a, 1, y), &y0, &y1);
         cleared = clear_rows(result, to, cleared, start_of(a, 1, y) + (y1 - 1) * a->dilation[1] + 1);
         for (int64_t x = 0; x < gradient->shape->dims[3]; x++) {
             int64_t x0, x1;
@@ -310,7 +337,7 @@ static void average_pool_backward_block(void *argument, int64_t index) {
                 }
         }
     }
-    clear_rows(result, to, cleared, result->shape->dims[2]);
+    clear_rows(result, to, cleared, band.end);
 }
 
 static void global_average_forward_block(void *argument, int64_t index) {
@@ -353,10 +380,10 @@ static unsigned reads_nothing(const struct ph_kernel_query *query) { return (voi
         .accepts = first_is_blockable, .run = kernel##_run, .reads = kernel_reads};
 
 POOL_KERNEL(max_pool_forward, max_pool_forward, max_pool, false, outputs, false, NULL, false)
-POOL_KERNEL(max_pool_backward, max_pool_backward, max_pool, true, input_gradients, true, reads_both, true)
+POOL_KERNEL(max_pool_backward, max_pool_backward, max_pool, true, input_gradients, false, reads_both, true)
 POOL_KERNEL(softened_max_pool_forward, max_pool_forward, softened_max_pool, false, outputs, false, NULL, false)
-POOL_KERNEL(softened_max_pool_backward, average_pool_backward, softened_max_pool, true, input_gradients, true, reads_nothing, false)
+POOL_KERNEL(softened_max_pool_backward, average_pool_backward, softened_max_pool, true, input_gradients, false, reads_nothing, false)
 POOL_KERNEL(average_pool_forward, average_pool_forward, average_pool, false, outputs, false, NULL, false)
-POOL_KERNEL(average_pool_backward, average_pool_backward, average_pool, true, input_gradients, true, reads_nothing, false)
+POOL_KERNEL(average_pool_backward, average_pool_backward, average_pool, true, input_gradients, false, reads_nothing, false)
 POOL_KERNEL(global_average_forward, global_average_forward, global_average_pool, false, outputs, true, NULL, false)
 POOL_KERNEL(global_average_backward, global_average_backward, global_average_pool, true, input_gradients, true, reads_nothing, false)
