@@ -47,6 +47,7 @@ struct ph_kernel_call {
     float *scratch;                /* scratch() floats */
     struct ph_operand *inputs, *outputs;
     struct ph_operand *output_gradients, *input_gradients;
+    struct ph_operand saved;       /* of the forward kernel for the backward one, plain, [items, saved()]; data NULL: not wanted */
     const bool *accumulate;        /* [inputs] backward: add to the gradient instead of writing it */
     /* Backward, of a kernel that gates: input 0 itself, blocked; its gradient is to be 0 where that is not between 0 and the
      * ceiling, what was there before included. Data NULL: nowhere. */
@@ -72,6 +73,8 @@ struct ph_kernel {
     bool by_item;                         /* items of the batch may be run one after the other, each as a batch of one */
     bool adds;                            /* forward of a convolution: adds to what it writes, see ph_kernel_call */
     bool gates;                           /* backward: cuts off what it writes, see ph_kernel_call */
+    bool gates_by_output;                 /* gates what it does not add to anything by its own output: the call's gate says that
+                                           * and how, but its data may have been overwritten */
     bool scales;                          /* backward: multiplies what it writes channel by channel, see ph_kernel_call */
     bool gated;                           /* backward of an operation with a ReLU: does not need its output where the gradient
                                            * comes cut off already, and then is not given it */
@@ -86,6 +89,8 @@ struct ph_kernel {
     size_t (*packed_bytes)(const struct ph_kernel_query *query);
     void (*pack)(const struct ph_kernel_query *query, void *packed);
     size_t (*scratch)(const struct ph_kernel_query *query);   /* floats; NULL: none */
+    /* Floats for each item that a forward kernel leaves for a backward kernel that says the same. NULL: none. */
+    size_t (*saved)(const struct ph_kernel_query *query);
     /* Undoes what pack() took beyond its bytes. NULL: nothing. */
     void (*unpack)(void *packed);
     /* Of kernels that are for profiles alone: what a measurement of their own finds for the node, one line of printable ASCII

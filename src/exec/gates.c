@@ -81,6 +81,7 @@ bool ph_gate_put(const struct ph_graph *graph, struct ph_plan *plan, int value) 
         return false;
     step->gate = plan->home[whole];
     step->gate_ceiling = ceiling;
+    if (step->kernel->gates_by_output && !step->accumulate[0]) return true;
     struct ph_storage *root = &plan->storages[ph_storage_root(plan, step->gate, NULL)];
     root->last = PH_MAX(root->last, at);
     return true;

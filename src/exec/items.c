@@ -38,6 +38,7 @@ static void step_walk(const struct ph_graph *graph, const struct ph_step *step, 
         meet(argument, step->outputs[i], !step->backward);
         meet(argument, step->output_gradients[i], true);
     }
+    meet(argument, step->saved, !step->backward);
     meet(argument, step->gate, false);
     meet(argument, step->summand, false);
 }
@@ -287,9 +288,11 @@ static ph_status call_make(const struct ph_graph *graph, struct ph_plan *plan, c
     PH_TRY(parts_make(plan, step->outputs, &call->outputs, out, n));
     PH_TRY(parts_make(plan, step->input_gradients, &call->input_gradients, in, n));
     PH_TRY(parts_make(plan, step->output_gradients, &call->output_gradients, out, n));
-    struct ph_operand *gate = &call->gate, *summand = &call->summand;
+    struct ph_operand *saved = &call->saved, *gate = &call->gate, *summand = &call->summand;
+    PH_TRY(parts_make(plan, &step->saved, &saved, 1, n));
     PH_TRY(parts_make(plan, &step->gate, &gate, 1, n));
     PH_TRY(parts_make(plan, &step->summand, &summand, 1, n));
+    call->saved = *saved;
     call->gate = *gate;
     call->summand = *summand;
     /* Kernels ask the plain call for sizes alone, of the tensors that are not stored too. */

@@ -43,6 +43,7 @@ struct planner {
                                             * it has steps of its own */
     int *slice_of;                         /* [values] concatenation node whose output this value is made inside of */
     int *other;                            /* [values] storage of the value in its other layout */
+    int *saved;                            /* [nodes] storage of what the forward kernel leaves for the backward one */
     bool *written;                         /* [storages at the time of backward] gradient has been written */
     int written_capacity;
     int *plain_constant;                   /* [values] storage of a constant as floats */
@@ -127,6 +128,7 @@ static ph_status step_add(struct planner *p, struct ph_step step) {
         storage_touch(p, step.outputs[i], at);
         storage_touch(p, step.output_gradients[i], at);
     }
+    storage_touch(p, step.saved, at);
     storage_touch(p, step.summand, at);
     return PH_OK;
 }
@@ -159,7 +161,7 @@ static ph_status step_make(struct planner *p, int node_index, const struct ph_ke
     const struct ph_node *node = &p->graph->nodes[node_index];
     *step = (struct ph_step){.kind = PH_STEP_KERNEL, .backward = backward, .kernel = kernel, .node = node_index,
         .key = p->keys[2 * node_index + backward], .from = PH_ABSENT, .to = PH_ABSENT, .gate = PH_ABSENT,
-        .made = PH_ABSENT, .summand = PH_ABSENT, .output_count = node->output_count};
+        .saved = p->saved[node_index], .made = PH_ABSENT, .summand = PH_ABSENT, .output_count = node->output_count};
     if (p->lead[node_index] != PH_ABSENT) PH_TRY(joined_list(p, node_index, step));
     size_t in = (size_t)node->input_count, out = (size_t)step->output_count;
     int *lists = ph_pool_alloc(&p->plan->pool, 2 * (in + out) * sizeof *lists);
@@ -197,7 +199,8 @@ static ph_status kernel_choose(const struct planner *p, int n, bool backward, co
     for (int i = 0; p->kernels[i] && !*chosen; i++) {
         const struct ph_kernel *kernel = p->kernels[i];
         if (kernel->backward == backward && (!kernel->operation || kernel->operation == node->operation) &&
-            (!kernel->accepts || kernel->accepts(&query)))
+            (!kernel->accepts || kernel->accepts(&query)) &&
+            (!backward || !kernel->saved || (p->forward[n] && p->forward[n]->saved == kernel->saved)))
             *chosen = kernel;
     }
     struct ph_text key = {0};
@@ -549,10 +552,21 @@ static ph_status pack(struct planner *p, struct ph_step *step) {
     return PH_OK;
 }
 
+static ph_status saved_make(struct planner *p, int n) {
+    const struct ph_kernel *kernel = p->backward[n];
+    if (!kernel || !kernel->saved) return PH_OK;
+    const struct ph_node *node = &p->graph->nodes[n];
+    struct ph_kernel_query query = query_make(p, node, true);
+    int64_t items = p->graph->values[node->outputs[0]].shape.dims[0];
+    p->saved[n] = storage_make(p, &PH_SHAPE(items, (int64_t)kernel->saved(&query)), PH_LAYOUT_PLAIN, 0);
+    return p->saved[n] == PH_ABSENT ? ph_fail_memory(p->context) : PH_OK;
+}
+
 /* The step that makes the node's outputs, those of all that it leads, or with a sum what that says. */
 static ph_status forward_step(struct planner *p, int n, const struct sum *sum) {
     const struct ph_node *node = &p->graph->nodes[n];
     struct ph_step step;
+    PH_TRY(saved_make(p, n));
     PH_TRY(step_make(p, n, p->forward[n], false, &step));
     for (int i = 0; i < node->input_count; i++)
         if (node->inputs[i] != PH_ABSENT)
@@ -1004,6 +1018,7 @@ ph_status ph_plan_bind(const struct ph_graph *graph, struct ph_plan *plan, float
             .inputs = operands_of(plan, step->inputs, in, arena), .outputs = operands_of(plan, step->outputs, out, arena),
             .input_gradients = operands_of(plan, step->input_gradients, in, arena),
             .output_gradients = operands_of(plan, step->output_gradients, out, arena),
+            .saved = operand_of(plan, step->saved, arena),
             .gate = operand_of(plan, step->gate, arena), .gate_ceiling = step->gate_ceiling, .scale = step->scale,
             .summand = operand_of(plan, step->summand, arena),
             .rectified = step->made != PH_ABSENT &&
@@ -1168,7 +1183,8 @@ ph_status ph_plan_create(const struct ph_graph *graph, const struct ph_backend *
         .backward_halo = ph_alloc_array(values, sizeof *p.backward_halo),
         .readers = ph_alloc_array(values, sizeof *p.readers), .kept = ph_alloc_array(values, sizeof *p.kept),
         .sums = ph_alloc_array(nodes, sizeof *p.sums), .lead = absent_list(nodes), .last_use = absent_list(values),
-        .slice_of = absent_list(values), .other = absent_list(values), .plain_constant = absent_list(values)};
+        .slice_of = absent_list(values), .other = absent_list(values), .saved = absent_list(nodes),
+        .plain_constant = absent_list(values)};
     p.kernels = backend->kernels(graph->context, &p.block);
     ph_backend_level(backend, graph->context, p.level, sizeof p.level);
     plan->home = absent_list(values);
@@ -1176,7 +1192,7 @@ ph_status ph_plan_create(const struct ph_graph *graph, const struct ph_backend *
     plan->tap = absent_list(values);
     ph_status status = PH_OK;
     if (!p.needs || !p.forward || !p.backward || !p.keys || !p.forward_halo || !p.backward_halo || !p.readers || !p.kept ||
-        !p.sums || !p.lead || !p.last_use || !p.slice_of || !p.other || !p.plain_constant || !plan->home || !plan->gradient ||
+        !p.sums || !p.lead || !p.last_use || !p.slice_of || !p.other || !p.saved || !p.plain_constant || !plan->home || !plan->gradient ||
         !plan->tap)
         status = ph_fail_memory(graph->context);
     for (int n = 0; n < graph->node_count && p.sums; n++) p.sums[n].convolution = PH_ABSENT;
@@ -1196,6 +1212,7 @@ ph_status ph_plan_create(const struct ph_graph *graph, const struct ph_backend *
     ph_free(p.last_use);
     ph_free(p.slice_of);
     ph_free(p.other);
+    ph_free(p.saved);
     ph_free(p.plain_constant);
     ph_free(p.written);
     if (status) ph_plan_finish(plan);

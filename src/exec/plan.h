@@ -32,6 +32,7 @@ struct ph_step {
     int output_count;
     int *inputs, *outputs, *output_gradients, *input_gradients; /* storages, PH_ABSENT where there is none */
     bool *accumulate;
+    int saved;             /* storage of what the node's forward kernel leaves for its backward one; PH_ABSENT: nothing */
     int gate;              /* storage of the value whose ReLU the gradient of input 0 is cut off at; PH_ABSENT: none */
     float gate_ceiling;
     int made;              /* value that a forward convolution makes in place of its output: the sum of that and of what lies

@@ -1,5 +1,5 @@
-/* Pooling of blocked tensors. The backward of max-pooling finds the first element in row order that equals the maximum,
- * as the plain function does, lane by lane. */
+/* Pooling of blocked tensors. Where there will be a backward, max-pooling leaves for it which element of each window was the
+ * largest, the first in row order as in the plain function, lane by lane: a byte of each, so that the input is needed no more. */
 #include "cpu/kernels/bands.h"
 #include <math.h>
 
@@ -29,12 +29,30 @@ static struct bands bands_of(const struct ph_kernel_call *call, const struct ph_
     return bands_make(dims[0], dims[1], dims[2], by_rows ? threads : 1, by_rows, threads);
 }
 
-/* Of kernel elements [y0, y1) by [x0, x1); `in` is where element (0, 0) is. */
+/* Element (y, x) of a window is number y kernel[2] + x: [items][blocks][rows][columns of the output][lanes]. */
+enum { MOST_ELEMENTS = 256 };
+
+/* Row y of a block; NULL: nobody wants them. */
+static unsigned char *choices_of(const struct ph_kernel_call *call, int64_t n, int64_t block, int64_t y) {
+    const int64_t *dims = call->plain.output_shapes[0].dims;
+    if (!call->saved.data) return NULL;
+    return (unsigned char *)(call->saved.data + n * call->saved.shape->dims[1]) + (block * dims[2] + y) * dims[3] * PH_LANES;
+}
+
+/* Of kernel elements [y0, y1) by [x0, x1), `across` to a row; `in` is where element (0, 0) is. The first of the largest goes to
+ * `choice`, if that is wanted. */
 PH_INLINE vector largest(const float *in, int64_t row, int64_t pixel, const int64_t y0, const int64_t y1, const int64_t x0,
-                         const int64_t x1) {
+                         const int64_t x1, int64_t across, unsigned char *choice) {
     vector best = splat(-HUGE_VALF);
+    vector_int element = (vector_int){0} + (int)(y0 * across + x0);
     for (int64_t ky = y0; ky < y1; ky++)
-        for (int64_t kx = x0; kx < x1; kx++) best = maximum(load(in + ky * row + kx * pixel), best);
+        for (int64_t kx = x0; kx < x1; kx++) {
+            vector value = load(in + ky * row + kx * pixel);
+            vector larger = maximum(value, best);
+            if (choice) element = if_equal(larger, best, element, (vector_int){0} + (int)(ky * across + kx));
+            best = larger;
+        }
+    if (choice) narrow(choice, element);
     return best;
 }
 
@@ -53,30 +71,56 @@ PH_INLINE struct run run_of(const struct ph_pool_attributes *a, int64_t width) {
     return (struct run){first, PH_MAX(first, end), first * stride - pad, stride};
 }
 
-PH_INLINE vector highest(const float *const row[3], int64_t at) {
-    return maximum(load(row[2] + at), maximum(load(row[1] + at), load(row[0] + at)));
+/* The largest of a column of three, and the number of the first element that it is in a window that begins there. */
+struct column { vector largest; vector_int element; };
+
+PH_INLINE struct column column_of(const float *const row[3], int64_t at, const vector_int element[3], const bool choosing) {
+    vector top = load(row[0] + at), middle = load(row[1] + at), bottom = load(row[2] + at);
+    struct column column = {.largest = maximum(bottom, maximum(middle, top))};
+    if (choosing)
+        column.element = if_equal(top, column.largest, element[0],
+                                  if_equal(middle, column.largest, element[1], element[2]));
+    return column;
 }
 
 /* Of `count` windows side by side, from rows at the first one's left column: the largest of each column, which the next window
- * may share, then of the columns. */
-PH_INLINE void largest_of_three(const float *const row[3], float *to, int64_t count, const int stride) {
-    vector column[3];
-    for (int c = 0; c < 3 - stride; c++) column[c] = highest(row, c * PH_LANES);
+ * may share, then of the columns. element[k] is the number of a row's first element. */
+PH_INLINE void largest_of_three(const float *const row[3], const vector_int element[3], float *to, unsigned char *choices,
+                                int64_t count, const int stride, const bool choosing) {
+    struct column column[3];
+    for (int c = 0; c < 3 - stride; c++) column[c] = column_of(row, c * PH_LANES, element, choosing);
     for (int64_t x = 0; x < count * PH_LANES; x += PH_LANES) {
-        for (int c = 3 - stride; c < 3; c++) column[c] = highest(row, stride * x + c * PH_LANES);
-        store(to + x, maximum(column[2], maximum(column[1], column[0])));
+        for (int c = 3 - stride; c < 3; c++) column[c] = column_of(row, stride * x + c * PH_LANES, element, choosing);
+        vector best = maximum(column[2].largest, maximum(column[1].largest, column[0].largest));
+        store(to + x, best);
+        if (choosing) {
+            vector_int first = (vector_int){0} + (MOST_ELEMENTS - 1);
+            for (int c = 0; c < 3; c++) first = lesser(first, if_equal(column[c].largest, best, column[c].element + c, first));
+            narrow(choices + x, first);
+        }
         for (int c = 0; c < 3 - stride; c++) column[c] = column[c + stride];
     }
 }
 
-/* `line` is where the windows' rows begin, of which [y0, y1) are inside. A row outside counts as one inside, which changes no
- * maximum. */
-static void forward_run_of_three(const struct run *run, const float *line, int64_t row, int64_t y0, int64_t y1, float *to) {
+/* `line` is where the windows' rows begin, of which [y0, y1) are inside. A row outside counts as the nearest one inside, which
+ * changes no maximum. */
+static void forward_run_of_three(const struct run *run, const float *line, int64_t row, int64_t y0, int64_t y1, float *to,
+                                 unsigned char *choices) {
     const float *rows[3];
-    for (int64_t k = 0; k < 3; k++) rows[k] = line + run->left * PH_LANES + PH_MAX(y0, PH_MIN(k, y1 - 1)) * row;
+    vector_int element[3];
+    for (int64_t k = 0; k < 3; k++) {
+        int64_t inside = PH_MAX(y0, PH_MIN(k, y1 - 1));
+        rows[k] = line + run->left * PH_LANES + inside * row;
+        element[k] = (vector_int){0} + (int)(3 * inside);
+    }
     to += run->first * PH_LANES;
-    if (run->stride == 1) largest_of_three(rows, to, run->end - run->first, 1);
-    else largest_of_three(rows, to, run->end - run->first, 2);
+    int64_t count = run->end - run->first;
+    if (choices) {
+        choices += run->first * PH_LANES;
+        if (run->stride == 1) largest_of_three(rows, element, to, choices, count, 1, true);
+        else largest_of_three(rows, element, to, choices, count, 2, true);
+    } else if (run->stride == 1) largest_of_three(rows, element, to, NULL, count, 1, false);
+    else largest_of_three(rows, element, to, NULL, count, 2, false);
 }
 
 static void max_pool_forward_block(void *argument, int64_t index) {
@@ -89,17 +133,19 @@ static void max_pool_forward_block(void *argument, int64_t index) {
     int64_t row = a->dilation[1] * in->layout.row, pixel = a->dilation[2] * PH_LANES, width = in->shape->dims[3];
     const struct run run = run_of(a, width);
     for (int64_t y = band.first; y < band.end; y++, to += out->layout.row) {
+        unsigned char *choices = choices_of(pool->call, band.n, band.block, y);
         const float *line = from + start_of(a, 1, y) * in->layout.row;
         int64_t y0, y1, x = 0;
         window(a, 1, y, in->shape->dims[2], &y0, &y1);
         bool runs = run.first < run.end && y0 < y1;
-        if (runs) forward_run_of_three(&run, line, row, y0, y1, to);
+        if (runs) forward_run_of_three(&run, line, row, y0, y1, to, choices);
         for (; x < out->shape->dims[3]; x++) {
             if (runs && x == run.first) x = run.end - 1;
             else {
                 int64_t x0, x1;
                 window(a, 2, x, width, &x0, &x1);
-                store(to + x * PH_LANES, largest(line + start_of(a, 2, x) * PH_LANES, row, pixel, y0, y1, x0, x1));
+                store(to + x * PH_LANES, largest(line + start_of(a, 2, x) * PH_LANES, row, pixel, y0, y1, x0, x1, a->kernel[2],
+                                                 choices ? choices + x * PH_LANES : NULL));
             }
         }
     }
@@ -129,50 +175,55 @@ static int64_t clear_rows(const struct ph_operand *operand, float *block, int64_
     return first;
 }
 
-/* The share of one window goes to its first element, in row order, that equals the maximum. Kernel elements [y0, y1) by
- * [x0, x1) are inside, of which those of rows [own, end) are written; `in` and `result` are where element (0, 0) is, and steps
- * are between elements. */
-PH_INLINE void max_pool_deal(const float *in, int64_t in_row, float *result, int64_t result_row, int64_t pixel, vector maximal,
-                             vector share, const int64_t y0, const int64_t x0, const int64_t x1, const int64_t own,
-                             const int64_t end) {
-    vector_int left = ~(vector_int){0};
-    for (int64_t ky = y0; ky < end; ky++)
+/* The share of one window goes to the element chosen. Of kernel elements, `across` to a row, those of rows [y0, y1) and columns
+ * [x0, x1) are written; `result` is where element (0, 0) is, and steps are between elements. */
+PH_INLINE void max_pool_deal(vector_int choice, int64_t across, float *result, int64_t row, int64_t pixel, vector share,
+                             const int64_t y0, const int64_t y1, const int64_t x0, const int64_t x1) {
+    for (int64_t ky = y0; ky < y1; ky++)
         for (int64_t kx = x0; kx < x1; kx++) {
-            vector_int here = (load(in + ky * in_row + kx * pixel) == maximal) & left;
-            float *target = result + ky * result_row + kx * pixel;
-            if (ky >= own) store(target, load(target) + where(here, share, (vector){0}));
-            left &= ~here;
+            float *target = result + ky * row + kx * pixel;
+            store(target, load(target) + where(choice == (int)(ky * across + kx), share, (vector){0}));
         }
 }
 
-/* The same for `count` windows of three by three side by side, `row` and `target` at the first one's left column, with the
- * gradients of columns that the next window may share kept in registers. What rows of `target` hold is added to, except of a
- * row that is fresh: of that only what the first window would share with one before it. The next row of windows begins so many
- * floats on: what it is the first to touch is fetched. */
-PH_INLINE void deal_to_three(const float *const row[3], float *const target[3], const bool fresh[3], const float *best,
-                             const float *gradient, const struct gate *gate, int64_t count, const int stride, int64_t next_in,
-                             int64_t next_target) {
+/* Of one row of windows: their choices, maxima and gradients, and how far rows of the result are clear. */
+struct dealing {
+    const struct pool *pool;
+    const unsigned char *choices;
+    const float *best, *gradient;
+    float *target;         /* where the windows' first elements are */
+    int64_t top, cleared;  /* rows of the result; of the window, and the first that is not clear */
+};
+
+/* What the window in column x has to give, which goes to an element that equals the maximum. */
+PH_INLINE vector share_of_window(const struct dealing *d, const struct gate *gate, int64_t x) {
+    vector share = load(d->gradient + x * PH_LANES);
+    return gate->data ? rectified_gradient(gate->rectifier, load(d->best + x * PH_LANES), share) : share;
+}
+
+/* The same for a run of windows of three by three side by side, `target` at the first one's left column, with the gradients of
+ * columns that the next window may share kept in registers. What rows of `target` hold is added to, except of a row that is
+ * fresh: of that only what the first window would share with one before it. The next row of windows begins so many floats on:
+ * what it is the first to touch is fetched. */
+PH_INLINE void deal_to_three(const struct dealing *d, const struct run *run, float *const target[3], const bool fresh[3],
+                             const int stride, int64_t next) {
     static const float zeros[3 * PH_LANES];
+    const struct gate gate = d->pool->gate;
     vector sum[3][3];
     for (int k = 0; k < 3; k++)
         for (int c = 0; c < 3 - stride; c++) sum[k][c] = load(target[k] + c * PH_LANES);
-    for (int64_t x = 0; x < count * PH_LANES; x += PH_LANES) {
-        vector maximal = load(best + x), share = load(gradient + x);
-        if (gate->data) share = rectified_gradient(gate->rectifier, maximal, share);
+    for (int64_t window = run->first, x = 0; window < run->end; window++, x += stride * PH_LANES) {
+        vector share = share_of_window(d, &gate, window);
+        vector_int choice = widen(d->choices + window * PH_LANES);
 #pragma GCC unroll 3
         for (int k = 0; k < 3; k++) {
-            const float *in = row[k] + stride * x, *before = fresh[k] ? zeros : target[k] + stride * x;
-            float *to = target[k] + stride * x;
-            for (int c = 0; c < stride && k >= 3 - stride; c++) {
-                __builtin_prefetch(in + next_in + c * PH_LANES);
-                __builtin_prefetch(to + next_target + c * PH_LANES, 1);
-            }
+            const float *before = fresh[k] ? zeros : target[k] + x;
+            float *to = target[k] + x;
+            for (int c = 0; c < stride && k >= 3 - stride; c++) __builtin_prefetch(to + next + c * PH_LANES, 1);
 #pragma GCC unroll 3
             for (int c = 0; c < 3; c++) {
-                vector_int here = load(in + c * PH_LANES) == maximal;
                 if (c >= 3 - stride) sum[k][c] = load(before + c * PH_LANES);
-                sum[k][c] += where(here, share, (vector){0});
-                share = where(here, (vector){0}, share);
+                sum[k][c] += where(choice == 3 * k + c, share, (vector){0});
             }
 #pragma GCC unroll 3
             for (int c = 0; c < 3; c++)
@@ -180,54 +231,40 @@ PH_INLINE void deal_to_three(const float *const row[3], float *const target[3], 
                 else sum[k][c - stride] = sum[k][c];
         }
     }
+    int64_t behind = stride * (run->end - run->first) * PH_LANES;
     for (int k = 0; k < 3; k++)
-        for (int c = 0; c < 3 - stride; c++) store(target[k] + (stride * count + c) * PH_LANES, sum[k][c]);
+        for (int c = 0; c < 3 - stride; c++) store(target[k] + behind + c * PH_LANES, sum[k][c]);
 }
 
-/* Of one row of windows: where they and their maxima are, and how far rows of the result are clear. */
-struct dealing {
-    const struct pool *pool;
-    const float *line, *best, *gradient; /* of the row of windows, whose first elements are at `line` */
-    float *target;
-    int64_t top, cleared; /* rows of the result; of the window, and the first that is not clear */
-};
-
-/* The windows inside, all rows of which are inside too. */
+/* The windows inside, all rows of which are written. */
 static void deal_run_of_three(const struct run *run, const struct dealing *d) {
-    const struct ph_kernel_call *call = d->pool->call;
-    int64_t in_row = call->inputs[0].layout.row, result_row = call->input_gradients[0].layout.row;
-    int64_t count = run->end - run->first, shared = 3 - run->stride, right = run->left + count * run->stride + shared;
-    int64_t next_in = d->pool->a->stride[1] * in_row, next = d->pool->a->stride[1] * result_row;
-    const float *rows[3];
+    const struct ph_operand *result = &d->pool->call->input_gradients[0];
+    int64_t row = result->layout.row, next = d->pool->a->stride[1] * row, shared = 3 - run->stride;
+    int64_t right = run->left + (run->end - run->first) * run->stride + shared;
     float *targets[3];
     bool fresh[3];
     for (int k = 0; k < 3; k++) {
-        float *target = d->target + k * result_row;
-        rows[k] = d->line + k * in_row + run->left * PH_LANES;
+        float *target = d->target + k * row;
         targets[k] = target + run->left * PH_LANES;
         fresh[k] = d->top + k >= d->cleared;
         if (!fresh[k]) continue;
         memset(target, 0, (size_t)((run->left + shared) * PH_LANES) * sizeof *target);
-        memset(target + right * PH_LANES, 0, (size_t)((call->inputs[0].shape->dims[3] - right) * PH_LANES) * sizeof *target);
+        memset(target + right * PH_LANES, 0, (size_t)((result->shape->dims[3] - right) * PH_LANES) * sizeof *target);
     }
-    const float *best = d->best + run->first * PH_LANES, *gradient = d->gradient + run->first * PH_LANES;
-    if (run->stride == 1) deal_to_three(rows, targets, fresh, best, gradient, &d->pool->gate, count, 1, next_in, next);
-    else deal_to_three(rows, targets, fresh, best, gradient, &d->pool->gate, count, 2, next_in, next);
+    if (run->stride == 1) deal_to_three(d, run, targets, fresh, 1, next);
+    else deal_to_three(d, run, targets, fresh, 2, next);
 }
 
-/* All others, and those of rows and kernels that are no run. Kernel rows from y0 on are inside, of which [own, end) are written. */
-static void deal_rest(const struct run *run, const struct dealing *d, int64_t y0, int64_t own, int64_t end) {
-    const struct ph_kernel_call *call = d->pool->call;
+/* All others, and those of rows and kernels that are no run. Kernel rows [y0, y1) are written. */
+static void deal_rest(const struct run *run, const struct dealing *d, int64_t y0, int64_t y1) {
+    const struct ph_operand *result = &d->pool->call->input_gradients[0];
     const struct ph_pool_attributes *a = d->pool->a;
-    int64_t in_row = a->dilation[1] * call->inputs[0].layout.row, pixel = a->dilation[2] * PH_LANES;
-    int64_t result_row = a->dilation[1] * call->input_gradients[0].layout.row;
+    int64_t pixel = a->dilation[2] * PH_LANES, row = a->dilation[1] * result->layout.row;
     for (int64_t x = run->first ? 0 : run->end; x < a->output[2]; x = x + 1 == run->first ? run->end : x + 1) {
-        int64_t x0, x1, left = start_of(a, 2, x) * PH_LANES;
-        window(a, 2, x, call->inputs[0].shape->dims[3], &x0, &x1);
-        vector maximal = load(d->best + x * PH_LANES), share = load(d->gradient + x * PH_LANES);
-        /* What goes to an element goes to one that equals the maximum. */
-        if (d->pool->gate.data) share = rectified_gradient(d->pool->gate.rectifier, maximal, share);
-        max_pool_deal(d->line + left, in_row, d->target + left, result_row, pixel, maximal, share, y0, x0, x1, own, end);
+        int64_t x0, x1;
+        window(a, 2, x, result->shape->dims[3], &x0, &x1);
+        max_pool_deal(widen(d->choices + x * PH_LANES), a->kernel[2], d->target + start_of(a, 2, x) * PH_LANES, row, pixel,
+                      share_of_window(d, &d->pool->gate, x), y0, y1, x0, x1);
     }
 }
 
@@ -235,34 +272,34 @@ static void max_pool_backward_block(void *argument, int64_t index) {
     const struct pool *pool = argument;
     const struct ph_pool_attributes *a = pool->a;
     const struct ph_kernel_call *call = pool->call;
-    const struct ph_operand *in = &call->inputs[0], *out = &call->outputs[0];
-    const struct ph_operand *gradient = &call->output_gradients[0], *result = &call->input_gradients[0];
+    const struct ph_operand *out = &call->outputs[0], *gradient = &call->output_gradients[0], *result = &call->input_gradients[0];
     const struct gate *gate = &pool->gate;
     const struct band band = band_of(&pool->bands, index);
     const struct reach reach = reach_of(pool, &band);
-    const float *from = block_origin(in, band.n, band.block);
     float *to = block_origin(result, band.n, band.block);
-    int64_t height = in->shape->dims[2], width = in->shape->dims[3];
-    struct dealing d = {.pool = pool, .best = block_origin(out, band.n, band.block) + reach.first * out->layout.row,
+    int64_t height = result->shape->dims[2], width = result->shape->dims[3], choices_row = gradient->shape->dims[3] * PH_LANES;
+    struct dealing d = {.pool = pool, .choices = choices_of(call, band.n, band.block, reach.first),
+        .best = block_origin(out, band.n, band.block) + reach.first * out->layout.row,
         .gradient = block_origin(gradient, band.n, band.block) + reach.first * gradient->layout.row,
         .cleared = call->accumulate[0] ? band.end : band.first};
     const struct run run = run_of(a, width), none = {0};
-    for (int64_t y = reach.first; y < reach.end; y++, d.best += out->layout.row, d.gradient += gradient->layout.row) {
-        int64_t y0, y1, own, end;
-        window(a, 1, y, height, &y0, &y1);
-        own = y0, end = y1;
+    for (int64_t y = reach.first; y < reach.end; y++) {
+        int64_t y0, y1;
         d.top = start_of(a, 1, y);
-        keep_inside(a, &band, d.top, &own, &end);
-        d.line = from + d.top * in->layout.row;
         d.target = to + d.top * result->layout.row;
-        bool runs = run.first < run.end && end - own == 3;
+        window(a, 1, y, height, &y0, &y1);
+        keep_inside(a, &band, d.top, &y0, &y1);
+        bool runs = run.first < run.end && y1 - y0 == 3;
         /* Rows are cleared just before they are needed, while they are in the nearest cache. */
-        d.cleared = clear_rows(result, to, d.cleared, runs ? d.top : d.top + (end - 1) * a->dilation[1] + 1);
+        d.cleared = clear_rows(result, to, d.cleared, runs ? d.top : d.top + (y1 - 1) * a->dilation[1] + 1);
         if (runs) {
             deal_run_of_three(&run, &d);
             d.cleared = PH_MAX(d.cleared, d.top + 3);
         }
-        deal_rest(runs ? &run : &none, &d, y0, own, end);
+        deal_rest(runs ? &run : &none, &d, y0, y1);
+        d.choices += choices_row;
+        d.best += out->layout.row;
+        d.gradient += gradient->layout.row;
     }
     clear_rows(result, to, d.cleared, band.end);
     if (!gate->data || !call->accumulate[0]) return;
@@ -367,23 +404,36 @@ static void global_average_backward_block(void *argument, int64_t index) {
         }
 }
 
-static unsigned reads_both(const struct ph_kernel_query *query) { return (void)query, PH_READS_INPUTS | PH_READS_OUTPUTS; }
+static unsigned reads_outputs(const struct ph_kernel_query *query) { return (void)query, PH_READS_OUTPUTS; }
 static unsigned reads_nothing(const struct ph_kernel_query *query) { return (void)query, 0; }
 
-#define POOL_KERNEL(kernel, block, op, direction, operand, whole, kernel_reads, kernel_gates)                            \
+static bool max_pool_accepts(const struct ph_kernel_query *query) {
+    const struct ph_pool_attributes *a = query->node->attributes;
+    return first_is_blockable(query) && a->kernel[1] * a->kernel[2] <= MOST_ELEMENTS;
+}
+
+static size_t max_pool_saved(const struct ph_kernel_query *query) {
+    const int64_t *dims = query->graph->values[query->node->outputs[0]].shape.dims;
+    return (size_t)(blocks_of(dims[1]) * dims[2] * dims[3] * PH_LANES) / sizeof(float);
+}
+
+#define POOL_KERNEL(kernel, block, op, operand, whole, ...)                                                              \
     static void kernel##_run(const struct ph_kernel_call *call) {                                                        \
         struct pool pool = {call, call->node->attributes, gate_of(call), bands_of(call, &call->operand[0], whole)};      \
         ph_parallel_for(call->context, bands_tasks(&pool.bands), block##_block, &pool);                                  \
     }                                                                                                                    \
-    const struct ph_kernel PH_KERNEL(ph_##kernel) = {.name = "blocked", .operation = &ph_operation_##op,                 \
-        .backward = direction, .by_item = true, .gates = kernel_gates, .input = PH_LAYOUT_BLOCKED, .output = PH_LAYOUT_BLOCKED,               \
-        .accepts = first_is_blockable, .run = kernel##_run, .reads = kernel_reads};
+    const struct ph_kernel PH_KERNEL(ph_##kernel) = {.name = "blocked", .operation = &ph_operation_##op, .by_item = true,\
+        .input = PH_LAYOUT_BLOCKED, .output = PH_LAYOUT_BLOCKED, .run = kernel##_run, __VA_ARGS__};
 
-POOL_KERNEL(max_pool_forward, max_pool_forward, max_pool, false, outputs, false, NULL, false)
-POOL_KERNEL(max_pool_backward, max_pool_backward, max_pool, true, input_gradients, false, reads_both, true)
-POOL_KERNEL(softened_max_pool_forward, max_pool_forward, softened_max_pool, false, outputs, false, NULL, false)
-POOL_KERNEL(softened_max_pool_backward, average_pool_backward, softened_max_pool, true, input_gradients, false, reads_nothing, false)
-POOL_KERNEL(average_pool_forward, average_pool_forward, average_pool, false, outputs, false, NULL, false)
-POOL_KERNEL(average_pool_backward, average_pool_backward, average_pool, true, input_gradients, false, reads_nothing, false)
-POOL_KERNEL(global_average_forward, global_average_forward, global_average_pool, false, outputs, true, NULL, false)
-POOL_KERNEL(global_average_backward, global_average_backward, global_average_pool, true, input_gradients, true, reads_nothing, false)
+#define FORWARD .accepts = first_is_blockable
+#define BACKWARD .backward = true, .accepts = first_is_blockable, .reads = reads_nothing
+
+POOL_KERNEL(max_pool_forward, max_pool_forward, max_pool, outputs, false, .accepts = max_pool_accepts, .saved = max_pool_saved)
+POOL_KERNEL(max_pool_backward, max_pool_backward, max_pool, input_gradients, false, .backward = true, .gates = true,
+            .gates_by_output = true, .accepts = max_pool_accepts, .saved = max_pool_saved, .reads = reads_outputs)
+POOL_KERNEL(softened_max_pool_forward, max_pool_forward, softened_max_pool, outputs, false, FORWARD)
+POOL_KERNEL(softened_max_pool_backward, average_pool_backward, softened_max_pool, input_gradients, false, BACKWARD)
+POOL_KERNEL(average_pool_forward, average_pool_forward, average_pool, outputs, false, FORWARD)
+POOL_KERNEL(average_pool_backward, average_pool_backward, average_pool, input_gradients, false, BACKWARD)
+POOL_KERNEL(global_average_forward, global_average_forward, global_average_pool, outputs, true, FORWARD)
+POOL_KERNEL(global_average_backward, global_average_backward, global_average_pool, input_gradients, true, BACKWARD)

@@ -37,6 +37,42 @@ PH_INLINE vector maximum(vector a, vector b) { return where(a > b, a, b); }
 PH_INLINE vector minimum(vector a, vector b) { return where(a < b, a, b); }
 #endif
 
+/* Choices of whole numbers; the smaller. One instruction each where there is one, as above. */
+#if PH_LANES == 16
+PH_INLINE vector_int if_equal(vector a, vector b, vector_int then, vector_int otherwise) {
+    return (vector_int)_mm512_mask_blend_epi32(_mm512_cmpeq_ps_mask((__m512)a, (__m512)b), (__m512i)otherwise, (__m512i)then);
+}
+PH_INLINE vector_int lesser(vector_int a, vector_int b) { return (vector_int)_mm512_min_epi32((__m512i)a, (__m512i)b); }
+#else
+PH_INLINE vector_int choose(vector_int mask, vector_int a, vector_int b) { return (mask & a) | (~mask & b); }
+PH_INLINE vector_int if_equal(vector a, vector b, vector_int then, vector_int otherwise) { return choose(a == b, then, otherwise); }
+PH_INLINE vector_int lesser(vector_int a, vector_int b) { return choose(a < b, a, b); }
+#endif
+
+/* Lanes of numbers from 0 to 255 from a byte each, and into one. The compiler would do it lane by lane. */
+PH_INLINE vector_int widen(const unsigned char *from) {
+#if PH_LANES == 16
+    return (vector_int)_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(const void *)from));
+#elif defined __AVX2__
+    return (vector_int)_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)from));
+#else
+    vector_int lanes;
+    for (int i = 0; i < PH_LANES; i++) lanes[i] = from[i];
+    return lanes;
+#endif
+}
+PH_INLINE void narrow(unsigned char *to, vector_int lanes) {
+#if PH_LANES == 16
+    _mm_storeu_si128((__m128i *)(void *)to, _mm512_cvtepi32_epi8((__m512i)lanes));
+#elif defined __AVX2__
+    __m256i words = _mm256_packus_epi32((__m256i)lanes, (__m256i)lanes);
+    __m128i halves = _mm_unpacklo_epi64(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
+    _mm_storel_epi64((__m128i *)(void *)to, _mm_packus_epi16(halves, halves));
+#else
+    for (int i = 0; i < PH_LANES; i++) to[i] = (unsigned char)lanes[i];
+#endif
+}
+
 /* fold(a, b, width): lanes of a in stretches of 2 width, each stretch's halves added up; then the same of b. */
 #if PH_LANES == 16
 #define PH_LANES_LOW_8 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23
