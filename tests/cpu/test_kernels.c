@@ -248,11 +248,27 @@ static void print_plan(struct network *net, const char *backend, struct ph_text 
     ph_program_destroy(&program);
 }
 
+/* The same bytes by one thread and by several. */
+static void threads_check(struct network *net, int threads, const float *input) {
+    struct result results[2];
+    struct ph_shape out = shape_of(net, net->last);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(ph_context_set_threads(net->context, i ? threads : 1), PH_OK);
+        results[i] = run(net, "cpu", input, false);
+    }
+    assert_memory_equal(results[0].value, results[1].value, (size_t)ph_shape_size(&out) * sizeof(float));
+    assert_memory_equal(results[0].gradient, results[1].gradient, (size_t)fed_size(net) * sizeof(float));
+    for (int i = 0; i < 2; i++) {
+        free(results[i].value);
+        free(results[i].gradient);
+    }
+    assert_int_equal(ph_context_set_threads(net->context, 0), PH_OK);
+}
+
 /* That the kernels of this precision are run, both ways, and make the same bytes by one thread and by three. */
 static void check_bfloat16(struct network *net, enum ph_instruction_set unit, enum ph_precision precision, const char *what,
                            double tolerance, const struct result *plain, const float *input) {
     ph_context *context = net->context;
-    struct ph_shape in = shape_of(net, net->input), out = shape_of(net, net->last);
     struct ph_text plan = {0};
     char name[64], forward[32], backward[32];
     context->instruction_set = unit;
@@ -266,18 +282,7 @@ static void check_bfloat16(struct network *net, enum ph_instruction_set unit, en
             ran[!strcmp(forward, "backward")] = true;
     if (!ran[0] || !ran[1]) fail_msg("%s: %s: not run both ways:\n%s", name, what, plan.data);
     ph_text_finish(&plan);
-    struct result results[2];
-    for (int i = 0; i < 2; i++) {
-        assert_int_equal(ph_context_set_threads(context, i ? 3 : 1), PH_OK);
-        results[i] = run(net, "cpu", input, false);
-    }
-    assert_memory_equal(results[0].value, results[1].value, (size_t)ph_shape_size(&out) * sizeof(float));
-    assert_memory_equal(results[0].gradient, results[1].gradient, (size_t)ph_shape_size(&in) * sizeof(float));
-    for (int i = 0; i < 2; i++) {
-        free(results[i].value);
-        free(results[i].gradient);
-    }
-    assert_int_equal(ph_context_set_threads(context, 0), PH_OK);
+    threads_check(net, 3, input);
     asked = PH_FP32;
 }
 
@@ -567,20 +572,11 @@ static void test_few_tiles(void **state) {
         int threads = draw(2, 7), side = draw(0, 2) ? 3 : 5;
         network_start(&net, *state, PH_SHAPE(1, draw(16, 50), draw(12, 30), draw(12, 24)));
         net.last = same_convolution(&net, net.input, draw(16, 240), side, 1);
-        struct ph_shape in = shape_of(&net, net.input), out = shape_of(&net, net.last);
+        struct ph_shape in = shape_of(&net, net.input);
         float *input = noise(ph_shape_size(&in));
         round_numbers(input, ph_shape_size(&in));
-        struct result results[2];
-        for (int k = 0; k < 2; k++) {
-            ph_context_set_threads(*state, k ? threads : 1);
-            results[k] = run(&net, "cpu", input, false);
-        }
-        assert_memory_equal(results[0].value, results[1].value, (size_t)ph_shape_size(&out) * sizeof(float));
-        assert_memory_equal(results[0].gradient, results[1].gradient, (size_t)ph_shape_size(&in) * sizeof(float));
-        for (int k = 0; k < 2; k++) {
-            free(results[k].value);
-            free(results[k].gradient);
-        }
+        threads_check(&net, threads, input);
+        ph_context_set_threads(*state, threads);
         check_with(&net, "few tiles", 1e-5, input);
         ph_context_set_threads(*state, 0);
     }
@@ -1268,21 +1264,6 @@ static int moved(struct network *net, int from) {
     return node(net, &ph_operation_gather, &(struct ph_axis_attributes){axis}, inputs, 2);
 }
 
-/* The same bytes by one thread and by three. */
-static void threads_check(struct network *net, const float *input) {
-    struct ph_shape out = shape_of(net, net->last);
-    struct result results[2];
-    if (device_backend) return;
-    for (int i = 0; i < 2; i++) {
-        assert_int_equal(ph_context_set_threads(net->context, i ? 3 : 1), PH_OK);
-        results[i] = run(net, "cpu", input, false);
-    }
-    assert_memory_equal(results[0].value, results[1].value, (size_t)ph_shape_size(&out) * sizeof(float));
-    assert_memory_equal(results[0].gradient, results[1].gradient, (size_t)fed_size(net) * sizeof(float));
-    for (int i = 0; i < 2; i++) free(results[i].value), free(results[i].gradient);
-    assert_int_equal(ph_context_set_threads(net->context, 0), PH_OK);
-}
-
 /* What only moves, several times of one value, so that gradients are written and added; short axes and long ones. */
 static void test_movement(void **state) {
     for (int i = 0; i < rounds(80); i++) {
@@ -1303,7 +1284,7 @@ static void test_movement(void **state) {
         int weighted[2] = {net.last, constant(&net, shape_of(&net, net.last), 1)};
         net.last = node(&net, &ph_operation_mul, NULL, weighted, 2);
         float *input = noise(fed_size(&net));
-        if (i % 4 == 0) threads_check(&net, input);
+        if (i % 4 == 0 && !device_backend) threads_check(&net, 3, input);
         check_with(&net, "movement", 1e-6, input);
     }
 }
@@ -1314,7 +1295,7 @@ static void added_check(struct network *net, int from, const char *what, double 
     int sum[2] = {node(net, &ph_operation_mul, NULL, weighted, 2), from};
     net->last = node(net, &ph_operation_add, NULL, sum, 2);
     float *input = noise(fed_size(net));
-    if (threads) threads_check(net, input);
+    if (threads && !device_backend) threads_check(net, 3, input);
     check_with(net, what, tolerance, input);
 }
 
@@ -1408,8 +1389,38 @@ static void test_small_maps(void **state) {
         const char *first = strstr(plan.data, "winograd-2x2"), *backward = strstr(plan.data, "backward");
         if (!first || first > backward || !strstr(backward, "winograd-2x2")) fail_msg("no small tiles both ways:\n%s", plan.data);
         ph_free(plan.data);
-        threads_check(&net, input);
+        threads_check(&net, 3, input);
         check_with(&net, "small map", 1e-5, input);
+    }
+}
+
+/* Groups of any number of channels, read and made: they begin and end within blocks, fill them, or are several in one. Read twice,
+ * added to something else, and cut off. By any number of threads the same bytes. */
+static void test_groups(void **state) {
+    static const int widths[] = {1, 2, 2, 4, 4, 8, 8, 3, 5, 6, 12, 16, 20, 24, 40, 32, 9};
+    for (int i = 0; i < rounds(100); i++) {
+        struct network net;
+        int in = widths[draw(0, PH_COUNT(widths) - 1)], out = draw(0, 3) ? in : widths[draw(0, PH_COUNT(widths) - 1)];
+        int groups = draw(2, 120 / PH_MAX(in, out)), side = (const int[]){3, 3, 3, 1, 2, 5}[draw(0, 5)], stride = draw(1, 3) % 3 + 1;
+        network_start(&net, *state, PH_SHAPE(draw(1, 2), 3, draw(8, 18), draw(8, 36)));
+        net.last = convolution(&net, net.input, groups * in, 1, 1, 1, 1, 1, true);
+        net.chooses = draw(0, 1);
+        if (net.chooses) net.last = node(&net, &ph_operation_relu, NULL, &net.last, 1);
+        int read = net.last, dilation = draw(0, 4) ? 1 : 2;
+        if (draw(0, 2)) net.last = convolution(&net, read, groups * out, side, draw(0, 3) ? side : 3, stride, dilation, groups, draw(0, 3));
+        else net.last = same_convolution(&net, read, groups * out, 3, groups);
+        if (draw(0, 1)) net.last = node(&net, &ph_operation_relu, NULL, &net.last, 1), net.chooses = true;
+        struct ph_shape from = shape_of(&net, read), made = shape_of(&net, net.last);
+        if (made.dims[1] == from.dims[1] && made.dims[2] == from.dims[2] && made.dims[3] == from.dims[3]) {
+            int pair[2] = {net.last, read};
+            net.last = node(&net, &ph_operation_add, NULL, pair, 2);
+        }
+        net.last = convolution(&net, net.last, draw(1, 40), 1, 1, 1, 1, 1, true);
+        float *input = noise(fed_size(&net));
+        if (!device_backend) threads_check(&net, 3, input);
+        char what[96];
+        snprintf(what, sizeof what, "%d groups, %d to %d channels, side %d, stride %d, dilation %d", groups, in, out, side, stride, dilation);
+        check_with(&net, what, 1e-5, input);
     }
 }
 
@@ -1446,7 +1457,7 @@ int main(int argument_count, char **arguments) {
         cmocka_unit_test(test_response_norms), cmocka_unit_test(test_maxima_of_three), cmocka_unit_test(test_warps),
         cmocka_unit_test(test_movement), cmocka_unit_test(test_layer_norms), cmocka_unit_test(test_softmaxes),
         cmocka_unit_test(test_broadcasts),
-        cmocka_unit_test(test_small_maps)};
+        cmocka_unit_test(test_small_maps), cmocka_unit_test(test_groups)};
     ph_context *context = ph_context_create();
     if (argument_count > 1 && !strcmp(arguments[1], "tiles")) {
         int failed = run_tiles(context);

@@ -321,14 +321,12 @@ static bool accepts(const struct ph_kernel_query *query) {
 #define UNIT(name) PH_JOIN(name, PH_UNIT)
 
 #define KERNELS(kind, split)                                                                                                   \
-    static size_t kind##_packed_floats(int64_t in_channels, int64_t taps, int64_t out_blocks, int64_t width) {                 \
-        (void)width;                                                                                                           \
-        return packed_floats(in_channels, taps, out_blocks, split);                                                            \
+    static size_t kind##_packed_floats(const struct direct_shape *shape) {                                                     \
+        return packed_floats(shape->in_channels, shape->taps, shape->out_blocks, split);                                       \
     }                                                                                                                          \
-    static void kind##_pack_weights(float *packed, int64_t in_channels, int taps, int64_t out_blocks, int64_t width,           \
-                                    ph_direct_weight *weight, const void *state) {                                             \
-        (void)width;                                                                                                           \
-        pack(packed, in_channels, taps, out_blocks, weight, state, split);                                                     \
+    static void kind##_pack_weights(float *packed, const struct direct_shape *shape, ph_direct_weight *weight,                 \
+                                    const void *state) {                                                                       \
+        pack(packed, shape->in_channels, shape->taps, shape->out_blocks, weight, state, split);                                \
     }                                                                                                                          \
     static struct direct_input kind##_read(const struct ph_kernel_call *call, const struct ph_operand *operands, int count,    \
                                            int halo) {                                                                         \

@@ -30,13 +30,13 @@ bool PH_KERNEL(ph_convolution_takes)(const struct ph_kernel_query *query) {
 
 bool PH_KERNEL(ph_convolution_is_first)(const struct ph_kernel_query *query) {
     int border = border_of(query->node);
-    return is_taken(query) && geometry_of(query).real_groups == 1 &&
+    return is_taken(query) && geometry_of(query).groups == 1 &&
            query->graph->values[query->node->inputs[0]].shape.dims[1] < PH_LANES / 2 &&
            (border == PH_ABSENT || query->graph->values[border].data);
 }
 
 static bool is_depthwise(const struct geometry *g) {
-    return g->real_groups == g->channels && g->outputs == g->channels && g->channels > 1;
+    return g->groups == g->channels && g->outputs == g->channels && g->channels > 1;
 }
 
 /* The bias, padded to whole blocks, comes first in what is packed. */
@@ -184,66 +184,61 @@ static int forward_halo(const struct geometry *g) {
     return (int)halo;
 }
 
-struct group_weights { const struct geometry *g; int64_t out_first, in_first; };
-
 static float forward_weight(const void *state, int64_t out, int64_t in, int tap) {
-    const struct group_weights *w = state;
-    /* A group's spare lanes would be the next group's channels; groups hold whole blocks, so there are none. */
-    return weight_at(w->g, w->out_first + out, w->in_first + in, tap / w->g->kernel[1], tap % w->g->kernel[1]);
+    const struct geometry *g = state;
+    return weight_at(g, out, in, tap / g->kernel[1], tap % g->kernel[1]);
 }
 
-static size_t forward_group_floats(const struct geometry *g, const struct direct_way *way) {
-    return way->packed_floats(g->channels / g->groups, g->kernel[0] * g->kernel[1], blocks_of(g->outputs / g->groups), g->out_width);
+static struct groups forward_groups(const struct geometry *g) {
+    return g->groups > 1 ? (struct groups){g->channels / g->groups, g->outputs / g->groups} : (struct groups){0};
+}
+
+static struct direct_shape forward_shape(const struct geometry *g) {
+    return (struct direct_shape){.in_channels = g->channels, .out_blocks = blocks_of(g->outputs), .width = g->out_width,
+        .taps = (int)(g->kernel[0] * g->kernel[1]), .groups = forward_groups(g)};
 }
 
 static size_t forward_packed_floats(const struct geometry *g, const struct direct_way *way) {
-    return bias_floats(g) + (size_t)g->groups * forward_group_floats(g, way);
+    struct direct_shape shape = forward_shape(g);
+    return bias_floats(g) + way->packed_floats(&shape);
 }
 
 static void forward_pack(const struct geometry *g, const struct direct_way *way, float *packed) {
+    struct direct_shape shape = forward_shape(g);
     pack_bias(g, packed);
-    float *weights = packed + bias_floats(g);
-    for (int64_t i = 0; i < g->groups; i++, weights += forward_group_floats(g, way)) {
-        struct group_weights state = {g, i * (g->outputs / g->groups), i * (g->channels / g->groups)};
-        way->pack(weights, g->channels / g->groups, (int)(g->kernel[0] * g->kernel[1]), blocks_of(g->outputs / g->groups),
-                  g->out_width, forward_weight, &state);
-    }
+    way->pack(packed + bias_floats(g), &shape, forward_weight, g);
 }
 
 /* Output i of the call. `in` is the pixel that kernel element (0, 0) of output pixel (0, 0) falls on. */
-static void forward_groups(const struct ph_kernel_call *call, int output, const struct direct_way *way,
+static void forward_output(const struct ph_kernel_call *call, int output, const struct direct_way *way,
                            const struct geometry *g, const float *packed, struct direct *d, const float *in, int64_t row,
                            int64_t pixel) {
     int64_t taps[PH_MAX_TAPS];
     for (int64_t t = 0; t < g->kernel[0] * g->kernel[1]; t++)
         taps[t] = t / g->kernel[1] * g->dilation[0] * row + t % g->kernel[1] * g->dilation[1] * pixel;
     const struct ph_layout *out = &call->outputs[output].layout;
-    int64_t in_channels = g->channels / g->groups, out_blocks = blocks_of(g->outputs / g->groups);
+    d->in = in;
     d->in_row = g->stride[0] * row;
     d->in_pixel = g->stride[1] * pixel;
-    channels_set(d, way, in_channels);
+    channels_set(d, way, g->channels);
+    d->groups = forward_groups(g);
     d->taps = taps;
     d->tap_count = (int)(g->kernel[0] * g->kernel[1]);
+    d->out = pixel_zero(&call->outputs[output]);
     d->out_item = out->item;
     d->out_plane = out->plane;
     d->out_row = out->row;
     d->out_pixel = PH_LANES;
-    d->out_blocks = (int)out_blocks;
+    d->out_blocks = (int)blocks_of(g->outputs);
     d->height = (int)g->out_height;
     d->width = (int)g->out_width;
     d->items = g->items;
+    d->weights = packed + bias_floats(g);
+    d->bias = packed;
     d->rectifier = last_rectifier(call, output);
     d->far = true;
     d->summand = summand_of(call);
-    const float *summand = d->summand.data;
-    for (int64_t i = 0; i < g->groups; i++) {
-        d->in = in + i * d->in_blocks * d->in_plane;
-        d->out = pixel_zero(&call->outputs[output]) + i * out_blocks * out->plane;
-        if (summand) d->summand.data = summand + i * out_blocks * d->summand.plane;
-        d->bias = packed + i * out_blocks * PH_LANES;
-        d->weights = packed + bias_floats(g) + (size_t)i * forward_group_floats(g, way);
-        way->run(call->context, d);
-    }
+    way->run(call->context, d);
 }
 
 static void forward_run(const struct ph_kernel_call *call, const struct direct_way *way) {
@@ -253,7 +248,7 @@ static void forward_run(const struct ph_kernel_call *call, const struct direct_w
     const float *packed = call->packed, *first = in.zero - g->pad[0] * in.row - g->pad[1] * in.pixel;
     for (int i = 0; i < parts.count; i++, packed += forward_packed_floats(g, way), g++) {
         struct direct d = {.in_item = in.item, .in_plane = in.plane, .in_channel = 1, .in_low = in.low};
-        forward_groups(call, i, way, g, packed, &d, first, in.row, in.pixel);
+        forward_output(call, i, way, g, packed, &d, first, in.row, in.pixel);
     }
 }
 
@@ -288,7 +283,7 @@ static void planar_run(const struct ph_kernel_call *call) {
     int64_t rows = padded(&g, 0), columns = padded(&g, 1);
     ph_parallel_for(call->context, g.items * g.channels * rows, pad_row, &job);
     struct direct d = {.in_item = g.channels * rows * columns, .in_channel = rows * columns};
-    forward_groups(call, 0, &direct_way, &g, call->packed, &d, call->scratch, columns, 1);
+    forward_output(call, 0, &direct_way, &g, call->packed, &d, call->scratch, columns, 1);
 }
 
 const struct ph_kernel PH_KERNEL(ph_convolution_forward_planar) = {.name = "direct-planar",
@@ -298,12 +293,12 @@ const struct ph_kernel PH_KERNEL(ph_convolution_forward_planar) = {.name = "dire
 
 /* ---- Backward, blocked ----------------------------------------------------------------------------------------------- */
 
-struct phase_weights { const struct parts *parts; int64_t out_first, in_first; const int64_t *y, *x; int columns; };
+struct phase_weights { const struct parts *parts; const int64_t *y, *x; int columns; };
 
 /* Out and in change places: the gradient's channels are summed over. */
 static float backward_weight(const void *state, int64_t out, int64_t in, int tap) {
     const struct phase_weights *w = state;
-    return parts_weight(w->parts, w->in_first + in, w->out_first + out, w->y[tap / w->columns], w->x[tap % w->columns]);
+    return parts_weight(w->parts, in, out, w->y[tap / w->columns], w->x[tap % w->columns]);
 }
 
 static bool backward_accepts(const struct ph_kernel_query *query) {
@@ -332,44 +327,42 @@ static bool bare_phase_is_done(const struct ph_kernel_call *call) {
     return !call->accumulate[0] || !call->gate.data || call->scale;
 }
 
-/* Walks all phases and groups in the order of packing: packs, runs on what is read, or only counts floats. */
+/* Walks all phases in the order of packing: packs, runs on what is read, or only counts floats. */
 static size_t backward_walk(const struct parts *parts, const struct direct_way *way, float *packed,
                             const struct ph_kernel_call *call, const struct direct_input *in) {
     const struct geometry whole = parts_whole(parts), *g = &whole;
     int64_t y[PH_MAX_TAPS], x[PH_MAX_TAPS], step_y[PH_MAX_TAPS], step_x[PH_MAX_TAPS], taps[PH_MAX_TAPS];
-    int64_t in_channels = g->outputs / g->groups, out_blocks = blocks_of(g->channels / g->groups);
+    struct groups groups = {forward_groups(g).out, forward_groups(g).in};
     size_t at = 0;
     for (int64_t qy = 0; qy < g->stride[0]; qy++)
         for (int64_t qx = 0; qx < g->stride[1]; qx++) {
             int rows = phase_taps(g, 0, qy, y, step_y), columns = phase_taps(g, 1, qx, x, step_x), count = rows * columns;
-            int64_t height = phase_size(g, 0, qy), width = phase_size(g, 1, qx);
-            for (int64_t i = 0; i < g->groups; i++) {
-                if (packed && !call) {
-                    struct phase_weights state = {parts, i * (g->channels / g->groups), i * in_channels, y, x, columns};
-                    way->pack(packed + at, in_channels, count, out_blocks, width, backward_weight, &state);
-                }
-                if (call && (count || !bare_phase_is_done(call))) {
-                    const struct ph_layout *out = &call->input_gradients[0].layout;
-                    for (int t = 0; t < count; t++)
-                        taps[t] = step_y[t / columns] * in->row + step_x[t % columns] * in->pixel;
-                    struct direct d = {.in_item = in->item, .in_plane = in->plane, .in_steps = in->steps, .in_row = in->row,
-                        .in_pixel = in->pixel, .in_channel = 1, .in_low = in->low, .taps = taps, .tap_count = count,
-                        .out = pixel_zero(&call->input_gradients[0]) + i * out_blocks * out->plane + qy * out->row + qx * PH_LANES,
-                        .out_item = out->item, .out_plane = out->plane, .out_row = g->stride[0] * out->row,
-                        .out_pixel = g->stride[1] * PH_LANES, .out_blocks = (int)out_blocks, .height = (int)height,
-                        .width = (int)width, .items = g->items, .weights = packed + at, .accumulate = call->accumulate[0], .far = true,
-                        .gate = gate_of(call),
-                        .scale = call->scale ? call->scale + i * out_blocks * PH_LANES : NULL};
-                    if (d.gate.data) {
-                        d.gate.data += i * out_blocks * d.gate.plane + qy * d.gate.row + qx * PH_LANES;
-                        d.gate.row *= g->stride[0];
-                    }
-                    channels_set(&d, way, in_channels);
-                    d.in = in->zero + i * d.in_blocks * in->plane;
-                    way->run(call->context, &d);
-                }
-                at += way->packed_floats(in_channels, count, out_blocks, width);
+            struct direct_shape shape = {g->outputs, blocks_of(g->channels), phase_size(g, 1, qx), count, groups};
+            if (packed && !call) {
+                struct phase_weights state = {parts, y, x, columns};
+                way->pack(packed + at, &shape, backward_weight, &state);
             }
+            if (call && (count || !bare_phase_is_done(call))) {
+                const struct ph_layout *out = &call->input_gradients[0].layout;
+                for (int t = 0; t < count; t++)
+                    taps[t] = step_y[t / columns] * in->row + step_x[t % columns] * in->pixel;
+                struct direct d = {.in = in->zero, .in_item = in->item, .in_plane = in->plane, .in_steps = in->steps,
+                    .in_row = in->row, .in_pixel = in->pixel, .in_channel = 1, .in_low = in->low, .groups = groups,
+                    .taps = taps, .tap_count = count,
+                    .out = pixel_zero(&call->input_gradients[0]) + qy * out->row + qx * PH_LANES,
+                    .out_item = out->item, .out_plane = out->plane, .out_row = g->stride[0] * out->row,
+                    .out_pixel = g->stride[1] * PH_LANES, .out_blocks = (int)shape.out_blocks,
+                    .height = (int)phase_size(g, 0, qy), .width = (int)shape.width, .items = g->items,
+                    .weights = packed + at, .accumulate = call->accumulate[0], .far = true, .gate = gate_of(call),
+                    .scale = call->scale};
+                if (d.gate.data) {
+                    d.gate.data += qy * d.gate.row + qx * PH_LANES;
+                    d.gate.row *= g->stride[0];
+                }
+                channels_set(&d, way, g->outputs);
+                way->run(call->context, &d);
+            }
+            at += way->packed_floats(&shape);
         }
     return at;
 }

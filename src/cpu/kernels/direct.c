@@ -9,27 +9,65 @@ enum { NARROW_GROUP = 2, NARROW_PIXELS = 7, NARROW_ROWS = 2, WIDE_PIXELS = 14, S
 enum { NARROW_GROUP = 4, NARROW_PIXELS = 3, NARROW_ROWS = 1, WIDE_PIXELS = 6, SINGLE_PIXELS = 12 };
 #endif
 
-/* Blocks of output channels in a group; the last one has what is left of them. */
-static int group_of(int64_t out_blocks, int64_t width) {
+/* Blocks that share a tile share the loads of what they read: apart they may take this many products for 100 together. */
+enum { APART_PERCENT = 90 };
+
+/* The channels that blocks [block, end) of outputs read. */
+struct reach { int64_t first, end; };
+
+static struct reach reach_of(const struct direct_shape *shape, int64_t block, int64_t end) {
+    const struct groups *groups = &shape->groups;
+    if (!groups->out) return (struct reach){0, shape->in_channels};
+    int64_t first = block * PH_LANES / groups->out, last = (end * PH_LANES - 1) / groups->out;
+    return (struct reach){first * groups->in, PH_MIN(shape->in_channels, (last + 1) * groups->in)};
+}
+
+/* Weights of a tap in the tiles that make blocks [0, end) of outputs, GROUP of them each. */
+static int64_t weights_before(const struct direct_shape *shape, int group, int64_t end) {
+    if (!shape->groups.out) return end * shape->in_channels * PH_LANES;
+    int64_t floats = 0;
+    for (int64_t block = 0; block < end; block += group) {
+        struct reach reach = reach_of(shape, block, PH_MIN(block + group, end));
+        floats += PH_MIN((int64_t)group, end - block) * (reach.end - reach.first) * PH_LANES;
+    }
+    return floats;
+}
+
+static int dense_group(int64_t out_blocks, int64_t width) {
     if (out_blocks == 1) return 1;
     /* Narrow rows cannot fill a wide tile: use four blocks by half the pixels where that leaves no block over. */
     return width <= NARROW_PIXELS && out_blocks % NARROW_GROUP == 0 ? NARROW_GROUP : 2;
 }
 
-size_t PH_KERNEL(ph_direct_packed_floats)(int64_t in_channels, int64_t taps, int64_t out_blocks, int64_t width) {
-    (void)width;
-    return (size_t)(out_blocks * in_channels * taps * PH_LANES);
+/* Blocks of output channels in a tile; the last one has what is left of them. Blocks by themselves read less of other groups. */
+static int group_of(const struct direct_shape *shape) {
+    int group = dense_group(shape->out_blocks, shape->width);
+    if (!shape->groups.out) return group;
+    int64_t together = weights_before(shape, group, shape->out_blocks), apart = weights_before(shape, 1, shape->out_blocks);
+    return APART_PERCENT * together > 100 * apart ? 1 : group;
 }
 
-void PH_KERNEL(ph_direct_pack)(float *packed, int64_t in_channels, int taps, int64_t out_blocks, int64_t width,
-                               ph_direct_weight *weight, const void *state) {
-    int group = group_of(out_blocks, width);
-    for (int64_t g = 0; g < (out_blocks + group - 1) / group; g++)
-        for (int64_t block = 0; block < blocks_of(in_channels); block++)
-            for (int tap = 0; tap < taps; tap++)
-                for (int64_t c = block * PH_LANES; c < PH_MIN((block + 1) * PH_LANES, in_channels); c++)
-                    for (int64_t o = g * group * PH_LANES; o < PH_MIN((g + 1) * group, out_blocks) * PH_LANES; o++)
-                        *packed++ = weight(state, o, c, tap);
+size_t PH_KERNEL(ph_direct_packed_floats)(const struct direct_shape *shape) {
+    return (size_t)(weights_before(shape, group_of(shape), shape->out_blocks) * shape->taps);
+}
+
+/* Those of tiles that make blocks [block, end). */
+static float *tile_pack(float *packed, const struct direct_shape *shape, int64_t block, int64_t end, ph_direct_weight *weight,
+                        const void *state) {
+    struct reach reach = reach_of(shape, block, end);
+    for (int64_t first = reach.first, next; first < reach.end; first = next) {
+        next = PH_MIN(reach.end, (first / PH_LANES + 1) * PH_LANES);
+        for (int tap = 0; tap < shape->taps; tap++)
+            for (int64_t c = first; c < next; c++)
+                for (int64_t o = block * PH_LANES; o < end * PH_LANES; o++) *packed++ = weight(state, o, c, tap);
+    }
+    return packed;
+}
+
+void PH_KERNEL(ph_direct_pack)(float *packed, const struct direct_shape *shape, ph_direct_weight *weight, const void *state) {
+    int group = group_of(shape);
+    for (int64_t block = 0; block < shape->out_blocks; block += group)
+        packed = tile_pack(packed, shape, block, PH_MIN(block + group, shape->out_blocks), weight, state);
 }
 
 /* What becomes of a tile's sums: to the forward's a SUMMAND may be added, and they are STOREd or ACTIVATEd; the backward's may be
@@ -109,12 +147,12 @@ PH_INLINE void tile(const struct direct *d, const float *in, const float *weight
     int64_t step;
     for (int block = 0; block < d->in_blocks; block++, in += step) {
         bool last = block == d->in_blocks - 1;
-        int channels = last ? d->last_block_channels : d->in_block_channels;
+        int begin = block ? 0 : d->first_channel, channels = (last ? d->last_block_channels : d->in_block_channels) - begin;
         step = d->in_steps ? d->in_steps[block] : d->in_plane;
         if (last) finish_fetch(d, out, at, GROUP, ROWS, PIXELS, out_pixel);
         else block_fetch(in + step, row, pixel, ROWS, PIXELS);
         for (int tap = 0; tap < d->tap_count; tap++) {
-            const float *from = in + d->taps[tap];
+            const float *from = in + d->taps[tap] + begin * channel_step;
             for (int c = 0; c < channels; c++, from += channel_step, weights += GROUP * PH_LANES) {
                 vector w[4];
 #pragma GCC unroll 4
@@ -214,16 +252,27 @@ struct direct_job {
     struct form full, last;          /* of groups of `group` blocks; of the last one */
     int64_t groups;
     struct shares shares;            /* of the rows */
-    int64_t weights;                 /* floats of a group's packed weights */
+    struct direct_shape shape;
 };
 
 static struct direct_job job_of(const struct direct *d) {
-    struct direct_job job = {.d = d, .group = group_of(d->out_blocks, d->width)};
+    struct direct_job job = {.d = d, .shape = {.out_blocks = d->out_blocks, .width = d->width, .taps = d->tap_count, .groups = d->groups}};
+    job.shape.in_channels = (int64_t)(d->in_blocks - 1) * d->in_block_channels + d->last_block_channels;
+    job.group = group_of(&job.shape);
     job.groups = (d->out_blocks + job.group - 1) / job.group;
     job.full = form_of(job.group, d->width);
     job.last = form_of(d->out_blocks - (int)(job.groups - 1) * job.group, d->width);
-    job.weights = ((int64_t)(d->in_blocks - 1) * d->in_block_channels + d->last_block_channels) * d->tap_count * job.group * PH_LANES;
     return job;
+}
+
+/* The channels that some blocks of outputs read are all that `d` reads. */
+static void reach_set(struct direct *d, const struct direct_shape *shape, int64_t block, int64_t end) {
+    struct reach reach = reach_of(shape, block, end);
+    int64_t first = reach.first / d->in_block_channels, last = (reach.end - 1) / d->in_block_channels;
+    d->in += first * d->in_plane;
+    d->first_channel = (int)(reach.first - first * d->in_block_channels);
+    d->last_block_channels = (int)(reach.end - last * d->in_block_channels);
+    d->in_blocks = (int)(last - first + 1);
 }
 
 /* Rows [first, last) of one group of one batch item. */
@@ -231,9 +280,10 @@ static void rows_run(const struct direct_job *job, int64_t n, int64_t g, int fir
     struct direct own = *job->d;
     const struct direct *d = &own;
     if (own.in_steps) own.in_steps += n * own.in_blocks;
-    int first_block = (int)g * job->group;
+    int64_t first_block = g * job->group, end_block = PH_MIN(first_block + job->group, (int64_t)d->out_blocks);
+    if (d->groups.out) reach_set(&own, &job->shape, first_block, end_block);
     const struct form form = g == job->groups - 1 ? job->last : job->full;
-    const float *weights = d->weights + n * d->weights_item + g * job->weights;
+    const float *weights = d->weights + n * d->weights_item + weights_before(&job->shape, job->group, first_block) * d->tap_count;
     const float *bias = d->bias ? d->bias + first_block * PH_LANES : NULL;
     const float *in = d->in + n * d->in_item;
     float *out = d->out + n * d->out_item + first_block * d->out_plane;

@@ -4,12 +4,17 @@
  *     out[y][x][o] = sum over input blocks, taps, channels of in[y * step_y + tap.y][x * step_x + tap.x][c] * w
  *
  * A tile of GROUP blocks of output channels by some pixels of one row, or of two where rows are short, stays in registers
- * through the whole sum, which begins with the bias. Weights are packed [output group][input block][tap][channel][GROUP][lanes].
+ * through the whole sum, which begins with the bias. Weights are packed [GROUP of blocks][input block][tap][channel][GROUP][lanes].
+ * Where channels come in groups, a tile reads from the first channel of its first output's group to the last of its last one's:
+ * groups may begin and end within blocks, and what a tile reads of others has weights of zero.
  * Sums of an output element always run in this order, whatever the tile or thread, so results depend on neither. */
 #ifndef PH_DIRECT_H
 #define PH_DIRECT_H
 
 #include "cpu/kernels/blocked.h"
+
+/* Channels of a group, read and made: an output reads those of its own group. 0: all are one. */
+struct groups { int64_t in, out; };
 
 struct direct {
     const float *in;            /* first tap's base: pixel (0, 0), channel 0 */
@@ -19,6 +24,8 @@ struct direct {
     int64_t in_channel;         /* from one channel to the next inside a block: 1 when blocked */
     int64_t in_low;             /* from the input's upper halves to its lower ones, 0: it is not split; bfloat16.c alone */
     int in_blocks, in_block_channels, last_block_channels; /* channels in a block; in the last one */
+    int first_channel;          /* in the first block */
+    struct groups groups;
     const int64_t *taps;        /* [tap_count] offsets in floats */
     int tap_count;
     float *out;
@@ -36,12 +43,14 @@ struct direct {
     const float *scale;         /* backward alone: [out_blocks * lanes], NULL: 1; then what is there before is not cut off */
 };
 
-/* Floats of packed weights for rows of this width, and the packing: weight(state, out channel, in channel, tap), asked for
- * the spare lanes of the last blocks of output channels too. */
+/* What weights are packed for: rows of `width` pixels. */
+struct direct_shape { int64_t in_channels, out_blocks, width; int taps; struct groups groups; };
+
+/* Floats of packed weights, and the packing: weight(state, out channel, in channel, tap), asked for the spare lanes of the last
+ * block of output channels too, and for channels of other groups. */
 typedef float ph_direct_weight(const void *state, int64_t out, int64_t in, int tap);
-size_t PH_KERNEL(ph_direct_packed_floats)(int64_t in_channels, int64_t taps, int64_t out_blocks, int64_t width);
-void PH_KERNEL(ph_direct_pack)(float *packed, int64_t in_channels, int taps, int64_t out_blocks, int64_t width,
-                               ph_direct_weight *weight, const void *state);
+size_t PH_KERNEL(ph_direct_packed_floats)(const struct direct_shape *shape);
+void PH_KERNEL(ph_direct_pack)(float *packed, const struct direct_shape *shape, ph_direct_weight *weight, const void *state);
 void PH_KERNEL(ph_direct_run)(const ph_context *context, const struct direct *direct);
 /* The same on the calling thread, as part of a task. */
 void PH_KERNEL(ph_direct_run_alone)(const struct direct *direct);
@@ -54,9 +63,8 @@ struct direct_input { const float *zero; int64_t item, plane, row, pixel, low; c
 /* How factors are held and multiplied. */
 struct direct_way {
     int in_channels;  /* of a block of what the loop reads */
-    size_t (*packed_floats)(int64_t in_channels, int64_t taps, int64_t out_blocks, int64_t width);
-    void (*pack)(float *packed, int64_t in_channels, int taps, int64_t out_blocks, int64_t width, ph_direct_weight *weight,
-                 const void *state);
+    size_t (*packed_floats)(const struct direct_shape *shape);
+    void (*pack)(float *packed, const struct direct_shape *shape, ph_direct_weight *weight, const void *state);
     /* One operand's blocks of channels behind the other's, with `halo` zeros, or what is around a slice, on each side. Several
      * have one halo in memory. */
     struct direct_input (*read)(const struct ph_kernel_call *call, const struct ph_operand *operands, int count, int halo);

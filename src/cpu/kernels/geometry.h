@@ -7,24 +7,19 @@
 struct geometry {
     int64_t items, channels, height, width, outputs, out_height, out_width;
     int64_t kernel[2], stride[2], dilation[2], pad[2];
-    int64_t groups;        /* as the direct loop sees them: merged until they hold whole blocks */
-    int64_t real_groups;
+    int64_t groups;
     struct rectifier rectifier;
     const float *weights, *bias;
 };
 
 PH_INLINE struct geometry geometry_make(const struct ph_convolution_attributes *a, const int64_t *in, const int64_t *out) {
     struct geometry g = {.items = in[0], .channels = in[1], .height = in[2], .width = in[3], .outputs = out[1],
-        .out_height = out[2], .out_width = out[3], .real_groups = a->groups, .rectifier = rectifier_of(a)};
+        .out_height = out[2], .out_width = out[3], .groups = a->groups, .rectifier = rectifier_of(a)};
     for (int i = 0; i < 2; i++) {
         g.kernel[i] = a->kernel[i + 1];
         g.stride[i] = a->stride[i + 1];
         g.dilation[i] = a->dilation[i + 1];
         g.pad[i] = a->pad_begin[i + 1];
-    }
-    for (int64_t merged = g.real_groups; merged >= 1; merged--) {
-        g.groups = merged;
-        if (g.real_groups % merged == 0 && g.channels / merged % PH_LANES == 0 && g.outputs / merged % PH_LANES == 0) break;
     }
     return g;
 }
@@ -48,7 +43,7 @@ PH_INLINE struct geometry geometry_of_output(const struct ph_kernel_call *call, 
 PH_INLINE struct geometry geometry_of_call(const struct ph_kernel_call *call) { return geometry_of_output(call, 0); }
 
 PH_INLINE float weight_at(const struct geometry *g, int64_t output, int64_t channel, int64_t y, int64_t x) {
-    int64_t per_group_in = g->channels / g->real_groups, per_group_out = g->outputs / g->real_groups;
+    int64_t per_group_in = g->channels / g->groups, per_group_out = g->outputs / g->groups;
     if (output >= g->outputs || channel >= g->channels || output / per_group_out != channel / per_group_in) return 0;
     return g->weights[((output * per_group_in + channel % per_group_in) * g->kernel[0] + y) * g->kernel[1] + x];
 }
