@@ -1398,7 +1398,7 @@ static void test_small_maps(void **state) {
  * added to something else, and cut off. By any number of threads the same bytes. */
 static void test_groups(void **state) {
     static const int widths[] = {1, 2, 2, 4, 4, 8, 8, 3, 5, 6, 12, 16, 20, 24, 40, 32, 9};
-    for (int i = 0; i < rounds(100); i++) {
+    for (int i = 0; i < rounds(60); i++) {
         struct network net;
         int in = widths[draw(0, PH_COUNT(widths) - 1)], out = draw(0, 3) ? in : widths[draw(0, PH_COUNT(widths) - 1)];
         int groups = draw(2, 120 / PH_MAX(in, out)), side = (const int[]){3, 3, 3, 1, 2, 5}[draw(0, 5)], stride = draw(1, 3) % 3 + 1;

@@ -89,9 +89,8 @@ static void steps_write(const struct ph_operand *operands, int count, int64_t *s
         }
 }
 
-/* The operands as they are. */
-static struct direct_input operands_read(const struct ph_kernel_call *call, const struct ph_operand *operands, int count,
-                                         int halo) {
+struct direct_input PH_KERNEL(ph_direct_read)(const struct ph_kernel_call *call, const struct ph_operand *operands, int count,
+                                              int halo) {
     (void)halo;
     const struct ph_layout *layout = &operands->layout;
     int64_t *steps = count > 1 ? (int64_t *)(void *)call->scratch : NULL;
@@ -100,7 +99,7 @@ static struct direct_input operands_read(const struct ph_kernel_call *call, cons
 }
 
 static const struct direct_way direct_way = {PH_LANES, PH_KERNEL(ph_direct_packed_floats), PH_KERNEL(ph_direct_pack),
-                                             operands_read, PH_KERNEL(ph_direct_run)};
+                                             PH_KERNEL(ph_direct_read), PH_KERNEL(ph_direct_run)};
 
 static void channels_set(struct direct *d, const struct direct_way *way, int64_t channels) {
     d->in_blocks = (int)((channels + way->in_channels - 1) / way->in_channels);
@@ -195,7 +194,7 @@ static struct groups forward_groups(const struct geometry *g) {
 
 static struct direct_shape forward_shape(const struct geometry *g) {
     return (struct direct_shape){.in_channels = g->channels, .out_blocks = blocks_of(g->outputs), .width = g->out_width,
-        .taps = (int)(g->kernel[0] * g->kernel[1]), .groups = forward_groups(g)};
+        .taps = (int)(g->kernel[0] * g->kernel[1]), .tap_columns = (int)g->kernel[1], .groups = forward_groups(g)};
 }
 
 static size_t forward_packed_floats(const struct geometry *g, const struct direct_way *way) {
@@ -224,6 +223,7 @@ static void forward_output(const struct ph_kernel_call *call, int output, const 
     d->groups = forward_groups(g);
     d->taps = taps;
     d->tap_count = (int)(g->kernel[0] * g->kernel[1]);
+    d->tap_columns = (int)g->kernel[1];
     d->out = pixel_zero(&call->outputs[output]);
     d->out_item = out->item;
     d->out_plane = out->plane;
@@ -337,7 +337,7 @@ static size_t backward_walk(const struct parts *parts, const struct direct_way *
     for (int64_t qy = 0; qy < g->stride[0]; qy++)
         for (int64_t qx = 0; qx < g->stride[1]; qx++) {
             int rows = phase_taps(g, 0, qy, y, step_y), columns = phase_taps(g, 1, qx, x, step_x), count = rows * columns;
-            struct direct_shape shape = {g->outputs, blocks_of(g->channels), phase_size(g, 1, qx), count, groups};
+            struct direct_shape shape = {g->outputs, blocks_of(g->channels), phase_size(g, 1, qx), count, columns, groups};
             if (packed && !call) {
                 struct phase_weights state = {parts, y, x, columns};
                 way->pack(packed + at, &shape, backward_weight, &state);
@@ -348,7 +348,7 @@ static size_t backward_walk(const struct parts *parts, const struct direct_way *
                     taps[t] = step_y[t / columns] * in->row + step_x[t % columns] * in->pixel;
                 struct direct d = {.in = in->zero, .in_item = in->item, .in_plane = in->plane, .in_steps = in->steps,
                     .in_row = in->row, .in_pixel = in->pixel, .in_channel = 1, .in_low = in->low, .groups = groups,
-                    .taps = taps, .tap_count = count,
+                    .taps = taps, .tap_count = count, .tap_columns = columns,
                     .out = pixel_zero(&call->input_gradients[0]) + qy * out->row + qx * PH_LANES,
                     .out_item = out->item, .out_plane = out->plane, .out_row = g->stride[0] * out->row,
                     .out_pixel = g->stride[1] * PH_LANES, .out_blocks = (int)shape.out_blocks,

@@ -39,7 +39,7 @@ static int dense_group(int64_t out_blocks, int64_t width) {
     return width <= NARROW_PIXELS && out_blocks % NARROW_GROUP == 0 ? NARROW_GROUP : 2;
 }
 
-/* Blocks of output channels in a tile; the last one has what is left of them. Blocks by themselves read less of other groups. */
+/* Blocks of output channels in a tile; the last one has what is left of them. Apart, blocks read less of other groups. */
 static int group_of(const struct direct_shape *shape) {
     int group = dense_group(shape->out_blocks, shape->width);
     if (!shape->groups.out) return group;
@@ -256,8 +256,8 @@ struct direct_job {
 };
 
 static struct direct_job job_of(const struct direct *d) {
-    struct direct_job job = {.d = d, .shape = {.out_blocks = d->out_blocks, .width = d->width, .taps = d->tap_count, .groups = d->groups}};
-    job.shape.in_channels = (int64_t)(d->in_blocks - 1) * d->in_block_channels + d->last_block_channels;
+    int64_t in_channels = (int64_t)(d->in_blocks - 1) * d->in_block_channels + d->last_block_channels;
+    struct direct_job job = {.d = d, .shape = {in_channels, d->out_blocks, d->width, d->tap_count, d->tap_columns, d->groups}};
     job.group = group_of(&job.shape);
     job.groups = (d->out_blocks + job.group - 1) / job.group;
     job.full = form_of(job.group, d->width);
@@ -283,7 +283,8 @@ static void rows_run(const struct direct_job *job, int64_t n, int64_t g, int fir
     int64_t first_block = g * job->group, end_block = PH_MIN(first_block + job->group, (int64_t)d->out_blocks);
     if (d->groups.out) reach_set(&own, &job->shape, first_block, end_block);
     const struct form form = g == job->groups - 1 ? job->last : job->full;
-    const float *weights = d->weights + n * d->weights_item + weights_before(&job->shape, job->group, first_block) * d->tap_count;
+    const float *weights = d->weights + n * d->weights_item;
+    weights += weights_before(&job->shape, job->group, first_block) * d->tap_count;
     const float *bias = d->bias ? d->bias + first_block * PH_LANES : NULL;
     const float *in = d->in + n * d->in_item;
     float *out = d->out + n * d->out_item + first_block * d->out_plane;

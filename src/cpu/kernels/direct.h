@@ -4,7 +4,7 @@
  *     out[y][x][o] = sum over input blocks, taps, channels of in[y * step_y + tap.y][x * step_x + tap.x][c] * w
  *
  * A tile of GROUP blocks of output channels by some pixels of one row, or of two where rows are short, stays in registers
- * through the whole sum, which begins with the bias. Weights are packed [GROUP of blocks][input block][tap][channel][GROUP][lanes].
+ * through the whole sum, which begins with the bias. Weights are packed [tile's blocks][input block][tap][channel][GROUP][lanes].
  * Where channels come in groups, a tile reads from the first channel of its first output's group to the last of its last one's:
  * groups may begin and end within blocks, and what a tile reads of others has weights of zero.
  * Sums of an output element always run in this order, whatever the tile or thread, so results depend on neither. */
@@ -27,7 +27,7 @@ struct direct {
     int first_channel;          /* in the first block */
     struct groups groups;
     const int64_t *taps;        /* [tap_count] offsets in floats */
-    int tap_count;
+    int tap_count, tap_columns; /* tap_columns: of them stand side by side, a dilation apart, in either direction */
     float *out;
     int64_t out_item, out_plane, out_row, out_pixel;
     int out_blocks, height, width;
@@ -44,7 +44,7 @@ struct direct {
 };
 
 /* What weights are packed for: rows of `width` pixels. */
-struct direct_shape { int64_t in_channels, out_blocks, width; int taps; struct groups groups; };
+struct direct_shape { int64_t in_channels, out_blocks, width; int taps, tap_columns; struct groups groups; };
 
 /* Floats of packed weights, and the packing: weight(state, out channel, in channel, tap), asked for the spare lanes of the last
  * block of output channels too, and for channels of other groups. */
@@ -70,6 +70,10 @@ struct direct_way {
     struct direct_input (*read)(const struct ph_kernel_call *call, const struct ph_operand *operands, int count, int halo);
     void (*run)(const ph_context *context, const struct direct *direct);
 };
+
+/* Reads the operands as they are. */
+struct direct_input PH_KERNEL(ph_direct_read)(const struct ph_kernel_call *call, const struct ph_operand *operands, int count,
+                                              int halo);
 
 /* Blocked convolution, of the direction that the query and the call are of, in some way; of 1x1 convolutions that are joined,
  * all of them (convolution.c). */

@@ -10,6 +10,7 @@
     X(ph_channel_matrix_forward) X(ph_channel_matrix_backward) \
     X(ph_phases_forward) X(ph_phases_backward) X(ph_convolution_forward_planar) X(ph_convolution_backward_planar) \
     X(ph_depthwise_forward) X(ph_depthwise_backward) \
+    X(ph_grouped_forward) X(ph_grouped_backward) \
     X(ph_winograd_forward) X(ph_winograd_backward) X(ph_winograd_forward_2x2) X(ph_winograd_backward_2x2) \
     X(ph_convolution_forward) X(ph_convolution_backward) \
     X(ph_winograd_forward_small) X(ph_winograd_backward_small) \

@@ -73,6 +73,19 @@ PH_INLINE void narrow(unsigned char *to, vector_int lanes) {
 #endif
 }
 
+/* Lane i of the result is lane lanes[i] of x. */
+#if PH_LANES == 16
+PH_INLINE vector permute(vector x, vector_int lanes) { return (vector)_mm512_permutexvar_ps((__m512i)lanes, (__m512)x); }
+#elif defined __AVX2__
+PH_INLINE vector permute(vector x, vector_int lanes) { return (vector)_mm256_permutevar8x32_ps((__m256)x, (__m256i)lanes); }
+#else
+PH_INLINE vector permute(vector x, vector_int lanes) {
+    vector result;
+    for (int i = 0; i < PH_LANES; i++) result[i] = x[lanes[i]];
+    return result;
+}
+#endif
+
 /* fold(a, b, width): lanes of a in stretches of 2 width, each stretch's halves added up; then the same of b. */
 #if PH_LANES == 16
 #define PH_LANES_LOW_8 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23
