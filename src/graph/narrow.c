@@ -5,7 +5,8 @@
 
 /* Operations on each channel by itself that need no word about how many there are. */
 static const struct ph_operation *const by_channel[] = {&ph_operation_relu, &ph_operation_clip, &ph_operation_sigmoid,
-    &ph_operation_tanh, &ph_operation_max_pool, &ph_operation_average_pool, &ph_operation_global_average_pool,
+    &ph_operation_tanh, &ph_operation_silu, &ph_operation_hard_swish, &ph_operation_gelu, &ph_operation_mish,
+    &ph_operation_max_pool, &ph_operation_average_pool, &ph_operation_global_average_pool,
     &ph_operation_identity, NULL};
 
 struct readers {

@@ -1,9 +1,10 @@
-/* Cutting the graph to what is needed, down to channels, folding batch-norm and what normalises the picture, fusing ReLU,
- * nesting concatenations. */
+/* Cutting the graph to what is needed, down to channels, recognising activations, folding batch-norm and what normalises the
+ * picture, fusing ReLU, nesting concatenations. */
 #include "graph/passes.h"
 #include "graph/fold.h"
 #include "graph/narrow.h"
 #include "graph/operations.h"
+#include "graph/recognise.h"
 #include <math.h>
 #include <string.h>
 
@@ -19,6 +20,7 @@ struct pending {
 
 struct extraction {
     const struct ph_graph *old;
+    struct ph_graph view; /* `old` with activations recognised */
     struct ph_graph *graph;
     int *map;
     bool *live;       /* [old nodes] */
@@ -48,6 +50,21 @@ static void mark_live(struct extraction *e, const int *keep, int keep_count) {
             if (old->values[input].node != PH_ABSENT) e->live[old->values[input].node] = true;
         }
     }
+}
+
+/* From here on the graph to extract from is one whose spelled-out activations are single nodes. */
+static ph_status recognise(struct extraction *e, const int *keep, int keep_count) {
+    size_t nodes = (size_t)e->old->node_count, values = (size_t)e->old->value_count;
+    e->view = *e->old;
+    e->view.nodes = ph_alloc_array(nodes + 1, sizeof *e->view.nodes);
+    if (!e->view.nodes) return ph_fail_memory(e->graph->context);
+    if (nodes) memcpy(e->view.nodes, e->old->nodes, nodes * sizeof *e->view.nodes);
+    e->old = &e->view;
+    PH_TRY(ph_activations_recognise(&e->view, e->live, e->kept, e->uses, &e->graph->pool));
+    memset(e->live, 0, nodes * sizeof *e->live);
+    memset(e->uses, 0, values * sizeof *e->uses);
+    mark_live(e, keep, keep_count);
+    return PH_OK;
 }
 
 /* Reads the constants that the new graph takes over, so that none of its own is still to be read. */
@@ -276,14 +293,15 @@ ph_status ph_graph_extract(const struct ph_graph *old, const int *keep, int keep
     if (!e.live || !e.kept || !e.uses || !e.consumer || !e.pending || !e.channels || !e.folds)
         status = ph_fail_memory(old->context);
     if (!status) mark_live(&e, keep, keep_count);
+    if (!status && rewrites & PH_REWRITE_ACTIVATIONS) status = recognise(&e, keep, keep_count);
     if (!status) status = constants_load(&e);
-    if (!status && fuses) status = ph_channels_find(old, e.live, e.kept, e.uses, &e.graph->pool, e.channels);
+    if (!status && fuses) status = ph_channels_find(e.old, e.live, e.kept, e.uses, &e.graph->pool, e.channels);
     /* Last, for channels are read by nodes that then are live no more. */
     if (!status && rewrites & PH_REWRITE_NORMALISATION)
-        status = ph_folds_find(old, e.live, e.kept, e.uses, &e.graph->pool, e.folds);
+        status = ph_folds_find(e.old, e.live, e.kept, e.uses, &e.graph->pool, e.folds);
     for (int n = 0; n < old->node_count && !status; n++) {
         if (!e.live[n]) continue;
-        const struct ph_node *node = &old->nodes[n];
+        const struct ph_node *node = &e.old->nodes[n];
         status = fuses ? rewrite_node(&e, node)
                        : emit(&e, node, node->operation, node->attributes, node->inputs, node->input_count);
     }
@@ -298,6 +316,7 @@ ph_status ph_graph_extract(const struct ph_graph *old, const int *keep, int keep
     ph_free(e.pending);
     ph_free(e.channels);
     ph_free(e.folds);
+    ph_free(e.view.nodes);
     if (status) ph_graph_destroy(graph);
     return status;
 }

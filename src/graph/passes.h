@@ -12,6 +12,8 @@ enum ph_rewrites {
      * less, for backends of full floats. The picture that is convolved then is not centred, and its weights differ by what
      * it is scaled with, which costs 16 bits several times their error. With PH_REWRITE_FUSE alone. */
     PH_REWRITE_NORMALISATION = 2,
+    /* Activations that are written as several operations become one (recognise.h). */
+    PH_REWRITE_ACTIVATIONS = 4,
 };
 
 /* Makes a new graph of the ancestors of `keep`, in the same order and under the same names. Constants stay borrowed from

@@ -41,5 +41,5 @@ static void vulkan_profile(const ph_context *context, char *text, size_t size) {
 extern const struct ph_backend ph_backend_vulkan;
 const struct ph_backend ph_backend_vulkan = {
     .name = "vulkan", .help = "compute shaders on a GPU", .kernels = vulkan_kernels, .precisions = vulkan_precisions,
-    .rewrites = PH_REWRITE_FUSE, .engine = &ph_vulkan_engine, .device = ph_vulkan_describe,
+    .rewrites = PH_REWRITE_FUSE | PH_REWRITE_ACTIVATIONS, .engine = &ph_vulkan_engine, .device = ph_vulkan_describe,
     .open = vulkan_open, .rates = vulkan_rates, .peak = ph_vulkan_peak, .profile = vulkan_profile};

@@ -375,6 +375,128 @@ static void test_first_convolution(void **state) {
     }
 }
 
+/* ---- Activations that are written as several operations ------------------------------------------------------------- */
+
+/* What stands between two convolutions: `first` and `second` are numbers, the forms those of exporters. */
+enum spelling { X_SIGMOID, SIGMOID_X, X_RAMP, CLIP_BEHIND, CLIP_DIVIDED, CLIP_BEFORE, ERF_BEHIND, ERF_BEFORE, X_SOFTPLUS, SPELLINGS,
+                STEEP_SIGMOID = SPELLINGS, OTHER_RAMP, LOW_CEILING, X_TANH, OTHER_X, SQUARE, SHIFTED, RULED_CLIP, ALL_SPELLINGS };
+
+static int put(struct ph_graph *g, const struct ph_operation *operation, const struct ph_activation_attributes *a, int x, int y) {
+    int out;
+    assert_int_equal(ph_graph_add(g, operation, NULL, a, (int[]){x, y}, y == PH_ABSENT ? 1 : 2, &out), PH_OK);
+    return out;
+}
+
+static int number(struct ph_graph *g, float value) {
+    int out;
+    assert_int_equal(ph_graph_add_constant_copy(g, NULL, PH_FLOAT, PH_SCALAR, &value, &out), PH_OK);
+    return out;
+}
+
+#define UNARY(name, x) put(g, &ph_operation_##name, NULL, x, PH_ABSENT)
+#define WITH(name, x, ...) put(g, &ph_operation_##name, &(struct ph_activation_attributes){__VA_ARGS__}, x, PH_ABSENT)
+#define BINARY(name, x, y) put(g, &ph_operation_##name, NULL, x, y)
+
+/* *heart: the value in the middle of it. */
+static int spell(struct ph_graph *g, enum spelling spelling, int x, int other, int *heart) {
+    switch (spelling) {
+    case X_SIGMOID: *heart = UNARY(sigmoid, x); return BINARY(mul, x, *heart);
+    case SIGMOID_X: *heart = UNARY(sigmoid, x); return BINARY(mul, *heart, x);
+    case X_RAMP: *heart = WITH(hard_sigmoid, x, .alpha = 1.0f / 6, .beta = 0.5); return BINARY(mul, x, *heart);
+    case CLIP_BEHIND:
+        *heart = WITH(clip, BINARY(add, x, number(g, 3)), .low = 0, .high = 6);
+        return BINARY(div, BINARY(mul, x, *heart), number(g, 6));
+    case CLIP_DIVIDED:
+        *heart = WITH(clip, BINARY(add, number(g, 3), x), .low = 0, .high = 6);
+        return BINARY(mul, x, BINARY(div, *heart, number(g, 6)));
+    case CLIP_BEFORE:
+        *heart = WITH(clip, BINARY(sub, x, number(g, -3)), .low = 0, .high = 6);
+        return BINARY(mul, BINARY(mul, x, number(g, 1.0f / 6)), *heart);
+    case ERF_BEHIND:
+        *heart = UNARY(erf, BINARY(div, x, number(g, 1.41421354f)));
+        return BINARY(mul, BINARY(mul, x, BINARY(add, *heart, number(g, 1))), number(g, 0.5f));
+    case ERF_BEFORE:
+        *heart = UNARY(erf, BINARY(mul, number(g, 0.707106769f), x));
+        return BINARY(mul, BINARY(mul, number(g, 0.5f), x), BINARY(add, number(g, 1), *heart));
+    case X_SOFTPLUS: *heart = UNARY(tanh, UNARY(softplus, x)); return BINARY(mul, x, *heart);
+    /* Like them, and others. */
+    case STEEP_SIGMOID: *heart = UNARY(sigmoid, BINARY(mul, x, number(g, 1.702f))); return BINARY(mul, x, *heart);
+    case OTHER_RAMP: *heart = WITH(hard_sigmoid, x, .alpha = 0.2, .beta = 0.5); return BINARY(mul, x, *heart);
+    case LOW_CEILING:
+        *heart = WITH(clip, BINARY(add, x, number(g, 3)), .low = 0, .high = 5);
+        return BINARY(div, BINARY(mul, x, *heart), number(g, 6));
+    case X_TANH: *heart = UNARY(tanh, x); return BINARY(mul, x, *heart);
+    case OTHER_X: *heart = UNARY(sigmoid, x); return BINARY(mul, other, *heart);
+    case SQUARE: *heart = UNARY(sigmoid, x); return BINARY(mul, *heart, *heart);
+    case SHIFTED: *heart = UNARY(sigmoid, x); return BINARY(mul, BINARY(add, x, number(g, 1)), *heart);
+    case RULED_CLIP:
+        *heart = WITH(redirected_clip, BINARY(add, x, number(g, 3)), .low = 0, .high = 6);
+        return BINARY(div, BINARY(mul, x, *heart), number(g, 6));
+    default: fail(); return PH_ABSENT;
+    }
+}
+
+/* Convolution, one of these, convolution, mean. */
+static int spelled_make(struct sample *s, ph_context *context, enum spelling spelling, int *heart) {
+    sample_make(s, context);
+    int v[2], out;
+    struct ph_convolution_attributes a = {.kernel = {1, 3, 3}, .stride = {1, 1, 1}, .dilation = {1, 1, 1},
+        .pad_begin = {0, 1, 1}, .pad_end = {0, 1, 1}, .groups = 1}, one = a;
+    for (int i = 0; i < PH_COUNT(s->weights); i++) s->weights[i] *= 0.2f;
+    one.kernel[1] = one.kernel[2] = 1;
+    one.pad_begin[1] = one.pad_begin[2] = one.pad_end[1] = one.pad_end[2] = 0;
+    assert_int_equal(ph_graph_add_constant(s->graph, NULL, PH_FLOAT, PH_SHAPE(24, 16, 1, 1), s->weights, &v[0]), PH_OK);
+    assert_int_equal(ph_graph_add(s->graph, &ph_operation_convolution, NULL, &one, (int[]){s->x, v[0]}, 2, &v[1]), PH_OK);
+    int made = spell(s->graph, spelling, s->convolution, v[1], heart);
+    assert_int_equal(ph_graph_add_constant(s->graph, NULL, PH_FLOAT, PH_SHAPE(4, 24, 3, 3), s->weights, &v[0]), PH_OK);
+    assert_int_equal(ph_graph_add(s->graph, &ph_operation_convolution, NULL, &a, (int[]){made, v[0]}, 2, &out), PH_OK);
+    struct ph_reduce_attributes mean = {.axes = {1, 2, 3}, .axis_count = 3};
+    assert_int_equal(ph_graph_add(s->graph, &ph_operation_reduce_mean, "spelled", &mean, &out, 1, &s->loss), PH_OK);
+    return made;
+}
+
+/* The operation that makes the value in the part of the graph that leads to `keep`; *nodes: how many are left there. */
+static const struct ph_operation *made_by(const struct sample *s, int value, const int *keep, int keep_count, int *nodes) {
+    int *map = calloc((size_t)s->graph->value_count, sizeof *map);
+    struct ph_graph *graph;
+    assert_int_equal(ph_graph_extract(s->graph, keep, keep_count, PH_REWRITE_FUSE | PH_REWRITE_ACTIVATIONS, &graph, map), PH_OK);
+    assert_string_equal(graph->values[map[value]].name, s->graph->values[value].name);
+    const struct ph_operation *operation = graph->nodes[graph->values[map[value]].node].operation;
+    *nodes = graph->node_count;
+    ph_graph_destroy(&graph);
+    free(map);
+    return operation;
+}
+
+static void test_spelled_activations(void **state) {
+    static const struct ph_operation *const wanted[SPELLINGS] = {&ph_operation_silu, &ph_operation_silu, &ph_operation_hard_swish,
+        &ph_operation_hard_swish, &ph_operation_hard_swish, &ph_operation_hard_swish, &ph_operation_gelu, &ph_operation_gelu,
+        &ph_operation_mish};
+    static float values[2][2 * 24 * 13 * 14], hearts[2][2 * 24 * 13 * 14], gradients[2][2 * 16 * 13 * 14];
+    for (int spelling = 0; spelling < ALL_SPELLINGS; spelling++) {
+        static struct sample s;
+        int heart, nodes, made = spelled_make(&s, *state, spelling, &heart), taps[] = {made, heart};
+        const struct ph_operation *spelled = s.graph->nodes[s.graph->values[made].node].operation;
+        const struct ph_operation *whole = made_by(&s, made, &s.loss, 1, &nodes);
+        assert_ptr_equal(whole, spelling < SPELLINGS ? wanted[spelling] : spelled);
+        if (spelling < SPELLINGS) assert_int_equal(nodes, 4);
+        /* With a part of it asked for, it stays as it is. */
+        assert_ptr_equal(made_by(&s, made, (int[]){s.loss, heart}, 2, &nodes), spelled);
+        for (int count = 1; count <= 2; count++) {
+            assert_int_equal(run(&s, "plain", taps, count, (float *[]){values[0], hearts[0]}, gradients[0]), PH_OK);
+            for (int level = 0; level <= (int)ph_instruction_set_detect(); level++) {
+                assert_int_equal(ph_context_set_instruction_set(*state, ph_instruction_set_names[level]), PH_OK);
+                assert_int_equal(run(&s, "cpu", taps, count, (float *[]){values[1], hearts[1]}, gradients[1]), PH_OK);
+                assert_true(distance(values[1], values[0], PH_COUNT(values[0])) < 1e-5);
+                if (count == 2) assert_true(distance(hearts[1], hearts[0], PH_COUNT(hearts[0])) < 1e-5);
+                assert_true(distance(gradients[1], gradients[0], PH_COUNT(gradients[0])) < 1e-5);
+            }
+            assert_int_equal(ph_context_set_instruction_set(*state, "auto"), PH_OK);
+        }
+        ph_graph_destroy(&s.graph);
+    }
+}
+
 static void test_refusals(void **state) {
     static struct sample s;
     sample_make(&s, *state);
@@ -492,7 +614,8 @@ int main(void) {
         cmocka_unit_test_prestate(test_rewriting, context), cmocka_unit_test_prestate(test_residual, context),
         cmocka_unit_test_prestate(test_branches, context),
         cmocka_unit_test_prestate(test_passes, context), cmocka_unit_test_prestate(test_first_convolution, context),
-        cmocka_unit_test_prestate(test_refusals, context), cmocka_unit_test_prestate(test_memory, context),
+        cmocka_unit_test_prestate(test_spelled_activations, context), cmocka_unit_test_prestate(test_refusals, context),
+        cmocka_unit_test_prestate(test_memory, context),
         cmocka_unit_test_prestate(test_batch, context)};
     int failures = cmocka_run_group_tests(tests, NULL, NULL);
     ph_context_destroy(&context);

@@ -77,6 +77,6 @@ static void backward_run(const struct ph_kernel_call *call) {
 }
 
 const struct ph_kernel PH_KERNEL(ph_channel_scale_forward) = {.name = "channel-scale", .operation = &ph_operation_mul,
-    .input = PH_LAYOUT_BLOCKED, .output = PH_LAYOUT_BLOCKED, .accepts = accepts, .run = forward_run};
+    .by_item = true, .input = PH_LAYOUT_BLOCKED, .output = PH_LAYOUT_BLOCKED, .accepts = accepts, .run = forward_run};
 const struct ph_kernel PH_KERNEL(ph_channel_scale_backward) = {.name = "channel-scale", .operation = &ph_operation_mul,
-    .backward = true, .input = PH_LAYOUT_BLOCKED, .output = PH_LAYOUT_BLOCKED, .accepts = accepts, .run = backward_run};
+    .by_item = true, .backward = true, .input = PH_LAYOUT_BLOCKED, .output = PH_LAYOUT_BLOCKED, .accepts = accepts, .run = backward_run};

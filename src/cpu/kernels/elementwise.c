@@ -51,9 +51,19 @@ static bool accepts_blocked(const struct ph_kernel_query *query) {
 
 struct stretch { const struct ph_kernel_call *call; bool blocked; };
 
-/* Runs the plain function on `count` elements that start at these operands' pointers. */
+/* Runs the plain function, or the vector one, on `count` elements that start at these operands' pointers. */
 static void run_stretch(const struct ph_kernel_call *call, void *const *in, void *const *out, void *const *out_gradients,
                         void *const *in_gradients, int64_t count) {
+    const struct ph_vector_activation *activation = PH_KERNEL(ph_activation_find)(call->node->operation);
+    if (activation && !out_gradients[0]) {
+        activation->forward(call->node->attributes, in[0], out[0], count);
+        return;
+    }
+    if (activation) {
+        activation->backward(call->node->attributes, in[0] ? in[0] : out[0], out_gradients[0], in_gradients[0],
+                             call->accumulate[0], count);
+        return;
+    }
     struct ph_shape shape = PH_SHAPE(count);
     const struct ph_shape *shapes[MAX_OPERANDS];
     for (int i = 0; i < call->node->input_count; i++) {
@@ -67,11 +77,7 @@ static void run_stretch(const struct ph_kernel_call *call, void *const *in, void
     plain.outputs = out;
     plain.output_gradients = (const void *const *)out_gradients;
     plain.input_gradients = in_gradients;
-    const struct ph_vector_activation *activation = PH_KERNEL(ph_activation_find)(call->node->operation);
-    if (activation && out_gradients[0])
-        activation->backward(call->node->attributes, in[0] ? in[0] : out[0], out_gradients[0], in_gradients[0], count);
-    else if (activation) activation->forward(call->node->attributes, in[0], out[0], count);
-    else if (out_gradients[0]) call->node->operation->backward(&plain);
+    if (out_gradients[0]) call->node->operation->backward(&plain);
     else call->node->operation->forward(&plain);
 }
 
@@ -80,12 +86,22 @@ static float *at(const struct ph_operand *operand, bool blocked, int64_t index, 
     return blocked ? block_of_task(operand, index) + y * operand->layout.row : operand->data + index * STRETCH;
 }
 
+static bool has_halo(const struct ph_operand *operand) { return operand->data && operand->layout.halo; }
+
+/* Whether rows of a block adjoin in all operands. */
+static bool rows_adjoin(const struct ph_kernel_call *call) {
+    bool halo = has_halo(&call->outputs[0]) || has_halo(&call->output_gradients[0]);
+    for (int i = 0; i < call->node->input_count; i++) halo |= has_halo(&call->inputs[i]) || has_halo(&call->input_gradients[i]);
+    return !halo;
+}
+
 static void run_task(void *argument, int64_t index) {
     const struct stretch *stretch = argument;
     const struct ph_kernel_call *call = stretch->call;
     const struct ph_shape *shape = &call->plain.output_shapes[0];
     int64_t rows = stretch->blocked ? shape->dims[2] : 1;
     int64_t count = stretch->blocked ? shape->dims[3] * PH_LANES : PH_MIN((int64_t)STRETCH, ph_shape_size(shape) - index * STRETCH);
+    if (stretch->blocked && rows_adjoin(call)) count *= rows, rows = 1;
     for (int64_t y = 0; y < rows; y++) {
         void *in[MAX_OPERANDS], *in_gradients[MAX_OPERANDS];
         for (int i = 0; i < call->node->input_count; i++) {

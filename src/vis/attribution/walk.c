@@ -53,7 +53,7 @@ static ph_status graph_make(struct ph_subject *subject, struct ph_walk *walk) {
     PH_TRY(ph_subject_build(subject, 1, walk->whole, &ends[0], &ends[1], NULL));
     int *map = ph_alloc_array((size_t)walk->whole->value_count + 1, sizeof *map);
     if (!map) return ph_fail_memory(walk->context);
-    ph_status status = ph_graph_extract(walk->whole, ends, 2, 0, &walk->part, map);
+    ph_status status = ph_graph_extract(walk->whole, ends, 2, PH_REWRITE_ACTIVATIONS, &walk->part, map);
     int input = map[ends[0]], value = map[ends[1]];
     ph_free(map);
     if (status) return status;
