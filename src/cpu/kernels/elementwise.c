@@ -2,7 +2,7 @@
  * parallel and in whatever layout their input is made in. In a blocked tensor the lanes behind the last channel must stay zero, so there only
  * functions with f(0) = 0 are taken, unless the channels fill their blocks. */
 #include "cpu/kernels/activation.h"
-#include "cpu/kernels/blocked.h"
+#include "cpu/kernels/bands.h"
 
 /* One line for each operation: whether f(0) is 0 (with f(0, 0) for two operands). */
 static const struct { const struct ph_operation *operation; bool keeps_zero; } table[] = {
@@ -16,7 +16,7 @@ static const struct { const struct ph_operation *operation; bool keeps_zero; } t
     {&ph_operation_sum, true}, {&ph_operation_mean, true},
 };
 
-enum { MAX_OPERANDS = 8, STRETCH = 8192 };
+enum { MAX_OPERANDS = 8, STRETCH = 8192, MOST_BANDS = 8 };
 
 static bool is_elementwise(const struct ph_kernel_query *query, bool *keeps_zero) {
     const struct ph_node *node = query->node;
@@ -49,7 +49,7 @@ static bool accepts_blocked(const struct ph_kernel_query *query) {
            (keeps_zero || query->graph->values[query->node->outputs[0]].shape.dims[1] % PH_LANES == 0);
 }
 
-struct stretch { const struct ph_kernel_call *call; bool blocked; };
+struct map { const struct ph_kernel_call *call; struct bands bands; };
 
 /* Runs the plain function, or the vector one, on `count` elements that start at these operands' pointers. */
 static void run_stretch(const struct ph_kernel_call *call, void *const *in, void *const *out, void *const *out_gradients,
@@ -81,9 +81,8 @@ static void run_stretch(const struct ph_kernel_call *call, void *const *in, void
     else call->node->operation->forward(&plain);
 }
 
-static float *at(const struct ph_operand *operand, bool blocked, int64_t index, int64_t y) {
-    if (!operand->data) return NULL;
-    return blocked ? block_of_task(operand, index) + y * operand->layout.row : operand->data + index * STRETCH;
+static float *row_of(const struct ph_operand *operand, const struct band *band, int64_t y) {
+    return operand->data ? block_origin(operand, band->n, band->block) + y * operand->layout.row : NULL;
 }
 
 static bool has_halo(const struct ph_operand *operand) { return operand->data && operand->layout.halo; }
@@ -95,34 +94,46 @@ static bool rows_adjoin(const struct ph_kernel_call *call) {
     return !halo;
 }
 
-static void run_task(void *argument, int64_t index) {
-    const struct stretch *stretch = argument;
-    const struct ph_kernel_call *call = stretch->call;
-    const struct ph_shape *shape = &call->plain.output_shapes[0];
-    int64_t rows = stretch->blocked ? shape->dims[2] : 1;
-    int64_t count = stretch->blocked ? shape->dims[3] * PH_LANES : PH_MIN((int64_t)STRETCH, ph_shape_size(shape) - index * STRETCH);
-    if (stretch->blocked && rows_adjoin(call)) count *= rows, rows = 1;
-    for (int64_t y = 0; y < rows; y++) {
+static void run_band(void *argument, int64_t index) {
+    const struct map *map = argument;
+    const struct ph_kernel_call *call = map->call;
+    struct band band = band_of(&map->bands, index);
+    int64_t step = rows_adjoin(call) ? band.end - band.first : 1;
+    for (int64_t y = band.first; y < band.end; y += step) {
         void *in[MAX_OPERANDS], *in_gradients[MAX_OPERANDS];
         for (int i = 0; i < call->node->input_count; i++) {
-            in[i] = at(&call->inputs[i], stretch->blocked, index, y);
-            in_gradients[i] = at(&call->input_gradients[i], stretch->blocked, index, y);
+            in[i] = row_of(&call->inputs[i], &band, y);
+            in_gradients[i] = row_of(&call->input_gradients[i], &band, y);
         }
-        void *out = at(&call->outputs[0], stretch->blocked, index, y);
-        void *out_gradient = at(&call->output_gradients[0], stretch->blocked, index, y);
-        run_stretch(call, in, &out, &out_gradient, in_gradients, count);
+        void *out = row_of(&call->outputs[0], &band, y), *out_gradient = row_of(&call->output_gradients[0], &band, y);
+        run_stretch(call, in, &out, &out_gradient, in_gradients, step * call->plain.output_shapes[0].dims[3] * PH_LANES);
     }
 }
 
+static float *element_of(const struct ph_operand *operand, int64_t index) { return operand->data ? operand->data + index : NULL; }
+
+static void run_elements(void *argument, int64_t index) {
+    const struct ph_kernel_call *call = argument;
+    int64_t first = index * STRETCH, count = PH_MIN((int64_t)STRETCH, ph_shape_size(&call->plain.output_shapes[0]) - first);
+    void *in[MAX_OPERANDS], *in_gradients[MAX_OPERANDS];
+    for (int i = 0; i < call->node->input_count; i++) {
+        in[i] = element_of(&call->inputs[i], first);
+        in_gradients[i] = element_of(&call->input_gradients[i], first);
+    }
+    void *out = element_of(&call->outputs[0], first), *out_gradient = element_of(&call->output_gradients[0], first);
+    run_stretch(call, in, &out, &out_gradient, in_gradients, count);
+}
+
 static void run_plain(const struct ph_kernel_call *call) {
-    struct stretch stretch = {call, false};
-    ph_parallel_for(call->context, (ph_shape_size(&call->plain.output_shapes[0]) + STRETCH - 1) / STRETCH, run_task, &stretch);
+    ph_parallel_for(call->context, (ph_shape_size(&call->plain.output_shapes[0]) + STRETCH - 1) / STRETCH, run_elements,
+                    (void *)call);
 }
 
 static void run_blocked(const struct ph_kernel_call *call) {
-    struct stretch stretch = {call, true};
     const int64_t *dims = call->plain.output_shapes[0].dims;
-    ph_parallel_for(call->context, dims[0] * blocks_of(dims[1]), run_task, &stretch);
+    bool large = is_large_map(dims[2], dims[3]);
+    struct map map = {call, bands_make(dims[0], dims[1], dims[2], large ? MOST_BANDS : 1, large, call->context->threads)};
+    ph_parallel_for(call->context, bands_tasks(&map.bands), run_band, &map);
 }
 
 const struct ph_kernel PH_KERNEL(ph_elementwise_forward_blocked) = {.name = "blocked", .by_item = true,
