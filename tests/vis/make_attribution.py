@@ -7,6 +7,8 @@ PICTURE is chelsea.png of scikit-image's sample data. Needs torch, numpy, Pillow
     attribution.png      PICTURE's middle, 32 x 32
     attribution.npy      [methods, 32, 32] in the order of `maps` below: channels summed, or their largest magnitude
     linear.onnx          one fully connected layer of [1,3,4,4] to 5 numbers
+    named.onnx           the same picture through three activations that ONNX has names for, to 5 numbers
+    spelled.onnx         the same with each activation written as several operations
 """
 import sys
 from collections import OrderedDict
@@ -163,6 +165,34 @@ def enlarge(cam):
                          align_corners=False)[0, 0]
 
 
+def activations(spelled):
+    """Convolutions of 3 to 4 to 4 to 5 channels, each with an activation behind it, and the mean."""
+    rng = np.random.default_rng(1)
+    constants = {"half": 0.5, "one": 1, "root": np.sqrt(2)}
+    initializers = [numpy_helper.from_array(np.float32(value), name) for name, value in constants.items()]
+    nodes, value, inputs = [], "image", 3
+    forms = {
+        "HardSwish": [("HardSigmoid", ["x"], "gate", {"alpha": 1 / 6}), ("Mul", ["x", "gate"], "y", {})],
+        "Mish": [("Softplus", ["x"], "soft", {}), ("Tanh", ["soft"], "gate", {}), ("Mul", ["x", "gate"], "y", {})],
+        "Gelu": [("Div", ["x", "root"], "part", {}), ("Erf", ["part"], "erf", {}), ("Add", ["erf", "one"], "gate", {}),
+                 ("Mul", ["x", "gate"], "twice", {}), ("Mul", ["twice", "half"], "y", {})]}
+    for i, (name, form) in enumerate(forms.items()):
+        outputs = [4, 4, 5][i]
+        weight = (rng.standard_normal((outputs, inputs, 3, 3)) * 2 / np.sqrt(9 * inputs)).astype(np.float32)
+        initializers.append(numpy_helper.from_array(weight, f"weight{i}"))
+        nodes.append(helper.make_node("Conv", [value, f"weight{i}"], [f"x{i}"], pads=[1, 1, 1, 1]))
+        for operation, read, made, attributes in form if spelled else [(name, ["x"], "y", {})]:
+            read = [r if r in constants else r + str(i) for r in read]
+            nodes.append(helper.make_node(operation, read, [made + str(i)], **attributes))
+        value, inputs = f"y{i}", outputs
+    nodes += [helper.make_node("GlobalAveragePool", [value], ["mean"]), helper.make_node("Flatten", ["mean"], ["scores"])]
+    graph = helper.make_graph(nodes, "activations", [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, 4, 4])],
+                              [helper.make_tensor_value_info("scores", TensorProto.FLOAT, [1, 5])], initializers)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9)
+    onnx.checker.check_model(model)
+    onnx.save(model, folder / "data" / ("spelled.onnx" if spelled else "named.onnx"))
+
+
 def main():
     picture = Image.open(sys.argv[1]).convert("RGB")
     side = min(picture.size)
@@ -264,6 +294,8 @@ def main():
         [numpy_helper.from_array(weight, "weight")])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
     onnx.save(model, folder / "data/linear.onnx")
+    activations(spelled=False)
+    activations(spelled=True)
 
 
 main()

@@ -116,6 +116,26 @@ static void linear_networks_give_their_weights(void **state) {
     ph_tensor_destroy(&weights);
 }
 
+/* An activation that a network writes as several operations is treated as one that it names. */
+static void spelled_activations_are_explained_as_named_ones(void **state) {
+    (void)state;
+    static const char *const methods[] = {"gradient", "integrated-gradients", "guided-backpropagation", "deconvolution",
+                                          "deeplift", "lrp-epsilon", "lrp-gamma", "lrp-z-plus"};
+    ph_model *models[2];
+    if (ph_model_load(context, "tests/vis/data/named.onnx", &models[0]) ||
+        ph_model_load(context, "tests/vis/data/spelled.onnx", &models[1]))
+        fail_msg("%s", ph_context_error(context));
+    for (int i = 0; i < PH_COUNT(methods); i++) {
+        ph_explain_options options = options_of(methods[i]);
+        ph_explanation *explanations[2];
+        for (int k = 0; k < 2; k++) explanations[k] = explain_with(models[k], small, "scores:2", &options);
+        double error = distance(explanations[1]->attribution->data, explanations[0]->attribution->data, 48);
+        if (!(error < 1e-5)) fail_msg("%s: off by %g", methods[i], error);
+        for (int k = 0; k < 2; k++) ph_explanation_destroy(&explanations[k]);
+    }
+    for (int k = 0; k < 2; k++) ph_model_destroy(&models[k]);
+}
+
 static void sums_are_complete(void **state) {
     (void)state;
     static const struct { const char *method; double share; } methods[] = {
@@ -583,6 +603,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(maps_agree_with_other_implementations),
         cmocka_unit_test(linear_networks_give_their_weights),
+        cmocka_unit_test(spelled_activations_are_explained_as_named_ones),
         cmocka_unit_test(sums_are_complete),
         cmocka_unit_test(a_tolerance_doubles_the_steps),
         cmocka_unit_test(hires_cam_is_grad_cam_before_a_mean),
