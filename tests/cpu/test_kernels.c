@@ -1424,6 +1424,34 @@ static void test_groups(void **state) {
     }
 }
 
+/* Activations on maps of all sizes, with rows that adjoin and rows that do not, for one reader and for two, behind them a gate for
+ * each channel. */
+static void test_gated_maps(void **state) {
+    static const struct ph_activation_attributes ramp = {.alpha = 1.0 / 6, .beta = 0.5}, exact = {.tanh = false};
+    static const struct ph_operation *const whole[] = {&ph_operation_silu, &ph_operation_mish, &ph_operation_gelu};
+    for (int i = 0; i < rounds(40); i++) {
+        struct network net;
+        int channels = draw(2, 40), kind = draw(0, 4), kernel = draw(0, 1) ? 3 : 1;
+        network_start(&net, *state, PH_SHAPE(draw(1, 2), 3, draw(5, 34), draw(5, 34)));
+        net.chooses = kind == 1;
+        int x = convolution(&net, net.input, channels, 3, 3, 1, 1, 1, true), pair[2] = {x, PH_ABSENT};
+        if (kind == 0) pair[1] = node(&net, &ph_operation_sigmoid, NULL, &x, 1);
+        if (kind == 1) pair[1] = node(&net, &ph_operation_hard_sigmoid, &ramp, &x, 1);
+        net.last = kind < 2 ? node(&net, &ph_operation_mul, NULL, pair, 2)
+                            : node(&net, whole[kind - 2], kind == 4 ? &exact : NULL, &x, 1);
+        if (draw(0, 1)) net.last = node(&net, &ph_operation_add, NULL, (int[]){net.last, x}, 2);
+        int factor = node(&net, &ph_operation_global_average_pool, NULL, &net.last, 1);
+        factor = convolution(&net, factor, channels, 1, 1, 1, 1, 1, true);
+        factor = node(&net, &ph_operation_sigmoid, NULL, &factor, 1);
+        bool gated = draw(0, 3);
+        if (gated) net.last = node(&net, &ph_operation_mul, NULL, (int[]){factor, net.last}, 2);
+        net.last = convolution(&net, net.last, 5, kernel, kernel, 1, 1, 1, true);
+        float *input = noise(fed_size(&net));
+        if (i % 8 == 0) threads_check(&net, 3, input);
+        check_with(&net, "gated maps", 2e-5, input);
+    }
+}
+
 /* Whether the device can be had; without one the program is skipped. */
 static bool device_open(ph_context *context) {
     const struct ph_backend *backend;
@@ -1457,7 +1485,7 @@ int main(int argument_count, char **arguments) {
         cmocka_unit_test(test_response_norms), cmocka_unit_test(test_maxima_of_three), cmocka_unit_test(test_warps),
         cmocka_unit_test(test_movement), cmocka_unit_test(test_layer_norms), cmocka_unit_test(test_softmaxes),
         cmocka_unit_test(test_broadcasts),
-        cmocka_unit_test(test_small_maps), cmocka_unit_test(test_groups)};
+        cmocka_unit_test(test_small_maps), cmocka_unit_test(test_groups), cmocka_unit_test(test_gated_maps)};
     ph_context *context = ph_context_create();
     if (argument_count > 1 && !strcmp(arguments[1], "tiles")) {
         int failed = run_tiles(context);

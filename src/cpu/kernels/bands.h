@@ -8,7 +8,7 @@
 
 #include "cpu/kernels/blocked.h"
 
-enum { PH_LARGE_MAP = 24 * 24 };
+enum { PH_LARGE_MAP = 24 * 24, MOST_BANDS = 8 /* of what passes over each element once */ };
 PH_INLINE bool is_large_map(int64_t height, int64_t width) { return height * width >= PH_LARGE_MAP; }
 
 /* Tasks: bands of rows, as even as can be, of single blocks of items. */

@@ -16,7 +16,7 @@ static const struct { const struct ph_operation *operation; bool keeps_zero; } t
     {&ph_operation_sum, true}, {&ph_operation_mean, true},
 };
 
-enum { MAX_OPERANDS = 8, STRETCH = 8192, MOST_BANDS = 8 };
+enum { MAX_OPERANDS = 8, STRETCH = 8192 };
 
 static bool is_elementwise(const struct ph_kernel_query *query, bool *keeps_zero) {
     const struct ph_node *node = query->node;
@@ -132,7 +132,7 @@ static void run_plain(const struct ph_kernel_call *call) {
 static void run_blocked(const struct ph_kernel_call *call) {
     const int64_t *dims = call->plain.output_shapes[0].dims;
     bool large = is_large_map(dims[2], dims[3]);
-    struct map map = {call, bands_make(dims[0], dims[1], dims[2], large ? MOST_BANDS : 1, large, call->context->threads)};
+    struct map map = {call, bands_make(dims[0], dims[1], dims[2], large ? MOST_BANDS : 1, large, ph_parallel_threads(call->context))};
     ph_parallel_for(call->context, bands_tasks(&map.bands), run_band, &map);
 }
 

@@ -394,10 +394,11 @@ static void global_average_forward_block(void *argument, int64_t index) {
 static void global_average_backward_block(void *argument, int64_t index) {
     const struct pool *pool = argument;
     const struct ph_operand *result = &pool->call->input_gradients[0];
+    const struct band band = band_of(&pool->bands, index);
     int64_t height = result->shape->dims[2], width = result->shape->dims[3];
-    vector share = load(block_of_task(&pool->call->output_gradients[0], index)) / splat((float)(height * width));
-    float *to = block_of_task(result, index);
-    for (int64_t y = 0; y < height; y++)
+    vector share = load(block_origin(&pool->call->output_gradients[0], band.n, band.block)) / splat((float)(height * width));
+    float *to = block_origin(result, band.n, band.block);
+    for (int64_t y = band.first; y < band.end; y++)
         for (int64_t x = 0; x < width; x++) {
             float *target = to + y * result->layout.row + x * PH_LANES;
             store(target, pool->call->accumulate[0] ? load(target) + share : share);
@@ -436,4 +437,4 @@ POOL_KERNEL(softened_max_pool_backward, average_pool_backward, softened_max_pool
 POOL_KERNEL(average_pool_forward, average_pool_forward, average_pool, outputs, false, FORWARD)
 POOL_KERNEL(average_pool_backward, average_pool_backward, average_pool, input_gradients, false, BACKWARD)
 POOL_KERNEL(global_average_forward, global_average_forward, global_average_pool, outputs, true, FORWARD)
-POOL_KERNEL(global_average_backward, global_average_backward, global_average_pool, input_gradients, true, BACKWARD)
+POOL_KERNEL(global_average_backward, global_average_backward, global_average_pool, input_gradients, false, BACKWARD)
