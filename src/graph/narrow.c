@@ -21,12 +21,29 @@ static bool is_constant(const struct ph_graph *graph, const struct ph_node *node
     return node->inputs[input] == PH_ABSENT || graph->values[node->inputs[input]].data;
 }
 
-/* A convolution whose channels may be left out. */
-static bool can_narrow(const struct ph_graph *graph, const struct ph_node *node) {
-    if (node->operation != &ph_operation_convolution || is_constant(graph, node, 0)) return false;
+static bool has_constant_weights(const struct ph_graph *graph, const struct ph_node *node) {
     for (int i = 1; i < node->input_count; i++)
         if (!is_constant(graph, node, i)) return false;
-    return ((const struct ph_convolution_attributes *)node->attributes)->groups == 1;
+    return !is_constant(graph, node, 0);
+}
+
+/* A convolution whose channels may be left out. */
+static bool is_narrow_convolution(const struct ph_graph *graph, const struct ph_node *node) {
+    return node->operation == &ph_operation_convolution && has_constant_weights(graph, node) &&
+           ((const struct ph_convolution_attributes *)node->attributes)->groups == 1;
+}
+
+/* A fully connected layer whose outputs may be: weights and biases of each lie side by side. */
+static bool is_narrow_gemm(const struct ph_graph *graph, const struct ph_node *node) {
+    if (node->operation != &ph_operation_gemm || !has_constant_weights(graph, node)) return false;
+    const struct ph_gemm_attributes *a = node->attributes;
+    bool biased = node->input_count > 2 && node->inputs[2] != PH_ABSENT;
+    int64_t outputs = graph->values[node->outputs[0]].shape.dims[1];
+    return a->transpose_b && !a->transpose_a && (!biased || ph_shape_size(&graph->values[node->inputs[2]].shape) == outputs);
+}
+
+static bool can_narrow(const struct ph_graph *graph, const struct ph_node *node) {
+    return is_narrow_convolution(graph, node) || is_narrow_gemm(graph, node);
 }
 
 static bool is_by_channel(const struct readers *r, const struct ph_node *node) {
@@ -38,7 +55,7 @@ static bool is_by_channel(const struct readers *r, const struct ph_node *node) {
     int maker = r->graph->values[input].node;
     for (int i = 1; i < node->input_count; i++)
         if (!is_constant(r->graph, node, i)) return false;
-    return maker != PH_ABSENT && can_narrow(r->graph, &r->graph->nodes[maker]) && r->uses[input] == 1 && !r->kept[input];
+    return maker != PH_ABSENT && is_narrow_convolution(r->graph, &r->graph->nodes[maker]) && r->uses[input] == 1 && !r->kept[input];
 }
 
 /* The channels that a node reads of its first input. */
@@ -73,7 +90,7 @@ static ph_status read_backwards(struct readers *r) {
     return PH_OK;
 }
 
-/* The list of what is read of a convolution's output; narrowed no further than to fewer than all. */
+/* The list of what is read of such a layer's output; narrowed no further than to fewer than all. */
 static ph_status list_make(const struct readers *r, int value, struct ph_pool *pool, struct ph_channels *channels) {
     int64_t count = r->graph->values[value].shape.dims[1];
     int32_t *list = ph_pool_alloc(pool, ((size_t)count + 1) * sizeof *list), left = 0;
@@ -84,7 +101,7 @@ static ph_status list_make(const struct readers *r, int value, struct ph_pool *p
     return PH_OK;
 }
 
-/* Lists are for what a convolution makes alone, its followers take them over; whoever reads other channels of a value made
+/* Lists are for what such a layer makes alone, its followers take them over; whoever reads other channels of a value made
  * before has been counted with them. */
 static ph_status lists_make(const struct readers *r, struct ph_pool *pool, struct ph_channels *channels) {
     const struct ph_graph *graph = r->graph;

@@ -1,5 +1,5 @@
 /* Which channels of each value are read at all. An objective that picks one channel of a layer leaves the others to nobody:
- * the convolution behind it need not make them. */
+ * the convolution or the fully connected layer behind it need not make them. */
 #ifndef PH_NARROW_H
 #define PH_NARROW_H
 
@@ -9,8 +9,9 @@
 struct ph_channels { int32_t count; const int32_t *list; };
 
 /* channels[graph->value_count], with lists in `pool`. `live` [nodes]: which will be there; `kept` [values]: which are read
- * from outside, whole; `uses` [values]: by how many inputs of live nodes. A value is narrowed only where a convolution with constant weights makes it, or operations on each
- * channel by itself make it from one, and nothing reads it but such operations and picks. */
+ * from outside, whole; `uses` [values]: by how many inputs of live nodes. A value is narrowed only where a convolution or a fully
+ * connected layer (gemm with transposed weights) with constant weights makes it, or operations on each channel by itself make it
+ * from one, and nothing reads it but such operations and picks. */
 ph_status ph_channels_find(const struct ph_graph *graph, const bool *live, const bool *kept, const int *uses,
                            struct ph_pool *pool, struct ph_channels *channels);
 

@@ -150,6 +150,23 @@ static ph_status emit_convolution(struct extraction *e, const struct pending *wh
     return PH_OK;
 }
 
+/* A fully connected layer without the outputs that nobody reads. */
+static ph_status emit_narrow_gemm(struct extraction *e, const struct ph_node *node, const struct ph_channels *channels) {
+    int inputs[3] = {PH_ABSENT, PH_ABSENT, PH_ABSENT};
+    PH_TRY(import_value(e, node->inputs[0], &inputs[0]));
+    for (int i = 1; i < node->input_count; i++) {
+        if (node->inputs[i] == PH_ABSENT) continue;
+        const struct ph_value *whole = &e->old->values[node->inputs[i]];
+        int64_t row = i == 1 ? whole->shape.dims[1] : 1;
+        const float *rows = ph_channels_rows(channels, whole->data, row, &e->graph->pool);
+        if (!rows) return ph_fail_memory(e->graph->context);
+        struct ph_shape shape = i == 1 ? PH_SHAPE(channels->count, row) : PH_SHAPE(channels->count);
+        PH_TRY(ph_graph_add_constant(e->graph, whole->name, PH_FLOAT, shape, rows, &inputs[i]));
+    }
+    return ph_graph_add(e->graph, node->operation, e->old->values[node->outputs[0]].name, node->attributes, inputs,
+                        node->input_count, &e->map[node->outputs[0]]);
+}
+
 /* Channels are known by their places among those that are left. */
 static ph_status emit_pick(struct extraction *e, const struct ph_node *node) {
     struct ph_pick_attributes attributes = *(const struct ph_pick_attributes *)node->attributes;
@@ -237,6 +254,8 @@ static ph_status rewrite_node(struct extraction *e, const struct ph_node *node) 
     if (node->operation == &ph_operation_identity || joins_one) return import_value(e, first, &e->map[node->outputs[0]]);
     if (node->operation == &ph_operation_concat) return emit_concat(e, node);
     if (node->operation == &ph_operation_pick) return emit_pick(e, node);
+    if (node->operation == &ph_operation_gemm && e->channels[node->outputs[0]].list)
+        return emit_narrow_gemm(e, node, &e->channels[node->outputs[0]]);
 
     struct pending pending = {0};
     if (node->operation == &ph_operation_convolution && !constant_input(e, node, 0) && constant_input(e, node, 1) &&

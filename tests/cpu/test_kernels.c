@@ -1452,6 +1452,41 @@ static void test_gated_maps(void **state) {
     }
 }
 
+/* Outputs of a fully connected layer that nobody reads are left out, and the others are the same bytes. */
+static void test_picked_outputs(void **state) {
+    for (int i = 0; i < rounds(30); i++) {
+        struct ph_random_key start = key;
+        float *first[2] = {NULL};
+        size_t bytes = 0;
+        for (int alone = 0; alone < 2; alone++) {
+            struct network net;
+            key = start;
+            int items = draw(2, 4), inner = draw(1, 200), outputs = draw(2, 70), biased = draw(0, 2);
+            network_start(&net, *state, PH_SHAPE(items, inner));
+            int inputs[] = {net.input, constant(&net, PH_SHAPE(outputs, inner), 1 / sqrt((double)inner)),
+                constant(&net, biased == 1 ? PH_SHAPE(1, outputs) : PH_SHAPE(outputs), 1)};
+            net.last = node(&net, &ph_operation_gemm, &(struct ph_gemm_attributes){0.5, 2, false, true}, inputs, 2 + (biased > 0));
+            if (draw(0, 1)) net.last = node(&net, &ph_operation_silu, NULL, &net.last, 1);
+            struct ph_pick_attributes pick = {.channels = {draw(0, outputs - 1)}};
+            for (int n = 1; n < items; n++) {
+                int32_t channel = draw(0, outputs - 1);
+                pick.channels[n] = alone ? pick.channels[0] : channel;
+            }
+            net.last = node(&net, &ph_operation_pick, &pick, &net.last, 1);
+            bytes = (size_t)inner * sizeof(float);
+            float *input = noise(fed_size(&net));
+            round_numbers(input, fed_size(&net));
+            struct result result = run(&net, device_backend ? device_backend : "cpu", input, false);
+            first[alone] = result.gradient;
+            free(result.value);
+            check_with(&net, "picked outputs", 1e-5, input);
+        }
+        assert_memory_equal(first[0], first[1], bytes);
+        free(first[0]);
+        free(first[1]);
+    }
+}
+
 /* Whether the device can be had; without one the program is skipped. */
 static bool device_open(ph_context *context) {
     const struct ph_backend *backend;
@@ -1485,7 +1520,8 @@ int main(int argument_count, char **arguments) {
         cmocka_unit_test(test_response_norms), cmocka_unit_test(test_maxima_of_three), cmocka_unit_test(test_warps),
         cmocka_unit_test(test_movement), cmocka_unit_test(test_layer_norms), cmocka_unit_test(test_softmaxes),
         cmocka_unit_test(test_broadcasts),
-        cmocka_unit_test(test_small_maps), cmocka_unit_test(test_groups), cmocka_unit_test(test_gated_maps)};
+        cmocka_unit_test(test_small_maps), cmocka_unit_test(test_groups), cmocka_unit_test(test_gated_maps),
+        cmocka_unit_test(test_picked_outputs)};
     ph_context *context = ph_context_create();
     if (argument_count > 1 && !strcmp(arguments[1], "tiles")) {
         int failed = run_tiles(context);
