@@ -2,12 +2,13 @@
 """phosphene beside the peer: ratios of medians, the two taken in turn on the same machine, and what needs no peer.
 
   compare.py [--build build] [--python python3] [--models ../shared/weights] [--networks FOLDER] [--rounds 3] [--steps 148]
-             [--only TEXT] [--json FILE]
+             [--only TEXT] [--also NAME[:SIZE],...] [--json FILE]
   compare.py --device [...]     on a GPU: the Vulkan backend beside the peer on CUDA, eager, compiled, and as a CUDA graph
 
 Build first: ninja -C build src/cli/phosphene bench. --python names an interpreter that has torch, onnx and numpy; the peer
 runs with its default layout and with channels last, and the faster counts. --networks: what make_networks.py wrote. Rows
-whose network is missing are left out, and said so.
+whose network is missing are left out, and said so. --also: more networks of torchvision's that are there, each whole, beside
+torchvision's own.
 """
 import argparse, json, os, re, statistics, subprocess, sys, tempfile
 
@@ -112,10 +113,17 @@ def has_tiles(options):
     return re.search(r'^amx .* has it', sets, re.MULTILINE) is not None
 
 
+def also(wanted):
+    """A row for each of NAME[:SIZE],..."""
+    for name, size in ((name, size or '224') for name, _, size in (each.partition(':') for each in wanted.split(',') if each)):
+        yield (f'whole {name}', name + '.onnx', 'logits:3', ALONE + [f'size={size}'],
+               PEER_ALONE + ['--input', 'torch', '--size', size, '--torchvision', name], {})
+
+
 def compare(options, find):
     results = []
     print(f'{"":40} {"phosphene":>10} {"peer":>10}   times faster   objective, ours / peer\'s')
-    for name, network, objective, ours, theirs, environment in ROWS:
+    for name, network, objective, ours, theirs, environment in [*ROWS, *also(options.also)]:
         path = find(network)
         if options.only not in name:
             continue
@@ -215,6 +223,7 @@ def main():
     parser.add_argument('--rounds', type=int, default=3)
     parser.add_argument('--steps', type=int, default=148)
     parser.add_argument('--only', default='', help='rows whose name holds this')
+    parser.add_argument('--also', default='', help="more of torchvision's networks, NAME[:SIZE],...")
     parser.add_argument('--device', action='store_true', help='the rows of a GPU')
     parser.add_argument('--json')
     options = parser.parse_args()

@@ -4,7 +4,7 @@
 Everything a step needs is written the way the method's own libraries write it (spectrum, colours, pad, jitter, scale,
 rotate, jitter, Adam), on the fastest settings found for it: denormals flushed, `--threads`, `--channels-last`, `--bf16`.
 
-  peer.py MODEL.onnx LAYER:CHANNEL [--steps 148] [--size 224] [--batch 1] [--network-only]
+  peer.py MODEL.onnx LAYER:CHANNEL [--steps 148] [--size 224] [--batch 1] [--network-only] [--torchvision NAME]
           [--device cuda] [--compile | --graph]
 
 On a GPU steps are timed in blocks of eight, for nothing has to wait for each; products are of 32 bits, not of TF32.
@@ -113,6 +113,19 @@ class Network:
     def Softmax(self, a, x): return torch.softmax(x, a.get('axis', 1))
 
 
+class Module:
+    """A network as torchvision has it, with random weights, its last layer the target."""
+
+    def __init__(self, name, device_format, device):
+        import networks
+        self.module = networks.network(name).requires_grad_(False)
+        self.module.to(device, memory_format=device_format)
+        self.waking = False
+
+    def __call__(self, x):
+        return self.module(x)
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument('model')
@@ -129,6 +142,8 @@ def main():
     parser.add_argument('--compile', action='store_true', help='the network by torch.compile')
     parser.add_argument('--graph', action='store_true', help='a step as a CUDA graph')
     parser.add_argument('--network-only', action='store_true', help='forward and input gradient, nothing around them')
+    parser.add_argument('--torchvision', help="torchvision's own network of this name instead of the file's nodes, which are no "
+                                              'longer what it computes by: GELU, attention')
     options = parser.parse_args()
     if options.threads:
         torch.set_num_threads(options.threads)
@@ -142,7 +157,7 @@ def main():
     torch.manual_seed(options.seed)
     layer, _, channel = options.target.rpartition(':')
     layout = torch.channels_last if options.channels_last else torch.contiguous_format
-    network = Network(options.model, layer, layout, device)
+    network = Module(options.torchvision, layout, device) if options.torchvision else Network(options.model, layer, layout, device)
     seen = torch.compile(network) if options.compile else network
     size, batch = options.size, options.batch
 
