@@ -775,6 +775,16 @@ static void test_concatenation_as_loss(void **state) {
     }
 }
 
+/* The gradient of a random input, once the network has been checked with it. */
+static float *checked_gradient(struct network *net, const char *what, double tolerance) {
+    float *input = noise(fed_size(net));
+    round_numbers(input, fed_size(net));
+    struct result result = run(net, device_backend ? device_backend : "cpu", input, false);
+    free(result.value);
+    check_with(net, what, tolerance, input);
+    return result.gradient;
+}
+
 /* A convolution of which each item picks a channel, behind what treats every channel by itself. The same draw with
  * all items picking what the first one does: the first one's bytes stay. */
 static void test_picked_channels(void **state) {
@@ -815,12 +825,7 @@ static void test_picked_channels(void **state) {
             }
             struct ph_shape in = shape_of(&net, net.input);
             bytes = (size_t)(ph_shape_size(&in) / items) * sizeof(float);
-            float *input = noise(ph_shape_size(&in));
-            round_numbers(input, fed_size(&net));
-            struct result result = run(&net, device_backend ? device_backend : "cpu", input, false);
-            first[alone] = result.gradient;
-            free(result.value);
-            check_with(&net, "picked channels", 2e-5, input);
+            first[alone] = checked_gradient(&net, "picked channels", 2e-5);
         }
         assert_memory_equal(first[0], first[1], bytes);
         free(first[0]);
@@ -1474,12 +1479,7 @@ static void test_picked_outputs(void **state) {
             }
             net.last = node(&net, &ph_operation_pick, &pick, &net.last, 1);
             bytes = (size_t)inner * sizeof(float);
-            float *input = noise(fed_size(&net));
-            round_numbers(input, fed_size(&net));
-            struct result result = run(&net, device_backend ? device_backend : "cpu", input, false);
-            first[alone] = result.gradient;
-            free(result.value);
-            check_with(&net, "picked outputs", 1e-5, input);
+            first[alone] = checked_gradient(&net, "picked outputs", 1e-5);
         }
         assert_memory_equal(first[0], first[1], bytes);
         free(first[0]);
