@@ -422,12 +422,18 @@ static void joins_find(struct planner *p) {
 
 /* ---- Choosing for all nodes --------------------------------------------------------------------------------------- */
 
-static ph_status choose_kernels(struct planner *p) {
+static void readers_count(struct planner *p) {
+    for (int n = 0; n < p->graph->node_count; n++) {
+        const struct ph_node *node = &p->graph->nodes[n];
+        for (int i = 0; i < node->input_count; i++)
+            if (node->inputs[i] != PH_ABSENT) p->last_use[node->inputs[i]] = n, p->readers[node->inputs[i]]++;
+    }
+}
+
+static ph_status kernels_choose(struct planner *p) {
     const struct ph_graph *graph = p->graph;
     for (int n = 0; n < graph->node_count; n++) {
         const struct ph_node *node = &graph->nodes[n];
-        for (int i = 0; i < node->input_count; i++)
-            if (node->inputs[i] != PH_ABSENT) p->last_use[node->inputs[i]] = n, p->readers[node->inputs[i]]++;
         if (node->operation->is_view || is_channel_concat(p, node)) continue;
         PH_TRY(kernel_choose(p, n, false, &p->forward[n]));
         bool wanted = false;
@@ -438,7 +444,12 @@ static ph_status choose_kernels(struct planner *p) {
                            "backend %s: node '%s': %s has no %s there; --backend cpu does without", p->backend, node->name,
                            node->operation->name, p->forward[n] ? "backward" : "kernel");
     }
-    /* Slices first, since made_in depends on them; later concatenations own earlier ones. */
+    return PH_OK;
+}
+
+/* Which values are made inside of a concatenation of theirs; later concatenations own earlier ones. */
+static void slices_find(struct planner *p) {
+    const struct ph_graph *graph = p->graph;
     for (int n = 0; n < graph->node_count; n++) {
         const struct ph_node *node = &graph->nodes[n];
         if (!is_channel_concat(p, node)) continue;
@@ -451,8 +462,12 @@ static ph_status choose_kernels(struct planner *p) {
             if (made_blocked && !repeated && p->slice_of[input] == PH_ABSENT) p->slice_of[input] = n;
         }
     }
-    for (int n = 0; n < graph->node_count; n++) {
-        const struct ph_node *node = &graph->nodes[n];
+}
+
+/* As wide as the kernels that read a tensor want, and those that share memory with it. */
+static void halos_find(struct planner *p) {
+    for (int n = 0; n < p->graph->node_count; n++) {
+        const struct ph_node *node = &p->graph->nodes[n];
         for (int backward = 0; backward < 2; backward++) {
             const struct ph_kernel *kernel = backward ? p->backward[n] : p->forward[n];
             if (!kernel || !kernel->halo) continue;
@@ -461,10 +476,7 @@ static ph_status choose_kernels(struct planner *p) {
             *halo = PH_MAX(*halo, kernel->halo(&query));
         }
     }
-    joins_find(p);
     while (halos_spread(p)) {}
-    sums_find(p);
-    return PH_OK;
 }
 
 /* ---- Forward ----------------------------------------------------------------------------------------------------- */
@@ -1131,7 +1143,12 @@ static ph_status plan_steps(struct planner *p, const int *taps, int tap_count, c
     for (int i = 0; i < tap_count; i++) p->kept[taps[i]] = true;
     for (int i = 0; i < parameter_count; i++) p->kept[parameters[i]] = true;
     if (p->loss != PH_ABSENT) p->kept[p->loss] = true;
-    PH_TRY(choose_kernels(p));
+    readers_count(p);
+    PH_TRY(kernels_choose(p));
+    slices_find(p);
+    joins_find(p);
+    halos_find(p);
+    sums_find(p);
     for (int v = 0; v < graph->value_count; v++) {
         if (graph->values[v].node != PH_ABSENT || graph->values[v].data) continue;
         PH_TRY(home_make(p, v));
