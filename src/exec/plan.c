@@ -8,51 +8,12 @@
  * out. Convolutions of one input are one step, where their kernels can join them.
  * Views share memory with what they view; inputs of a concatenation are made in place in its slices. Memory is placed
  * last, by the spans of steps that touch it. */
-#include "exec/plan.h"
-#include "exec/profile.h"
+#include "exec/plan/planner.h"
 #include <string.h>
-
-/* What is known of a node in this respect. */
-struct sum {
-    int convolution; /* of a sum: the one that makes it, in a step of the sum's place; PH_ABSENT: none */
-    int made;        /* value that the step makes: the sum, or the ReLU of it */
-    bool within;     /* of a convolution, a ReLU: that step does its part too */
-};
-
-struct planner {
-    const struct ph_graph *graph;
-    struct ph_graph item;                  /* the same with the shapes of a batch of one, to ask kernels about */
-    struct ph_plan *plan;
-    ph_context *context;
-    const struct ph_kernel *const *kernels;
-    const char *backend;
-    struct ph_profile *profile;            /* NULL: the order of the list decides alone */
-    char level[300];                       /* ph_backend_level */
-    const char **keys;                     /* [2 nodes], forward and backward: what the profile knows a node by */
-    int block;
-    int loss;
-    bool halves;                           /* tensors may be of 16 bits */
-    bool *needs;                           /* [values] a gradient is wanted: leads from a parameter to the loss */
-    const struct ph_kernel **forward, **backward; /* [nodes]; NULL: nothing to run */
-    int *forward_halo, *backward_halo;     /* [values] zeros wanted around value and gradient */
-    int *last_use;                         /* [values] last node that reads it; PH_ABSENT: none */
-    int *readers;                          /* [values] nodes' inputs that it is */
-    bool *kept;                            /* [values] read from outside, or its gradient is */
-    struct sum *sums;                      /* [nodes] */
-    int *lead;                             /* [nodes] the first of those that one step stands for, itself among them; PH_ABSENT:
-                                            * it has steps of its own */
-    int *slice_of;                         /* [values] concatenation node whose output this value is made inside of */
-    int *other;                            /* [values] storage of the value in its other layout */
-    int *saved;                            /* [nodes] storage of what the forward kernel leaves for the backward one */
-    bool *written;                         /* [storages at the time of backward] gradient has been written */
-    int written_capacity;
-    int *plain_constant;                   /* [values] storage of a constant as floats */
-    unsigned char *reach;                  /* [values] while halves are looked for: how it stands to products with weights */
-};
 
 /* ---- Storages ---------------------------------------------------------------------------------------------------- */
 
-static int storage_add(struct planner *p, struct ph_storage storage) {
+int ph_storage_add(struct ph_planner *p, struct ph_storage storage) {
     struct ph_plan *plan = p->plan;
     if (!ph_grow(&plan->storages, plan->storage_count, &plan->storage_capacity, sizeof *plan->storages)) return PH_ABSENT;
     storage.first = INT32_MAX;
@@ -61,15 +22,14 @@ static int storage_add(struct planner *p, struct ph_storage storage) {
     return plan->storage_count++;
 }
 
-static int storage_make(struct planner *p, const struct ph_shape *shape, enum ph_layout_kind kind, int halo) {
+int ph_storage_make(struct ph_planner *p, const struct ph_shape *shape, enum ph_layout_kind kind, int halo) {
     struct ph_storage storage = {.shape = *shape, .parent = PH_ABSENT};
     storage.layout = ph_layout_make(kind, shape, p->block, kind == PH_LAYOUT_BLOCKED ? halo : 0);
     storage.exclusive = kind == PH_LAYOUT_BLOCKED && (halo > 0 || shape->dims[1] % p->block);
-    return storage_add(p, storage);
+    return ph_storage_add(p, storage);
 }
 
-/* The same memory under another shape. */
-static int storage_alias(struct planner *p, int parent, const struct ph_shape *shape, size_t offset, bool blocked) {
+int ph_storage_alias(struct ph_planner *p, int parent, const struct ph_shape *shape, size_t offset, bool blocked) {
     struct ph_storage storage = {.shape = *shape, .parent = parent, .parent_offset = offset};
     if (blocked) {
         const struct ph_layout *outer = &p->plan->storages[parent].layout;
@@ -78,7 +38,7 @@ static int storage_alias(struct planner *p, int parent, const struct ph_shape *s
     } else {
         storage.layout = ph_layout_make(PH_LAYOUT_PLAIN, shape, p->block, 0);
     }
-    return storage_add(p, storage);
+    return ph_storage_add(p, storage);
 }
 
 int ph_storage_root(const struct ph_plan *plan, int storage, size_t *offset) {
@@ -91,57 +51,56 @@ int ph_storage_root(const struct ph_plan *plan, int storage, size_t *offset) {
     return storage;
 }
 
-static void storage_touch(struct planner *p, int storage, int step) {
+void ph_storage_touch(struct ph_planner *p, int storage, int step) {
     if (storage == PH_ABSENT) return;
     struct ph_storage *root = &p->plan->storages[ph_storage_root(p->plan, storage, NULL)];
     root->first = PH_MIN(root->first, step);
     root->last = PH_MAX(root->last, step);
 }
 
-/* Fed from outside: shares its memory with nothing and lives through every step. */
-static void storage_keep(struct planner *p, int storage) {
+void ph_storage_keep(struct ph_planner *p, int storage) {
     p->plan->storages[storage].exclusive = true;
-    storage_touch(p, storage, 0);
-    storage_touch(p, storage, INT32_MAX);
+    ph_storage_touch(p, storage, 0);
+    ph_storage_touch(p, storage, INT32_MAX);
 }
 
-static enum ph_layout_kind kind_of(const struct planner *p, int storage) { return p->plan->storages[storage].layout.kind; }
+enum ph_layout_kind ph_storage_kind(const struct ph_planner *p, int storage) { return p->plan->storages[storage].layout.kind; }
 
 /* ---- Steps ------------------------------------------------------------------------------------------------------- */
 
-static ph_status step_add(struct planner *p, struct ph_step step) {
+ph_status ph_step_add(struct ph_planner *p, struct ph_step step) {
     struct ph_plan *plan = p->plan;
     if (!ph_grow(&plan->steps, plan->step_count, &plan->step_capacity, sizeof *plan->steps)) return ph_fail_memory(p->context);
     int at = plan->step_count++;
     plan->steps[at] = step;
     if (step.kind != PH_STEP_KERNEL) {
-        storage_touch(p, step.from, at);
-        storage_touch(p, step.to, at);
+        ph_storage_touch(p, step.from, at);
+        ph_storage_touch(p, step.to, at);
         return PH_OK;
     }
     const struct ph_node *node = &p->graph->nodes[step.node];
     for (int i = 0; i < node->input_count; i++) {
-        storage_touch(p, step.inputs[i], at);
-        storage_touch(p, step.input_gradients[i], at);
+        ph_storage_touch(p, step.inputs[i], at);
+        ph_storage_touch(p, step.input_gradients[i], at);
     }
     for (int i = 0; i < step.output_count; i++) {
-        storage_touch(p, step.outputs[i], at);
-        storage_touch(p, step.output_gradients[i], at);
+        ph_storage_touch(p, step.outputs[i], at);
+        ph_storage_touch(p, step.output_gradients[i], at);
     }
-    storage_touch(p, step.saved, at);
-    storage_touch(p, step.summand, at);
+    ph_storage_touch(p, step.saved, at);
+    ph_storage_touch(p, step.summand, at);
     return PH_OK;
 }
 
-static ph_status convert_add(struct planner *p, bool backward, int node, int from, int to, bool add) {
-    return step_add(p, (struct ph_step){.kind = add ? PH_STEP_ADD : PH_STEP_CONVERT, .backward = backward, .node = node,
-                                        .from = from, .to = to});
+ph_status ph_conversion_add(struct ph_planner *p, bool backward, int n, int from, int to, bool add) {
+    return ph_step_add(p, (struct ph_step){.kind = add ? PH_STEP_ADD : PH_STEP_CONVERT, .backward = backward, .node = n,
+                                           .from = from, .to = to});
 }
 
-static bool is_led(const struct planner *p, int n) { return p->lead[n] != PH_ABSENT && p->lead[n] != n; }
+bool ph_node_is_led(const struct ph_planner *p, int n) { return p->lead[n] != PH_ABSENT && p->lead[n] != n; }
 
 /* The nodes that the step of a leading one stands for. */
-static ph_status joined_list(struct planner *p, int lead, struct ph_step *step) {
+static ph_status joined_list(struct ph_planner *p, int lead, struct ph_step *step) {
     const struct ph_graph *graph = p->graph;
     step->output_count = 0;
     step->joined = ph_pool_alloc(&p->plan->pool, PH_MOST_JOINED * sizeof *step->joined);
@@ -150,19 +109,16 @@ static ph_status joined_list(struct planner *p, int lead, struct ph_step *step) 
     return step->joined ? PH_OK : ph_fail_memory(p->context);
 }
 
-/* The value that is output i of the step. */
-static int step_output(const struct planner *p, const struct ph_step *step, int i) {
+int ph_step_output(const struct ph_planner *p, const struct ph_step *step, int i) {
     return step->joined ? step->joined[i]->outputs[0] : p->graph->nodes[step->node].outputs[i];
 }
 
-/* A kernel step with all operand lists absent. */
-static ph_status step_make(struct planner *p, int node_index, const struct ph_kernel *kernel, bool backward,
-                           struct ph_step *step) {
-    const struct ph_node *node = &p->graph->nodes[node_index];
-    *step = (struct ph_step){.kind = PH_STEP_KERNEL, .backward = backward, .kernel = kernel, .node = node_index,
-        .key = p->keys[2 * node_index + backward], .from = PH_ABSENT, .to = PH_ABSENT, .gate = PH_ABSENT,
-        .saved = p->saved[node_index], .made = PH_ABSENT, .summand = PH_ABSENT, .output_count = node->output_count};
-    if (p->lead[node_index] != PH_ABSENT) PH_TRY(joined_list(p, node_index, step));
+ph_status ph_step_make(struct ph_planner *p, int n, const struct ph_kernel *kernel, bool backward, struct ph_step *step) {
+    const struct ph_node *node = &p->graph->nodes[n];
+    *step = (struct ph_step){.kind = PH_STEP_KERNEL, .backward = backward, .kernel = kernel, .node = n,
+        .key = p->keys[2 * n + backward], .from = PH_ABSENT, .to = PH_ABSENT, .gate = PH_ABSENT,
+        .saved = p->saved[n], .made = PH_ABSENT, .summand = PH_ABSENT, .output_count = node->output_count};
+    if (p->lead[n] != PH_ABSENT) PH_TRY(joined_list(p, n, step));
     size_t in = (size_t)node->input_count, out = (size_t)step->output_count;
     int *lists = ph_pool_alloc(&p->plan->pool, 2 * (in + out) * sizeof *lists);
     bool *accumulate = ph_pool_alloc(&p->plan->pool, in + 1);
@@ -178,7 +134,7 @@ static ph_status step_make(struct planner *p, int node_index, const struct ph_ke
 
 /* ---- Choosing kernels -------------------------------------------------------------------------------------------- */
 
-static struct ph_kernel_query query_make(const struct planner *p, const struct ph_node *node, bool backward) {
+struct ph_kernel_query ph_query_make(const struct ph_planner *p, const struct ph_node *node, bool backward) {
     struct ph_kernel_query query = {.graph = p->graph, .node = node, .backward = backward, .block = p->block,
         .threads = p->context->threads};
     if (backward)
@@ -189,13 +145,11 @@ static struct ph_kernel_query query_make(const struct planner *p, const struct p
     return query;
 }
 
-static enum ph_layout_kind made_in(const struct planner *p, int value);
-static enum ph_layout_kind gradient_kind(const struct planner *p, int value);
-
-static ph_status kernel_choose(const struct planner *p, int n, bool backward, const struct ph_kernel **chosen) {
+static ph_status kernel_choose(const struct ph_planner *p, int n, bool backward, const struct ph_kernel **chosen) {
     const struct ph_node *node = &p->graph->nodes[n];
-    struct ph_kernel_query query = query_make(p, node, backward);
-    query.blocked_input = node->input_count && node->inputs[0] != PH_ABSENT && made_in(p, node->inputs[0]) == PH_LAYOUT_BLOCKED;
+    struct ph_kernel_query query = ph_query_make(p, node, backward);
+    query.blocked_input = node->input_count && node->inputs[0] != PH_ABSENT &&
+        ph_value_kind(p, node->inputs[0]) == PH_LAYOUT_BLOCKED;
     for (int i = 0; p->kernels[i] && !*chosen; i++) {
         const struct ph_kernel *kernel = p->kernels[i];
         if (kernel->backward == backward && (!kernel->operation || kernel->operation == node->operation) &&
@@ -215,13 +169,12 @@ static ph_status kernel_choose(const struct planner *p, int n, bool backward, co
     return ph_profile_choose(p->profile, kept, &query, p->kernels, chosen);
 }
 
-static bool differentiable(const struct ph_operation *operation, int input) {
+bool ph_passes_gradient(const struct ph_operation *operation, int input) {
     if (!operation->backward && !operation->is_view) return false;
     return operation->differentiable & 1u << 31 || (input < 31 && operation->differentiable & 1u << input);
 }
 
-/* needs[v]: v depends on a parameter, and the loss depends on v, through operations that pass a gradient. */
-static ph_status mark_needs(struct planner *p, const int *parameters, int parameter_count) {
+ph_status ph_needs_mark(struct ph_planner *p, const int *parameters, int parameter_count) {
     const struct ph_graph *graph = p->graph;
     if (p->loss == PH_ABSENT) return PH_OK;
     bool *reaches = ph_alloc_array((size_t)graph->value_count, sizeof *reaches);
@@ -231,7 +184,7 @@ static ph_status mark_needs(struct planner *p, const int *parameters, int parame
         const struct ph_node *node = &graph->nodes[n];
         bool any = false;
         for (int i = 0; i < node->input_count; i++)
-            if (node->inputs[i] != PH_ABSENT && p->needs[node->inputs[i]] && differentiable(node->operation, i)) any = true;
+            if (node->inputs[i] != PH_ABSENT && p->needs[node->inputs[i]] && ph_passes_gradient(node->operation, i)) any = true;
         for (int i = 0; i < node->output_count && any; i++) p->needs[node->outputs[i]] = true;
     }
     reaches[p->loss] = true;
@@ -240,17 +193,17 @@ static ph_status mark_needs(struct planner *p, const int *parameters, int parame
         bool any = false;
         for (int i = 0; i < node->output_count; i++) any |= reaches[node->outputs[i]];
         for (int i = 0; i < node->input_count && any; i++)
-            if (node->inputs[i] != PH_ABSENT && differentiable(node->operation, i)) reaches[node->inputs[i]] = true;
+            if (node->inputs[i] != PH_ABSENT && ph_passes_gradient(node->operation, i)) reaches[node->inputs[i]] = true;
     }
     for (int v = 0; v < graph->value_count; v++) p->needs[v] = p->needs[v] && reaches[v];
     ph_free(reaches);
     if (!p->needs[p->loss])
-        return ph_fail(p->context, PH_ERROR_UNSUPPORTED, "'%s' does not depend on what is optimised, or no gradient flows to it",
-                       graph->values[p->loss].name);
+        return ph_fail(p->context, PH_ERROR_UNSUPPORTED,
+                       "'%s' does not depend on what is optimised, or no gradient flows to it", graph->values[p->loss].name);
     return PH_OK;
 }
 
-static bool is_channel_concat(const struct planner *p, const struct ph_node *node) {
+bool ph_is_channel_concat(const struct ph_planner *p, const struct ph_node *node) {
     if (node->operation != &ph_operation_concat || p->graph->values[node->outputs[0]].shape.rank != 4 || p->block == 1)
         return false;
     if (((const struct ph_axis_attributes *)node->attributes)->axis != 1) return false;
@@ -261,31 +214,28 @@ static bool is_channel_concat(const struct planner *p, const struct ph_node *nod
     return true;
 }
 
-/* Layout in which the value is made: that of its producer's kernel. */
-static enum ph_layout_kind made_in(const struct planner *p, int value) {
+enum ph_layout_kind ph_value_kind(const struct ph_planner *p, int value) {
     int n = p->graph->values[value].node;
     if (n == PH_ABSENT || p->graph->values[value].shape.rank != 4) return PH_LAYOUT_PLAIN;
-    if (p->slice_of[value] != PH_ABSENT || is_channel_concat(p, &p->graph->nodes[n])) return PH_LAYOUT_BLOCKED;
+    if (p->slice_of[value] != PH_ABSENT || ph_is_channel_concat(p, &p->graph->nodes[n])) return PH_LAYOUT_BLOCKED;
     return p->forward[n] ? p->forward[n]->output : PH_LAYOUT_PLAIN;
 }
 
-/* A sum whose inputs' gradients are its own: blocked, so that they may share one memory. */
-static bool is_blocked_sum(const struct planner *p, const struct ph_node *node) {
+bool ph_is_blocked_sum(const struct ph_planner *p, const struct ph_node *node) {
     if (node->operation != &ph_operation_add || p->block == 1 || node->inputs[0] == node->inputs[1]) return false;
     const struct ph_value *values = p->graph->values;
     for (int i = 0; i < 2; i++)
         if (values[node->inputs[i]].data || !ph_shape_equal(&values[node->inputs[i]].shape, &values[node->outputs[0]].shape) ||
-            gradient_kind(p, node->inputs[i]) != PH_LAYOUT_BLOCKED)
+            ph_gradient_kind(p, node->inputs[i]) != PH_LAYOUT_BLOCKED)
             return false;
-    return gradient_kind(p, node->outputs[0]) == PH_LAYOUT_BLOCKED;
+    return ph_gradient_kind(p, node->outputs[0]) == PH_LAYOUT_BLOCKED;
 }
 
-/* A ReLU by itself, blocked, whose input nobody else reads: where the output's gradient comes cut off already, it is the
- * input's too. */
-static bool is_blocked_relu(const struct planner *p, int n) {
+bool ph_is_blocked_relu(const struct ph_planner *p, int n) {
     const struct ph_node *node = &p->graph->nodes[n];
     return node->operation == &ph_operation_relu && p->block > 1 && p->readers[node->inputs[0]] == 1 &&
-           gradient_kind(p, node->inputs[0]) == PH_LAYOUT_BLOCKED && gradient_kind(p, node->outputs[0]) == PH_LAYOUT_BLOCKED;
+           ph_gradient_kind(p, node->inputs[0]) == PH_LAYOUT_BLOCKED &&
+           ph_gradient_kind(p, node->outputs[0]) == PH_LAYOUT_BLOCKED;
 }
 
 /* Raises both to the larger; whether either changed. */
@@ -297,15 +247,15 @@ static bool halos_level(int *a, int *b) {
 
 /* One halo, the largest, for a concatenation and what is made inside it, and for gradients that may share one memory, of a
  * sum, of a ReLU, or that one step reads. Whether any changed: concatenations of concatenations take several rounds. */
-static bool halos_spread(struct planner *p) {
+static bool halos_spread(struct ph_planner *p) {
     bool changed = false;
     for (int n = p->graph->node_count - 1; n >= 0; n--) {
         const struct ph_node *node = &p->graph->nodes[n];
-        if (is_led(p, n)) {
+        if (ph_node_is_led(p, n)) {
             int led = node->outputs[0], leading = p->graph->nodes[p->lead[n]].outputs[0];
             changed |= halos_level(&p->backward_halo[led], &p->backward_halo[leading]);
         }
-        bool concat = is_channel_concat(p, node), sum = is_blocked_sum(p, node) || is_blocked_relu(p, n);
+        bool concat = ph_is_channel_concat(p, node), sum = ph_is_blocked_sum(p, node) || ph_is_blocked_relu(p, n);
         for (int direction = 0; direction < 2; direction++) {
             int *halo = direction ? p->backward_halo : p->forward_halo, largest = halo[node->outputs[0]];
             if (!concat && !(sum && direction)) continue;
@@ -329,53 +279,50 @@ static bool sums = true;
 
 void ph_plan_sums(bool on) { sums = on; }
 
-/* Stored tensors that the backward of the node reads, PH_READS_...; 0 where there is none. */
-static unsigned reads_of(const struct planner *p, int n) {
+unsigned ph_backward_reads(const struct ph_planner *p, int n) {
     const struct ph_kernel *kernel = p->backward[n];
     if (!kernel) return 0;
-    struct ph_kernel_query query = query_make(p, &p->graph->nodes[n], true);
+    struct ph_kernel_query query = ph_query_make(p, &p->graph->nodes[n], true);
     return kernel->reads ? kernel->reads(&query) : p->graph->nodes[n].operation->backward_reads;
 }
 
 /* The node that reads the value, if it is the only reader and would not miss it in its backward; else PH_ABSENT. */
-static int sole_reader(const struct planner *p, int value) {
+static int sole_reader(const struct ph_planner *p, int value) {
     int n = p->last_use[value];
-    return p->readers[value] == 1 && !p->kept[value] && !(reads_of(p, n) & PH_READS_INPUTS) ? n : PH_ABSENT;
+    return p->readers[value] == 1 && !p->kept[value] && !(ph_backward_reads(p, n) & PH_READS_INPUTS) ? n : PH_ABSENT;
 }
 
 /* The convolution that makes the value and can make its sum with another in place of it; PH_ABSENT: there is none. */
-static int adder_of(const struct planner *p, int value) {
+static int adder_of(const struct ph_planner *p, int value) {
     int n = p->graph->values[value].node;
     if (n == PH_ABSENT || !p->forward[n] || !p->forward[n]->adds || p->lead[n] != PH_ABSENT ||
         sole_reader(p, value) == PH_ABSENT)
         return PH_ABSENT;
     bool rectified = ((const struct ph_convolution_attributes *)p->graph->nodes[n].attributes)->relu;
-    return rectified || reads_of(p, n) & PH_READS_OUTPUTS ? PH_ABSENT : n;
+    return rectified || ph_backward_reads(p, n) & PH_READS_OUTPUTS ? PH_ABSENT : n;
 }
 
 /* Both operands made blocked, one value each, of the sum's own shape. */
-static bool is_plain_sum(const struct planner *p, int n) {
+static bool is_plain_sum(const struct ph_planner *p, int n) {
     const struct ph_node *node = &p->graph->nodes[n];
     const struct ph_value *values = p->graph->values;
     if (node->operation != &ph_operation_add || p->forward[n]->output != PH_LAYOUT_BLOCKED ||
-        reads_of(p, n) & PH_READS_OUTPUTS)
+        ph_backward_reads(p, n) & PH_READS_OUTPUTS)
         return false;
     for (int i = 0; i < 2; i++)
-        if (values[node->inputs[i]].data || made_in(p, node->inputs[i]) != PH_LAYOUT_BLOCKED ||
+        if (values[node->inputs[i]].data || ph_value_kind(p, node->inputs[i]) != PH_LAYOUT_BLOCKED ||
             !ph_shape_equal(&values[node->inputs[i]].shape, &values[node->outputs[0]].shape))
             return false;
     return node->inputs[0] != node->inputs[1];
 }
 
-/* The step stands in the sum's place, where the other operand has been made. Of two convolutions the later one makes the sum:
- * what the earlier reads need not be kept until then. */
-static void sums_find(struct planner *p) {
+void ph_sums_find(struct ph_planner *p) {
     for (int n = 0; n < p->graph->node_count; n++) {
         const struct ph_node *node = &p->graph->nodes[n];
         if (!sums || !is_plain_sum(p, n)) continue;
         int adder = PH_MAX(adder_of(p, node->inputs[0]), adder_of(p, node->inputs[1]));
         if (adder == PH_ABSENT) continue;
-        p->sums[n] = (struct sum){.convolution = adder, .made = node->outputs[0]};
+        p->sums[n] = (struct ph_sum){.convolution = adder, .made = node->outputs[0]};
         p->sums[adder].within = true;
         int reader = sole_reader(p, node->outputs[0]);
         if (reader == PH_ABSENT || p->graph->nodes[reader].operation != &ph_operation_relu ||
@@ -394,22 +341,20 @@ void ph_plan_joins(bool on) { joins = on; }
 
 /* Whether the step of `lead` in this direction, if there is one, can stand for the other node's too. A kernel that is being
  * measured must have its time to itself. */
-static bool can_join(const struct planner *p, int lead, int other, bool backward) {
+static bool can_join(const struct ph_planner *p, int lead, int other, bool backward) {
     const struct ph_kernel *const *chosen = backward ? p->backward : p->forward, *kernel = chosen[lead];
     const char *key = p->keys[2 * other + backward];
     if (kernel != chosen[other]) return false;
     if (!kernel) return true;
     if (!kernel->joins || (key && ph_profile_measures(p->profile, key))) return false;
-    struct ph_kernel_query query = query_make(p, &p->graph->nodes[lead], backward);
+    struct ph_kernel_query query = ph_query_make(p, &p->graph->nodes[lead], backward);
     return kernel->joins(&query, &p->graph->nodes[other]);
 }
 
-/* The step stands in the first one's place, forward, where their input has been made, and backward, where all that reads any of
- * their outputs is done. */
-static void joins_find(struct planner *p) {
+void ph_joins_find(struct ph_planner *p) {
     const struct ph_graph *graph = p->graph;
     for (int n = 0; n < graph->node_count && joins; n++) {
-        if (!p->forward[n] || !p->forward[n]->joins || is_led(p, n)) continue;
+        if (!p->forward[n] || !p->forward[n]->joins || ph_node_is_led(p, n)) continue;
         int count = 1;
         for (int m = n + 1; m < graph->node_count && count < PH_MOST_JOINED; m++) {
             if (graph->nodes[m].input_count == 0 || graph->nodes[m].inputs[0] != graph->nodes[n].inputs[0]) continue;
@@ -422,7 +367,7 @@ static void joins_find(struct planner *p) {
 
 /* ---- Choosing for all nodes --------------------------------------------------------------------------------------- */
 
-static void readers_count(struct planner *p) {
+void ph_readers_count(struct ph_planner *p) {
     for (int n = 0; n < p->graph->node_count; n++) {
         const struct ph_node *node = &p->graph->nodes[n];
         for (int i = 0; i < node->input_count; i++)
@@ -430,11 +375,11 @@ static void readers_count(struct planner *p) {
     }
 }
 
-static ph_status kernels_choose(struct planner *p) {
+ph_status ph_kernels_choose(struct ph_planner *p) {
     const struct ph_graph *graph = p->graph;
     for (int n = 0; n < graph->node_count; n++) {
         const struct ph_node *node = &graph->nodes[n];
-        if (node->operation->is_view || is_channel_concat(p, node)) continue;
+        if (node->operation->is_view || ph_is_channel_concat(p, node)) continue;
         PH_TRY(kernel_choose(p, n, false, &p->forward[n]));
         bool wanted = false;
         for (int i = 0; i < node->output_count; i++) wanted |= p->needs[node->outputs[i]];
@@ -447,15 +392,14 @@ static ph_status kernels_choose(struct planner *p) {
     return PH_OK;
 }
 
-/* Which values are made inside of a concatenation of theirs; later concatenations own earlier ones. */
-static void slices_find(struct planner *p) {
+void ph_slices_find(struct ph_planner *p) {
     const struct ph_graph *graph = p->graph;
     for (int n = 0; n < graph->node_count; n++) {
         const struct ph_node *node = &graph->nodes[n];
-        if (!is_channel_concat(p, node)) continue;
+        if (!ph_is_channel_concat(p, node)) continue;
         for (int i = 0; i < node->input_count; i++) {
             int input = node->inputs[i], producer = graph->values[input].node;
-            bool made_blocked = producer != PH_ABSENT && (is_channel_concat(p, &graph->nodes[producer]) ||
+            bool made_blocked = producer != PH_ABSENT && (ph_is_channel_concat(p, &graph->nodes[producer]) ||
                 (p->forward[producer] && p->forward[producer]->output == PH_LAYOUT_BLOCKED));
             bool repeated = false;
             for (int j = 0; j < node->input_count; j++) repeated |= j != i && node->inputs[j] == input;
@@ -464,14 +408,13 @@ static void slices_find(struct planner *p) {
     }
 }
 
-/* As wide as the kernels that read a tensor want, and those that share memory with it. */
-static void halos_find(struct planner *p) {
+void ph_halos_find(struct ph_planner *p) {
     for (int n = 0; n < p->graph->node_count; n++) {
         const struct ph_node *node = &p->graph->nodes[n];
         for (int backward = 0; backward < 2; backward++) {
             const struct ph_kernel *kernel = backward ? p->backward[n] : p->forward[n];
             if (!kernel || !kernel->halo) continue;
-            struct ph_kernel_query query = query_make(p, node, backward);
+            struct ph_kernel_query query = ph_query_make(p, node, backward);
             int *halo = backward ? &p->backward_halo[node->outputs[0]] : &p->forward_halo[node->inputs[0]];
             *halo = PH_MAX(*halo, kernel->halo(&query));
         }
@@ -481,27 +424,26 @@ static void halos_find(struct planner *p) {
 
 /* ---- Forward ----------------------------------------------------------------------------------------------------- */
 
-/* Storage of a value that is made: its own, or its slice of a concatenation's. */
-static ph_status home_make(struct planner *p, int value) {
+ph_status ph_home_make(struct ph_planner *p, int value) {
     int *home = &p->plan->home[value];
     if (*home != PH_ABSENT) return PH_OK;
     const struct ph_shape *shape = &p->graph->values[value].shape;
     if (p->slice_of[value] != PH_ABSENT) {
         const struct ph_node *concat = &p->graph->nodes[p->slice_of[value]];
-        PH_TRY(home_make(p, concat->outputs[0]));
+        PH_TRY(ph_home_make(p, concat->outputs[0]));
         int outer = p->plan->home[concat->outputs[0]];
         int64_t channel = 0;
         for (int i = 0; concat->inputs[i] != value; i++) channel += p->graph->values[concat->inputs[i]].shape.dims[1];
         size_t offset = (size_t)(channel / p->block * p->plan->storages[outer].layout.plane);
-        *home = storage_alias(p, outer, shape, offset, true);
+        *home = ph_storage_alias(p, outer, shape, offset, true);
     } else {
-        *home = storage_make(p, shape, made_in(p, value), p->forward_halo[value]);
+        *home = ph_storage_make(p, shape, ph_value_kind(p, value), p->forward_halo[value]);
     }
     return *home == PH_ABSENT ? ph_fail_memory(p->context) : PH_OK;
 }
 
 /* A constant as floats, in a storage outside the arena. */
-static ph_status constant_storage(struct planner *p, int value, int *storage) {
+static ph_status constant_storage(struct ph_planner *p, int value, int *storage) {
     if (p->plain_constant[value] == PH_ABSENT) {
         const struct ph_value *record = &p->graph->values[value];
         const float *data = record->data;
@@ -514,36 +456,34 @@ static ph_status constant_storage(struct planner *p, int value, int *storage) {
         }
         struct ph_storage made = {.shape = record->shape, .parent = PH_ABSENT, .external = data};
         made.layout = ph_layout_make(PH_LAYOUT_PLAIN, &record->shape, p->block, 0);
-        p->plain_constant[value] = storage_add(p, made);
+        p->plain_constant[value] = ph_storage_add(p, made);
         if (p->plain_constant[value] == PH_ABSENT) return ph_fail_memory(p->context);
     }
     *storage = p->plain_constant[value];
     return PH_OK;
 }
 
-/* Storage of the value in the layout a kernel wants; converts it when it is not there yet. */
-static ph_status value_in(struct planner *p, int value, enum ph_layout_kind kind, bool backward, int node, int *storage) {
+ph_status ph_value_in(struct ph_planner *p, int value, enum ph_layout_kind kind, bool backward, int n, int *storage) {
     const struct ph_value *record = &p->graph->values[value];
     if (record->data) return constant_storage(p, value, storage);
     int home = p->plan->home[value];
     if (record->shape.rank != 4) kind = PH_LAYOUT_PLAIN;
-    if (kind_of(p, home) == kind) {
+    if (ph_storage_kind(p, home) == kind) {
         *storage = home;
         return PH_OK;
     }
     if (p->other[value] == PH_ABSENT) {
-        p->other[value] = storage_make(p, &record->shape, kind, p->forward_halo[value]);
+        p->other[value] = ph_storage_make(p, &record->shape, kind, p->forward_halo[value]);
         if (p->other[value] == PH_ABSENT) return ph_fail_memory(p->context);
-        PH_TRY(convert_add(p, backward, node, home, p->other[value], false));
+        PH_TRY(ph_conversion_add(p, backward, n, home, p->other[value], false));
     }
     *storage = p->other[value];
     return PH_OK;
 }
 
-/* What the step's kernel makes of constants, and the scratch that it needs. */
-static ph_status pack(struct planner *p, struct ph_step *step) {
+ph_status ph_step_pack(struct ph_planner *p, struct ph_step *step) {
     const struct ph_kernel *kernel = step->kernel;
-    struct ph_kernel_query query = query_make(p, &p->graph->nodes[step->node], step->backward);
+    struct ph_kernel_query query = ph_query_make(p, &p->graph->nodes[step->node], step->backward);
     query.joined = step->joined;
     query.joined_count = step->joined ? step->output_count : 0;
     if (kernel->scratch) {
@@ -564,28 +504,28 @@ static ph_status pack(struct planner *p, struct ph_step *step) {
     return PH_OK;
 }
 
-static ph_status saved_make(struct planner *p, int n) {
+static ph_status saved_make(struct ph_planner *p, int n) {
     const struct ph_kernel *kernel = p->backward[n];
     if (!kernel || !kernel->saved) return PH_OK;
     const struct ph_node *node = &p->graph->nodes[n];
-    struct ph_kernel_query query = query_make(p, node, true);
+    struct ph_kernel_query query = ph_query_make(p, node, true);
     int64_t items = p->graph->values[node->outputs[0]].shape.dims[0];
-    p->saved[n] = storage_make(p, &PH_SHAPE(items, (int64_t)kernel->saved(&query)), PH_LAYOUT_PLAIN, 0);
+    p->saved[n] = ph_storage_make(p, &PH_SHAPE(items, (int64_t)kernel->saved(&query)), PH_LAYOUT_PLAIN, 0);
     return p->saved[n] == PH_ABSENT ? ph_fail_memory(p->context) : PH_OK;
 }
 
 /* The step that makes the node's outputs, those of all that it leads, or with a sum what that says. */
-static ph_status forward_step(struct planner *p, int n, const struct sum *sum) {
+static ph_status forward_step(struct ph_planner *p, int n, const struct ph_sum *sum) {
     const struct ph_node *node = &p->graph->nodes[n];
     struct ph_step step;
     PH_TRY(saved_make(p, n));
-    PH_TRY(step_make(p, n, p->forward[n], false, &step));
+    PH_TRY(ph_step_make(p, n, p->forward[n], false, &step));
     for (int i = 0; i < node->input_count; i++)
         if (node->inputs[i] != PH_ABSENT)
-            PH_TRY(value_in(p, node->inputs[i], p->forward[n]->input, false, n, &step.inputs[i]));
+            PH_TRY(ph_value_in(p, node->inputs[i], p->forward[n]->input, false, n, &step.inputs[i]));
     for (int i = 0; i < step.output_count; i++) {
-        int made = sum ? sum->made : step_output(p, &step, i);
-        PH_TRY(home_make(p, made));
+        int made = sum ? sum->made : ph_step_output(p, &step, i);
+        PH_TRY(ph_home_make(p, made));
         step.outputs[i] = p->plan->home[made];
     }
     if (sum) {
@@ -594,32 +534,32 @@ static ph_status forward_step(struct planner *p, int n, const struct sum *sum) {
         step.made = sum->made;
         step.summand = p->plan->home[operands[operands[0] == node->outputs[0]]];
     }
-    PH_TRY(pack(p, &step));
-    return step_add(p, step);
+    PH_TRY(ph_step_pack(p, &step));
+    return ph_step_add(p, step);
 }
 
-static ph_status plan_forward(struct planner *p, int n) {
+ph_status ph_forward_add(struct ph_planner *p, int n) {
     const struct ph_node *node = &p->graph->nodes[n];
-    const struct sum *sum = &p->sums[n];
-    if (sum->within || is_led(p, n)) return PH_OK;
+    const struct ph_sum *sum = &p->sums[n];
+    if (sum->within || ph_node_is_led(p, n)) return PH_OK;
     if (sum->convolution != PH_ABSENT) return forward_step(p, sum->convolution, sum);
     if (node->operation->is_view) {
         int in;
-        PH_TRY(value_in(p, node->inputs[0], PH_LAYOUT_PLAIN, false, n, &in));
-        p->plan->home[node->outputs[0]] = storage_alias(p, in, &p->graph->values[node->outputs[0]].shape, 0, false);
+        PH_TRY(ph_value_in(p, node->inputs[0], PH_LAYOUT_PLAIN, false, n, &in));
+        p->plan->home[node->outputs[0]] = ph_storage_alias(p, in, &p->graph->values[node->outputs[0]].shape, 0, false);
         return p->plan->home[node->outputs[0]] == PH_ABSENT ? ph_fail_memory(p->context) : PH_OK;
     }
-    if (is_channel_concat(p, node)) {
-        PH_TRY(home_make(p, node->outputs[0]));
+    if (ph_is_channel_concat(p, node)) {
+        PH_TRY(ph_home_make(p, node->outputs[0]));
         int64_t channel = 0;
         int outer = p->plan->home[node->outputs[0]];
         for (int i = 0; i < node->input_count; i++) {
             const struct ph_shape *shape = &p->graph->values[node->inputs[i]].shape;
             if (p->slice_of[node->inputs[i]] != n) {
                 size_t offset = (size_t)(channel / p->block * p->plan->storages[outer].layout.plane);
-                int slice = storage_alias(p, outer, shape, offset, true);
+                int slice = ph_storage_alias(p, outer, shape, offset, true);
                 if (slice == PH_ABSENT) return ph_fail_memory(p->context);
-                PH_TRY(convert_add(p, false, n, p->plan->home[node->inputs[i]], slice, false));
+                PH_TRY(ph_conversion_add(p, false, n, p->plan->home[node->inputs[i]], slice, false));
             }
             channel += shape->dims[1];
         }
@@ -630,45 +570,43 @@ static ph_status plan_forward(struct planner *p, int n) {
 
 /* ---- Backward ---------------------------------------------------------------------------------------------------- */
 
-/* Layout in which a gradient lives: what the backward kernel of the value's producer reads. */
-static enum ph_layout_kind gradient_kind(const struct planner *p, int value) {
+enum ph_layout_kind ph_gradient_kind(const struct ph_planner *p, int value) {
     int n = p->graph->values[value].node;
     if (n == PH_ABSENT || p->graph->values[value].shape.rank != 4) return PH_LAYOUT_PLAIN;
-    if (is_channel_concat(p, &p->graph->nodes[n])) return PH_LAYOUT_BLOCKED;
+    if (ph_is_channel_concat(p, &p->graph->nodes[n])) return PH_LAYOUT_BLOCKED;
     return p->backward[n] ? p->backward[n]->output : PH_LAYOUT_PLAIN;
 }
 
-/* The concatenation inside whose gradient this value's gradient can live: others that write to it come later and add. The
- * loss's gradient is ones that every run begins with, to which nothing may be added. */
-static int gradient_slice_of(const struct planner *p, int value) {
+int ph_gradient_slice(const struct ph_planner *p, int value) {
     int n = p->slice_of[value];
-    if (n == PH_ABSENT || p->last_use[value] != n || gradient_kind(p, value) != PH_LAYOUT_BLOCKED) return PH_ABSENT;
+    if (n == PH_ABSENT || p->last_use[value] != n || ph_gradient_kind(p, value) != PH_LAYOUT_BLOCKED) return PH_ABSENT;
     int whole = p->graph->nodes[n].outputs[0];
     return value != p->loss && whole != p->loss && p->needs[whole] ? n : PH_ABSENT;
 }
 
-static ph_status gradient_make(struct planner *p, int value) {
+ph_status ph_gradient_make(struct ph_planner *p, int value) {
     int *gradient = &p->plan->gradient[value];
     if (*gradient != PH_ABSENT) return PH_OK;
     const struct ph_shape *shape = &p->graph->values[value].shape;
-    int n = gradient_slice_of(p, value);
+    int n = ph_gradient_slice(p, value);
     if (n != PH_ABSENT) {
         const struct ph_node *concat = &p->graph->nodes[n];
-        PH_TRY(gradient_make(p, concat->outputs[0]));
+        PH_TRY(ph_gradient_make(p, concat->outputs[0]));
         int outer = p->plan->gradient[concat->outputs[0]];
         int64_t channel = 0;
         for (int i = 0; concat->inputs[i] != value; i++) channel += p->graph->values[concat->inputs[i]].shape.dims[1];
-        *gradient = storage_alias(p, outer, shape, (size_t)(channel / p->block * p->plan->storages[outer].layout.plane), true);
+        size_t offset = (size_t)(channel / p->block * p->plan->storages[outer].layout.plane);
+        *gradient = ph_storage_alias(p, outer, shape, offset, true);
     } else {
-        *gradient = storage_make(p, shape, gradient_kind(p, value), p->backward_halo[value]);
+        *gradient = ph_storage_make(p, shape, ph_gradient_kind(p, value), p->backward_halo[value]);
     }
     return *gradient == PH_ABSENT ? ph_fail_memory(p->context) : PH_OK;
 }
 
-static ph_status written_mark(struct planner *p, int value, bool *before) {
+ph_status ph_gradient_write(struct ph_planner *p, int value, bool *before) {
     int root = ph_storage_root(p->plan, p->plan->gradient[value], NULL);
     /* A slice is written on its own, not with its whole: keep the mark at the value's storage then. */
-    int at = gradient_slice_of(p, value) != PH_ABSENT ? p->plan->gradient[value] : root;
+    int at = ph_gradient_slice(p, value) != PH_ABSENT ? p->plan->gradient[value] : root;
     int capacity = p->written_capacity;
     if (!ph_grow(&p->written, at, &p->written_capacity, sizeof *p->written)) return ph_fail_memory(p->context);
     memset(p->written + capacity, 0, (size_t)(p->written_capacity - capacity) * sizeof *p->written);
@@ -677,14 +615,14 @@ static ph_status written_mark(struct planner *p, int value, bool *before) {
     return PH_OK;
 }
 
-static bool has_gradient(const struct planner *p, int value) {
+bool ph_has_gradient(const struct ph_planner *p, int value) {
     return value != PH_ABSENT && p->needs[value] && p->plan->gradient[value] != PH_ABSENT;
 }
 
 /* Whatever no consumer has written must not be read: a concatenation with some unused part, a loss tap. */
-static ph_status plan_backward_concat(struct planner *p, int n) {
+static ph_status plan_backward_concat(struct ph_planner *p, int n) {
     const struct ph_node *node = &p->graph->nodes[n];
-    if (!has_gradient(p, node->outputs[0])) return PH_OK;
+    if (!ph_has_gradient(p, node->outputs[0])) return PH_OK;
     int outer = p->plan->gradient[node->outputs[0]];
     int64_t channel = 0;
     for (int i = 0; i < node->input_count; i++) {
@@ -692,13 +630,13 @@ static ph_status plan_backward_concat(struct planner *p, int n) {
         const struct ph_shape *shape = &p->graph->values[input].shape;
         if (p->needs[input]) {
             bool before;
-            PH_TRY(gradient_make(p, input));
-            PH_TRY(written_mark(p, input, &before));
-            if (gradient_slice_of(p, input) != n) {
+            PH_TRY(ph_gradient_make(p, input));
+            PH_TRY(ph_gradient_write(p, input, &before));
+            if (ph_gradient_slice(p, input) != n) {
                 size_t offset = (size_t)(channel / p->block * p->plan->storages[outer].layout.plane);
-                int slice = storage_alias(p, outer, shape, offset, true);
+                int slice = ph_storage_alias(p, outer, shape, offset, true);
                 if (slice == PH_ABSENT) return ph_fail_memory(p->context);
-                PH_TRY(convert_add(p, true, n, slice, p->plan->gradient[input], before));
+                PH_TRY(ph_conversion_add(p, true, n, slice, p->plan->gradient[input], before));
             }
         }
         channel += shape->dims[1];
@@ -706,28 +644,28 @@ static ph_status plan_backward_concat(struct planner *p, int n) {
     return PH_OK;
 }
 
-static ph_status plan_backward_view(struct planner *p, int n) {
+static ph_status plan_backward_view(struct ph_planner *p, int n) {
     const struct ph_node *node = &p->graph->nodes[n];
     int input = node->inputs[0], output = node->outputs[0];
-    if (!has_gradient(p, output) || !p->needs[input]) return PH_OK;
+    if (!ph_has_gradient(p, output) || !p->needs[input]) return PH_OK;
     bool before;
-    PH_TRY(gradient_make(p, input));
-    PH_TRY(written_mark(p, input, &before));
+    PH_TRY(ph_gradient_make(p, input));
+    PH_TRY(ph_gradient_write(p, input, &before));
     /* The output's gradient, seen in the input's shape. */
-    int alias = storage_alias(p, p->plan->gradient[output], &p->graph->values[input].shape, 0, false);
+    int alias = ph_storage_alias(p, p->plan->gradient[output], &p->graph->values[input].shape, 0, false);
     if (alias == PH_ABSENT) return ph_fail_memory(p->context);
-    return convert_add(p, true, n, alias, p->plan->gradient[input], before);
+    return ph_conversion_add(p, true, n, alias, p->plan->gradient[input], before);
 }
 
 /* The node in whose turn the backward of the one that makes the value comes; PH_ABSENT: none makes it. */
-static int turn_of(const struct planner *p, int value) {
+static int turn_of(const struct ph_planner *p, int value) {
     int n = p->graph->values[value].node;
-    return n != PH_ABSENT && is_led(p, n) ? p->lead[n] : n;
+    return n != PH_ABSENT && ph_node_is_led(p, n) ? p->lead[n] : n;
 }
 
 /* Whether the backward of the node that makes `value` only reads the value's gradient, and is over before that of `other` is
  * read, or has been added to by any other node but `sum`. */
-static bool reads_in_peace(const struct planner *p, int value, int other, int sum) {
+static bool reads_in_peace(const struct ph_planner *p, int value, int other, int sum) {
     int maker = turn_of(p, value);
     if (maker == PH_ABSENT || p->last_use[value] != sum || turn_of(p, other) >= maker) return false;
     const struct ph_node *node = &p->graph->nodes[p->graph->values[value].node];
@@ -741,11 +679,9 @@ static bool reads_in_peace(const struct planner *p, int value, int other, int su
     return true;
 }
 
-/* The gradient of a sum is that of either input. One that nothing has been written to takes over its memory; both do where
- * the first is read before the second is added to: so a residual connection costs nothing. */
-static ph_status plan_backward_sum(struct planner *p, int n) {
+ph_status ph_sum_gradients_share(struct ph_planner *p, int n) {
     const struct ph_node *node = &p->graph->nodes[n];
-    if (!has_gradient(p, node->outputs[0])) return PH_OK;
+    if (!ph_has_gradient(p, node->outputs[0])) return PH_OK;
     int whole = p->plan->gradient[node->outputs[0]], order[2] = {node->inputs[0], node->inputs[1]};
     /* The input whose turn comes first is the one that may be read in peace. */
     if (turn_of(p, order[0]) < turn_of(p, order[1])) order[0] = node->inputs[1], order[1] = node->inputs[0];
@@ -753,35 +689,35 @@ static ph_status plan_backward_sum(struct planner *p, int n) {
     for (int i = 1; i >= 0; i--) {
         int input = order[i], *gradient = &p->plan->gradient[input];
         if (!p->needs[input]) continue;
-        bool fresh = *gradient == PH_ABSENT && gradient_slice_of(p, input) == PH_ABSENT && node->outputs[0] != p->loss;
+        bool fresh = *gradient == PH_ABSENT && ph_gradient_slice(p, input) == PH_ABSENT && node->outputs[0] != p->loss;
         if (fresh && (!taken || reads_in_peace(p, input, order[1], n))) {
-            *gradient = storage_alias(p, whole, &p->graph->values[input].shape, 0, true);
+            *gradient = ph_storage_alias(p, whole, &p->graph->values[input].shape, 0, true);
             if (*gradient == PH_ABSENT) return ph_fail_memory(p->context);
             taken = true;
             continue;
         }
         bool before;
-        PH_TRY(gradient_make(p, input));
-        PH_TRY(written_mark(p, input, &before));
-        PH_TRY(convert_add(p, true, n, whole, *gradient, before));
+        PH_TRY(ph_gradient_make(p, input));
+        PH_TRY(ph_gradient_write(p, input, &before));
+        PH_TRY(ph_conversion_add(p, true, n, whole, *gradient, before));
     }
     return PH_OK;
 }
 
-/* Whether the gradient of a ReLU's input has become that of its output. */
-static bool relu_shares(struct planner *p, int n) {
+bool ph_relu_gradients_share(struct ph_planner *p, int n) {
     const struct ph_node *node = &p->graph->nodes[n];
     int input = node->inputs[0], output = node->outputs[0];
-    if (!is_blocked_relu(p, n) || !has_gradient(p, output) || output == p->loss || !p->needs[input] ||
-        p->plan->gradient[input] != PH_ABSENT || gradient_slice_of(p, input) != PH_ABSENT ||
+    if (!ph_is_blocked_relu(p, n) || !ph_has_gradient(p, output) || output == p->loss || !p->needs[input] ||
+        p->plan->gradient[input] != PH_ABSENT || ph_gradient_slice(p, input) != PH_ABSENT ||
         !ph_gate_put(p->graph, p->plan, output))
         return false;
-    p->plan->gradient[input] = storage_alias(p, p->plan->gradient[output], &p->graph->values[input].shape, 0, true);
+    p->plan->gradient[input] = ph_storage_alias(p, p->plan->gradient[output], &p->graph->values[input].shape, 0, true);
     return p->plan->gradient[input] != PH_ABSENT;
 }
 
-/* A convolution that multiplies each channel by a number, as batch normalisation that no other could take up, for one reader. */
-static bool is_scale(const struct planner *p, int n) {
+/* A convolution that multiplies each channel by a number, as batch normalisation that no other could take up, for one
+ * reader. */
+static bool is_scale(const struct ph_planner *p, int n) {
     const struct ph_node *node = &p->graph->nodes[n];
     if (node->operation != &ph_operation_convolution || !p->graph->values[node->inputs[1]].data) return false;
     const struct ph_convolution_attributes *a = node->attributes;
@@ -791,15 +727,15 @@ static bool is_scale(const struct planner *p, int n) {
     return a->groups == in->dims[1] && ph_shape_equal(in, out) && p->readers[node->outputs[0]] == 1;
 }
 
-/* Whether the last step, which makes the gradient of the scale's output, has come to make that of its input instead. */
-static ph_status scale_absorb(struct planner *p, int n, bool *absorbed) {
+ph_status ph_scale_absorb(struct ph_planner *p, int n, bool *absorbed) {
     struct ph_plan *plan = p->plan;
     const struct ph_graph *graph = p->graph;
     const struct ph_node *node = &graph->nodes[n];
+    if (!is_scale(p, n) || !ph_has_gradient(p, node->outputs[0])) return PH_OK;
     int input = node->inputs[0], output = node->outputs[0], gradient = plan->gradient[output];
     bool rectified = ((const struct ph_convolution_attributes *)node->attributes)->relu, before;
     struct ph_step *step = &plan->steps[plan->step_count - 1];
-    if (!p->backward[n] || gradient_kind(p, input) != PH_LAYOUT_BLOCKED || output == p->loss || !p->needs[input] ||
+    if (!p->backward[n] || ph_gradient_kind(p, input) != PH_LAYOUT_BLOCKED || output == p->loss || !p->needs[input] ||
         plan->step_count == plan->forward_count || step->kind != PH_STEP_KERNEL || !step->kernel->scales ||
         graph->nodes[step->node].inputs[0] != output || step->input_gradients[0] != gradient || step->accumulate[0] ||
         plan->storages[gradient].parent != PH_ABSENT || (rectified && !ph_gate_put(graph, plan, output)))
@@ -809,49 +745,48 @@ static ph_status scale_absorb(struct planner *p, int n, bool *absorbed) {
     if (!scale) return ph_fail_memory(p->context);
     memset(scale, 0, (size_t)lanes * sizeof *scale);
     memcpy(scale, graph->values[node->inputs[1]].data, (size_t)channels * sizeof *scale);
-    PH_TRY(gradient_make(p, input));
-    PH_TRY(written_mark(p, input, &before));
+    PH_TRY(ph_gradient_make(p, input));
+    PH_TRY(ph_gradient_write(p, input, &before));
     step = &plan->steps[plan->step_count - 1];
     step->scale = scale;
     step->accumulate[0] = before;
     step->input_gradients[0] = plan->gradient[input];
-    storage_touch(p, plan->gradient[input], plan->step_count - 1);
+    ph_storage_touch(p, plan->gradient[input], plan->step_count - 1);
     plan->storages[gradient].first = INT32_MAX; /* needed no more */
     plan->storages[gradient].last = -1;
     *absorbed = true;
     return PH_OK;
 }
 
-static ph_status plan_backward(struct planner *p, int n) {
+ph_status ph_backward_add(struct ph_planner *p, int n) {
     const struct ph_graph *graph = p->graph;
     const struct ph_node *node = &graph->nodes[n];
-    if (is_led(p, n)) return PH_OK;
+    if (ph_node_is_led(p, n)) return PH_OK;
     if (node->operation->is_view) return plan_backward_view(p, n);
-    if (is_channel_concat(p, node)) return plan_backward_concat(p, n);
-    if (is_blocked_sum(p, node)) return plan_backward_sum(p, n);
-    if (relu_shares(p, n)) return PH_OK;
-    if (is_scale(p, n) && has_gradient(p, node->outputs[0])) {
-        bool absorbed = false;
-        PH_TRY(scale_absorb(p, n, &absorbed));
-        if (absorbed) return PH_OK;
-    }
+    if (ph_is_channel_concat(p, node)) return plan_backward_concat(p, n);
+    if (ph_is_blocked_sum(p, node)) return ph_sum_gradients_share(p, n);
+    if (ph_relu_gradients_share(p, n)) return PH_OK;
+    bool absorbed = false;
+    PH_TRY(ph_scale_absorb(p, n, &absorbed));
+    if (absorbed) return PH_OK;
     bool any = false;
-    for (int i = 0; i < node->output_count; i++) any |= has_gradient(p, node->outputs[i]);
+    for (int i = 0; i < node->output_count; i++) any |= ph_has_gradient(p, node->outputs[i]);
     if (!any || !p->backward[n]) return PH_OK;
 
     const struct ph_kernel *kernel = p->backward[n];
     enum ph_layout_kind kind = kernel->input;
+    unsigned reads = ph_backward_reads(p, n);
     struct ph_step step;
-    PH_TRY(step_make(p, n, kernel, true, &step));
+    PH_TRY(ph_step_make(p, n, kernel, true, &step));
     for (int i = 0; i < node->input_count; i++)
-        if (node->inputs[i] != PH_ABSENT && (reads_of(p, n) & PH_READS_INPUTS || p->graph->values[node->inputs[i]].data))
-            PH_TRY(value_in(p, node->inputs[i], kind, true, n, &step.inputs[i]));
+        if (node->inputs[i] != PH_ABSENT && (reads & PH_READS_INPUTS || graph->values[node->inputs[i]].data))
+            PH_TRY(ph_value_in(p, node->inputs[i], kind, true, n, &step.inputs[i]));
     for (int i = 0; i < step.output_count; i++) {
-        int output = step_output(p, &step, i);
-        if (has_gradient(p, output)) step.output_gradients[i] = p->plan->gradient[output];
-        if (!(reads_of(p, graph->values[output].node) & PH_READS_OUTPUTS)) continue;
+        int output = ph_step_output(p, &step, i);
+        if (ph_has_gradient(p, output)) step.output_gradients[i] = p->plan->gradient[output];
+        if (!(ph_backward_reads(p, graph->values[output].node) & PH_READS_OUTPUTS)) continue;
         if (kernel->gated && ph_gate_put(graph, p->plan, output)) continue;
-        PH_TRY(value_in(p, output, kernel->output, true, n, &step.outputs[i]));
+        PH_TRY(ph_value_in(p, output, kernel->output, true, n, &step.outputs[i]));
     }
 
     /* Gradients that live in the other layout are written aside and brought over afterwards. */
@@ -859,17 +794,17 @@ static ph_status plan_backward(struct planner *p, int n) {
     int after_count = 0;
     for (int i = 0; i < node->input_count; i++) {
         int input = node->inputs[i];
-        if (input == PH_ABSENT || !p->needs[input] || !differentiable(node->operation, i)) continue;
+        if (input == PH_ABSENT || !p->needs[input] || !ph_passes_gradient(node->operation, i)) continue;
         bool before, repeated = false;
-        PH_TRY(gradient_make(p, input));
-        PH_TRY(written_mark(p, input, &before));
+        PH_TRY(ph_gradient_make(p, input));
+        PH_TRY(ph_gradient_write(p, input, &before));
         int target = p->plan->gradient[input];
         for (int j = 0; j < node->input_count; j++) repeated |= j != i && node->inputs[j] == input;
         const struct ph_shape *shape = &p->graph->values[input].shape;
-        if (kind_of(p, target) != (shape->rank == 4 ? kind : PH_LAYOUT_PLAIN)) {
+        if (ph_storage_kind(p, target) != (shape->rank == 4 ? kind : PH_LAYOUT_PLAIN)) {
             if (after_count == PH_COUNT(after))
                 return ph_fail(p->context, PH_ERROR_UNSUPPORTED, "node '%s' has too many inputs", node->name);
-            int aside = storage_make(p, shape, kind, 0);
+            int aside = ph_storage_make(p, shape, kind, 0);
             if (aside == PH_ABSENT) return ph_fail_memory(p->context);
             after[after_count].from = aside;
             after[after_count].to = target;
@@ -878,17 +813,17 @@ static ph_status plan_backward(struct planner *p, int n) {
             before = false;
         } else if (repeated && !before) {
             /* The same value twice: both shares are added to zeros. */
-            PH_TRY(step_add(p, (struct ph_step){.kind = PH_STEP_ZERO, .backward = true, .node = n, .from = PH_ABSENT,
-                                                .to = target}));
+            PH_TRY(ph_step_add(p, (struct ph_step){.kind = PH_STEP_ZERO, .backward = true, .node = n, .from = PH_ABSENT,
+                                                   .to = target}));
             before = true;
         }
         step.input_gradients[i] = target;
         step.accumulate[i] = before;
     }
-    PH_TRY(pack(p, &step));
-    PH_TRY(step_add(p, step));
+    PH_TRY(ph_step_pack(p, &step));
+    PH_TRY(ph_step_add(p, step));
     for (int i = 0; i < after_count; i++)
-        PH_TRY(convert_add(p, true, n, after[i].from, after[i].to, after[i].add));
+        PH_TRY(ph_conversion_add(p, true, n, after[i].from, after[i].to, after[i].add));
     return PH_OK;
 }
 
@@ -932,7 +867,7 @@ static void zeros_share(struct ph_plan *plan) {
 }
 
 /* First fit by decreasing size among the storages whose spans of steps overlap: of those that lanes have, or of the others. */
-static ph_status storages_place(const struct planner *p, bool of_lanes, size_t *floats) {
+static ph_status storages_place(const struct ph_planner *p, bool of_lanes, size_t *floats) {
     struct ph_plan *plan = p->plan;
     int *order = ph_alloc_array((size_t)plan->storage_count + 1, sizeof *order), count = 0;
     int *placed = ph_alloc_array((size_t)plan->storage_count + 1, sizeof *placed), placed_count = 0;
@@ -977,8 +912,7 @@ static ph_status storages_place(const struct planner *p, bool of_lanes, size_t *
     return PH_OK;
 }
 
-/* Lanes may be at different steps, and share nothing. */
-static ph_status place(const struct planner *p) {
+ph_status ph_arena_place(const struct ph_planner *p) {
     struct ph_plan *plan = p->plan;
     if (!guarded) zeros_share(plan);
     PH_TRY(storages_place(p, false, &plan->arena_floats));
@@ -1082,7 +1016,7 @@ static int weights_of(const struct ph_graph *graph, const struct ph_node *node) 
 /* What a network hands from layer to layer: it lies behind one product with weights, and before another or made by it. The
  * picture's own side, objectives, gradients and what is read stay as they are: sums of squares and differences of pixels
  * need more than 11 bits. */
-static void halves_find(const struct planner *p, bool *half) {
+static void halves_find(const struct ph_planner *p, bool *half) {
     const struct ph_graph *graph = p->graph;
     enum { BEHIND = 1, BEFORE = 2, MADE = 4 };
     for (int n = 0; n < graph->node_count; n++) {
@@ -1104,13 +1038,12 @@ static void halves_find(const struct planner *p, bool *half) {
     for (int v = 0; v < graph->value_count; v++) {
         const struct ph_value *value = &graph->values[v];
         if (value->node != PH_ABSENT) half[v] = p->reach[v] & BEHIND && p->reach[v] & (BEFORE | MADE);
-        half[v] = (half[v] || (halved && (value->node != PH_ABSENT || value->data))) && value->type == PH_FLOAT && v != p->loss &&
-                  p->plan->tap[v] == PH_ABSENT;
+        half[v] = (half[v] || (halved && (value->node != PH_ABSENT || value->data))) && value->type == PH_FLOAT &&
+                  v != p->loss && p->plan->tap[v] == PH_ABSENT;
     }
 }
 
-/* A storage is of 16 bits if every value in it is. */
-static ph_status halves_mark(struct planner *p) {
+ph_status ph_halves_mark(struct ph_planner *p) {
     struct ph_plan *plan = p->plan;
     bool *half = ph_alloc_array((size_t)p->graph->value_count + 1, sizeof *half);
     p->reach = ph_alloc_array((size_t)p->graph->value_count + 1, sizeof *p->reach);
@@ -1135,47 +1068,47 @@ static int *absent_list(size_t count) {
     return list;
 }
 
-static ph_status plan_steps(struct planner *p, const int *taps, int tap_count, const int *parameters, int parameter_count,
+static ph_status plan_steps(struct ph_planner *p, const int *taps, int tap_count, const int *parameters, int parameter_count,
                             bool whole) {
     const struct ph_graph *graph = p->graph;
     struct ph_plan *plan = p->plan;
-    PH_TRY(mark_needs(p, parameters, parameter_count));
+    PH_TRY(ph_needs_mark(p, parameters, parameter_count));
     for (int i = 0; i < tap_count; i++) p->kept[taps[i]] = true;
     for (int i = 0; i < parameter_count; i++) p->kept[parameters[i]] = true;
     if (p->loss != PH_ABSENT) p->kept[p->loss] = true;
-    readers_count(p);
-    PH_TRY(kernels_choose(p));
-    slices_find(p);
-    joins_find(p);
-    halos_find(p);
-    sums_find(p);
+    ph_readers_count(p);
+    PH_TRY(ph_kernels_choose(p));
+    ph_slices_find(p);
+    ph_joins_find(p);
+    ph_halos_find(p);
+    ph_sums_find(p);
     for (int v = 0; v < graph->value_count; v++) {
         if (graph->values[v].node != PH_ABSENT || graph->values[v].data) continue;
-        PH_TRY(home_make(p, v));
-        storage_keep(p, plan->home[v]);
+        PH_TRY(ph_home_make(p, v));
+        ph_storage_keep(p, plan->home[v]);
     }
-    for (int n = 0; n < graph->node_count; n++) PH_TRY(plan_forward(p, n));
+    for (int n = 0; n < graph->node_count; n++) PH_TRY(ph_forward_add(p, n));
     for (int i = 0; i < tap_count; i++)
-        PH_TRY(value_in(p, taps[i], PH_LAYOUT_PLAIN, false, graph->values[taps[i]].node, &plan->tap[taps[i]]));
+        PH_TRY(ph_value_in(p, taps[i], PH_LAYOUT_PLAIN, false, graph->values[taps[i]].node, &plan->tap[taps[i]]));
     plan->forward_count = plan->step_count;
     if (p->loss != PH_ABSENT) {
         bool before;
-        PH_TRY(gradient_make(p, p->loss));
-        PH_TRY(written_mark(p, p->loss, &before));
-        storage_keep(p, plan->gradient[p->loss]); /* holds ones, written once */
-        for (int n = graph->node_count - 1; n >= 0; n--) PH_TRY(plan_backward(p, n));
+        PH_TRY(ph_gradient_make(p, p->loss));
+        PH_TRY(ph_gradient_write(p, p->loss, &before));
+        ph_storage_keep(p, plan->gradient[p->loss]); /* holds ones, written once */
+        for (int n = graph->node_count - 1; n >= 0; n--) PH_TRY(ph_backward_add(p, n));
     }
     /* Taps and gradients of parameters are read after the run. */
-    for (int i = 0; i < tap_count; i++) storage_touch(p, plan->tap[taps[i]], plan->step_count);
+    for (int i = 0; i < tap_count; i++) ph_storage_touch(p, plan->tap[taps[i]], plan->step_count);
     for (int i = 0; i < parameter_count; i++)
-        if (plan->gradient[parameters[i]] != PH_ABSENT) storage_touch(p, plan->gradient[parameters[i]], plan->step_count);
+        if (plan->gradient[parameters[i]] != PH_ABSENT) ph_storage_touch(p, plan->gradient[parameters[i]], plan->step_count);
     PH_TRY(ph_items_find(graph, plan, whole));
-    if (p->halves) PH_TRY(halves_mark(p));
-    return place(p);
+    if (p->halves) PH_TRY(ph_halves_mark(p));
+    return ph_arena_place(p);
 }
 
 /* A view of the graph in which every tensor has one item. */
-static ph_status item_make(struct planner *p) {
+static ph_status item_make(struct ph_planner *p) {
     p->item = *p->graph;
     p->item.values = ph_alloc_array((size_t)p->graph->value_count + 1, sizeof *p->item.values);
     if (!p->item.values) return ph_fail_memory(p->context);
@@ -1190,7 +1123,7 @@ ph_status ph_plan_create(const struct ph_graph *graph, const struct ph_backend *
                          int loss, const int *parameters, int parameter_count, bool whole, struct ph_plan *plan) {
     *plan = (struct ph_plan){0};
     size_t values = (size_t)graph->value_count + 1, nodes = (size_t)graph->node_count + 1;
-    struct planner p = {.graph = graph, .plan = plan, .context = graph->context, .backend = backend->name,
+    struct ph_planner p = {.graph = graph, .plan = plan, .context = graph->context, .backend = backend->name,
         .loss = loss, .halves = graph->context->precision == PH_FP16 && backend->precisions &&
             backend->precisions(graph->context) >> PH_FP16 & 1,
         .needs = ph_alloc_array(values, sizeof *p.needs), .forward = ph_alloc_array(nodes, sizeof *p.forward),
@@ -1209,8 +1142,8 @@ ph_status ph_plan_create(const struct ph_graph *graph, const struct ph_backend *
     plan->tap = absent_list(values);
     ph_status status = PH_OK;
     if (!p.needs || !p.forward || !p.backward || !p.keys || !p.forward_halo || !p.backward_halo || !p.readers || !p.kept ||
-        !p.sums || !p.lead || !p.last_use || !p.slice_of || !p.other || !p.saved || !p.plain_constant || !plan->home || !plan->gradient ||
-        !plan->tap)
+        !p.sums || !p.lead || !p.last_use || !p.slice_of || !p.other || !p.saved || !p.plain_constant || !plan->home ||
+        !plan->gradient || !plan->tap)
         status = ph_fail_memory(graph->context);
     for (int n = 0; n < graph->node_count && p.sums; n++) p.sums[n].convolution = PH_ABSENT;
     if (!status) status = item_make(&p);
