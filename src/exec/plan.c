@@ -13,11 +13,9 @@
 
 /* ---- Placing memory ---------------------------------------------------------------------------------------------- */
 
-static bool guarded, halved;
+static bool guarded;
 
 void ph_plan_guard(bool on) { guarded = on; }
-
-void ph_plan_halve(bool on) { halved = on; }
 
 static bool same_zeros(const struct ph_storage *a, const struct ph_storage *b) {
     return ph_shape_equal(&a->shape, &b->shape) && a->layout.kind == b->layout.kind && a->layout.halo == b->layout.halo &&
@@ -176,68 +174,6 @@ ph_status ph_plan_bind(const struct ph_graph *graph, struct ph_plan *plan, float
             return ph_fail_memory(graph->context);
     }
     return ph_items_bind(graph, plan);
-}
-
-/* ---- Tensors of 16 bits ------------------------------------------------------------------------------------------ */
-
-enum { LEAST_WEIGHTS = 256 }; /* fewer are no layer's: a colour transform's, a blur's */
-
-/* A product with weights, and which of its operands those are; PH_ABSENT: it is none. */
-static int weights_of(const struct ph_graph *graph, const struct ph_node *node) {
-    static const struct ph_operation *const products[] = {&ph_operation_convolution, &ph_operation_convolution_transpose,
-        &ph_operation_gemm, &ph_operation_matmul};
-    for (int i = 0; i < PH_COUNT(products); i++)
-        for (int k = 0; k < 2 && node->operation == products[i]; k++)
-            if (graph->values[node->inputs[k]].data && ph_shape_size(&graph->values[node->inputs[k]].shape) >= LEAST_WEIGHTS)
-                return k;
-    return PH_ABSENT;
-}
-
-/* What a network hands from layer to layer: it lies behind one product with weights, and before another or made by it. The
- * picture's own side, objectives, gradients and what is read stay as they are: sums of squares and differences of pixels
- * need more than 11 bits. */
-static void halves_find(const struct ph_planner *p, bool *half) {
-    const struct ph_graph *graph = p->graph;
-    enum { BEHIND = 1, BEFORE = 2, MADE = 4 };
-    for (int n = 0; n < graph->node_count; n++) {
-        const struct ph_node *node = &graph->nodes[n];
-        int weights = weights_of(graph, node);
-        for (int i = 0; i < node->output_count; i++) p->reach[node->outputs[i]] = weights == PH_ABSENT ? 0 : BEHIND | MADE;
-        for (int k = 0; k < node->input_count; k++)
-            for (int i = 0; i < node->output_count && node->inputs[k] != PH_ABSENT; i++)
-                p->reach[node->outputs[i]] |= p->reach[node->inputs[k]] & BEHIND;
-        if (weights != PH_ABSENT) half[node->inputs[weights]] = true;
-    }
-    for (int n = graph->node_count - 1; n >= 0; n--) {
-        const struct ph_node *node = &graph->nodes[n];
-        unsigned reach = weights_of(graph, node) == PH_ABSENT ? 0 : BEFORE;
-        for (int i = 0; i < node->output_count; i++) reach |= p->reach[node->outputs[i]] & BEFORE;
-        for (int k = 0; k < node->input_count; k++)
-            if (node->inputs[k] != PH_ABSENT) p->reach[node->inputs[k]] |= reach;
-    }
-    for (int v = 0; v < graph->value_count; v++) {
-        const struct ph_value *value = &graph->values[v];
-        if (value->node != PH_ABSENT) half[v] = p->reach[v] & BEHIND && p->reach[v] & (BEFORE | MADE);
-        half[v] = (half[v] || (halved && (value->node != PH_ABSENT || value->data))) && value->type == PH_FLOAT &&
-                  v != p->loss && p->plan->tap[v] == PH_ABSENT;
-    }
-}
-
-ph_status ph_halves_mark(struct ph_planner *p) {
-    struct ph_plan *plan = p->plan;
-    bool *half = ph_alloc_array((size_t)p->graph->value_count + 1, sizeof *half);
-    p->reach = ph_alloc_array((size_t)p->graph->value_count + 1, sizeof *p->reach);
-    ph_status status = half && p->reach ? PH_OK : ph_fail_memory(p->context);
-    if (!status) halves_find(p, half);
-    for (int turn = 0; turn < 2 && !status; turn++)
-        for (int v = 0; v < p->graph->value_count; v++) {
-            int storage = plan->home[v] == PH_ABSENT ? p->plain_constant[v] : plan->home[v];
-            if (storage != PH_ABSENT && half[v] == (turn == 0))
-                plan->storages[ph_storage_root(plan, storage, NULL)].half = turn == 0;
-        }
-    ph_free(half);
-    ph_free(p->reach);
-    return status;
 }
 
 /* ---- The whole --------------------------------------------------------------------------------------------------- */
