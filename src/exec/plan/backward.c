@@ -2,31 +2,24 @@
 #include "exec/plan/planner.h"
 
 /* Whatever no consumer has written must not be read: a concatenation with some unused part, a loss tap. */
-static ph_status plan_backward_concat(struct ph_planner *p, int n) {
+static ph_status concat_backward(struct ph_planner *p, int n) {
     const struct ph_node *node = &p->graph->nodes[n];
     if (!ph_has_gradient(p, node->outputs[0])) return PH_OK;
-    int outer = p->plan->gradient[node->outputs[0]];
-    int64_t channel = 0;
     for (int i = 0; i < node->input_count; i++) {
         int input = node->inputs[i];
-        const struct ph_shape *shape = &p->graph->values[input].shape;
-        if (p->needs[input]) {
-            bool before;
-            PH_TRY(ph_gradient_make(p, input));
-            PH_TRY(ph_gradient_write(p, input, &before));
-            if (ph_gradient_slice(p, input) != n) {
-                size_t offset = (size_t)(channel / p->block * p->plan->storages[outer].layout.plane);
-                int slice = ph_storage_alias(p, outer, shape, offset, true);
-                if (slice == PH_ABSENT) return ph_fail_memory(p->context);
-                PH_TRY(ph_conversion_add(p, true, n, slice, p->plan->gradient[input], before));
-            }
-        }
-        channel += shape->dims[1];
+        if (!p->needs[input]) continue;
+        bool before;
+        PH_TRY(ph_gradient_make(p, input));
+        PH_TRY(ph_gradient_write(p, input, &before));
+        if (ph_gradient_slice(p, input) == n) continue;
+        int slice = ph_slice_make(p, p->plan->gradient[node->outputs[0]], node, i);
+        if (slice == PH_ABSENT) return ph_fail_memory(p->context);
+        PH_TRY(ph_conversion_add(p, true, n, slice, p->plan->gradient[input], before));
     }
     return PH_OK;
 }
 
-static ph_status plan_backward_view(struct ph_planner *p, int n) {
+static ph_status view_backward(struct ph_planner *p, int n) {
     const struct ph_node *node = &p->graph->nodes[n];
     int input = node->inputs[0], output = node->outputs[0];
     if (!ph_has_gradient(p, output) || !p->needs[input]) return PH_OK;
@@ -43,8 +36,8 @@ ph_status ph_backward_add(struct ph_planner *p, int n) {
     const struct ph_graph *graph = p->graph;
     const struct ph_node *node = &graph->nodes[n];
     if (ph_node_is_led(p, n)) return PH_OK;
-    if (node->operation->is_view) return plan_backward_view(p, n);
-    if (ph_is_channel_concat(p, node)) return plan_backward_concat(p, n);
+    if (node->operation->is_view) return view_backward(p, n);
+    if (ph_is_channel_concat(p, node)) return concat_backward(p, n);
     if (ph_is_blocked_sum(p, node)) return ph_sum_gradients_share(p, n);
     if (ph_relu_gradients_share(p, n)) return PH_OK;
     bool absorbed = false;

@@ -36,32 +36,32 @@ static ph_status forward_step(struct ph_planner *p, int n, const struct ph_sum *
     return ph_step_add(p, step);
 }
 
+static ph_status view_forward(struct ph_planner *p, int n) {
+    const struct ph_node *node = &p->graph->nodes[n];
+    int in, *home = &p->plan->home[node->outputs[0]];
+    PH_TRY(ph_value_in(p, node->inputs[0], PH_LAYOUT_PLAIN, false, n, &in));
+    *home = ph_storage_alias(p, in, &p->graph->values[node->outputs[0]].shape, 0, false);
+    return *home == PH_ABSENT ? ph_fail_memory(p->context) : PH_OK;
+}
+
+static ph_status concat_forward(struct ph_planner *p, int n) {
+    const struct ph_node *node = &p->graph->nodes[n];
+    PH_TRY(ph_home_make(p, node->outputs[0]));
+    for (int i = 0; i < node->input_count; i++) {
+        if (p->slice_of[node->inputs[i]] == n) continue;
+        int slice = ph_slice_make(p, p->plan->home[node->outputs[0]], node, i);
+        if (slice == PH_ABSENT) return ph_fail_memory(p->context);
+        PH_TRY(ph_conversion_add(p, false, n, p->plan->home[node->inputs[i]], slice, false));
+    }
+    return PH_OK;
+}
+
 ph_status ph_forward_add(struct ph_planner *p, int n) {
     const struct ph_node *node = &p->graph->nodes[n];
     const struct ph_sum *sum = &p->sums[n];
     if (sum->within || ph_node_is_led(p, n)) return PH_OK;
     if (sum->convolution != PH_ABSENT) return forward_step(p, sum->convolution, sum);
-    if (node->operation->is_view) {
-        int in;
-        PH_TRY(ph_value_in(p, node->inputs[0], PH_LAYOUT_PLAIN, false, n, &in));
-        p->plan->home[node->outputs[0]] = ph_storage_alias(p, in, &p->graph->values[node->outputs[0]].shape, 0, false);
-        return p->plan->home[node->outputs[0]] == PH_ABSENT ? ph_fail_memory(p->context) : PH_OK;
-    }
-    if (ph_is_channel_concat(p, node)) {
-        PH_TRY(ph_home_make(p, node->outputs[0]));
-        int64_t channel = 0;
-        int outer = p->plan->home[node->outputs[0]];
-        for (int i = 0; i < node->input_count; i++) {
-            const struct ph_shape *shape = &p->graph->values[node->inputs[i]].shape;
-            if (p->slice_of[node->inputs[i]] != n) {
-                size_t offset = (size_t)(channel / p->block * p->plan->storages[outer].layout.plane);
-                int slice = ph_storage_alias(p, outer, shape, offset, true);
-                if (slice == PH_ABSENT) return ph_fail_memory(p->context);
-                PH_TRY(ph_conversion_add(p, false, n, p->plan->home[node->inputs[i]], slice, false));
-            }
-            channel += shape->dims[1];
-        }
-        return PH_OK;
-    }
+    if (node->operation->is_view) return view_forward(p, n);
+    if (ph_is_channel_concat(p, node)) return concat_forward(p, n);
     return forward_step(p, n, NULL);
 }

@@ -13,18 +13,15 @@ int ph_gradient_slice(const struct ph_planner *p, int value) {
 ph_status ph_gradient_make(struct ph_planner *p, int value) {
     int *gradient = &p->plan->gradient[value];
     if (*gradient != PH_ABSENT) return PH_OK;
-    const struct ph_shape *shape = &p->graph->values[value].shape;
     int n = ph_gradient_slice(p, value);
     if (n != PH_ABSENT) {
         const struct ph_node *concat = &p->graph->nodes[n];
         PH_TRY(ph_gradient_make(p, concat->outputs[0]));
-        int outer = p->plan->gradient[concat->outputs[0]];
-        int64_t channel = 0;
-        for (int i = 0; concat->inputs[i] != value; i++) channel += p->graph->values[concat->inputs[i]].shape.dims[1];
-        size_t offset = (size_t)(channel / p->block * p->plan->storages[outer].layout.plane);
-        *gradient = ph_storage_alias(p, outer, shape, offset, true);
+        int i = 0;
+        while (concat->inputs[i] != value) i++;
+        *gradient = ph_slice_make(p, p->plan->gradient[concat->outputs[0]], concat, i);
     } else {
-        *gradient = ph_storage_make(p, shape, ph_gradient_kind(p, value), p->backward_halo[value]);
+        *gradient = ph_storage_make(p, &p->graph->values[value].shape, ph_gradient_kind(p, value), p->backward_halo[value]);
     }
     return *gradient == PH_ABSENT ? ph_fail_memory(p->context) : PH_OK;
 }

@@ -95,11 +95,13 @@ void ph_sums_find(struct ph_planner *p);
 
 /* ---- storages.c: stretches of memory that hold tensors, and which steps touch them ------------------------------- */
 
-/* These three return the storage's index, PH_ABSENT without memory. */
+/* These four return the storage's index, PH_ABSENT without memory. */
 int ph_storage_add(struct ph_planner *p, struct ph_storage storage);
 int ph_storage_make(struct ph_planner *p, const struct ph_shape *shape, enum ph_layout_kind kind, int halo);
 /* The parent's memory, from `offset` floats on, under another shape. */
 int ph_storage_alias(struct ph_planner *p, int parent, const struct ph_shape *shape, size_t offset, bool blocked);
+/* The part of a concatenation's storage, `whole`, that its input i has. */
+int ph_slice_make(struct ph_planner *p, int whole, const struct ph_node *concat, int i);
 enum ph_layout_kind ph_storage_kind(const struct ph_planner *p, int storage);
 /* PH_ABSENT: nothing happens. */
 void ph_storage_touch(struct ph_planner *p, int storage, int step);

@@ -30,6 +30,14 @@ int ph_storage_alias(struct ph_planner *p, int parent, const struct ph_shape *sh
     return ph_storage_add(p, storage);
 }
 
+int ph_slice_make(struct ph_planner *p, int whole, const struct ph_node *concat, int i) {
+    const struct ph_value *values = p->graph->values;
+    int64_t channel = 0;
+    for (int k = 0; k < i; k++) channel += values[concat->inputs[k]].shape.dims[1];
+    size_t offset = (size_t)(channel / p->block * p->plan->storages[whole].layout.plane);
+    return ph_storage_alias(p, whole, &values[concat->inputs[i]].shape, offset, true);
+}
+
 int ph_storage_root(const struct ph_plan *plan, int storage, size_t *offset) {
     size_t sum = 0;
     while (plan->storages[storage].parent != PH_ABSENT) {

@@ -5,17 +5,14 @@
 ph_status ph_home_make(struct ph_planner *p, int value) {
     int *home = &p->plan->home[value];
     if (*home != PH_ABSENT) return PH_OK;
-    const struct ph_shape *shape = &p->graph->values[value].shape;
     if (p->slice_of[value] != PH_ABSENT) {
         const struct ph_node *concat = &p->graph->nodes[p->slice_of[value]];
         PH_TRY(ph_home_make(p, concat->outputs[0]));
-        int outer = p->plan->home[concat->outputs[0]];
-        int64_t channel = 0;
-        for (int i = 0; concat->inputs[i] != value; i++) channel += p->graph->values[concat->inputs[i]].shape.dims[1];
-        size_t offset = (size_t)(channel / p->block * p->plan->storages[outer].layout.plane);
-        *home = ph_storage_alias(p, outer, shape, offset, true);
+        int i = 0;
+        while (concat->inputs[i] != value) i++;
+        *home = ph_slice_make(p, p->plan->home[concat->outputs[0]], concat, i);
     } else {
-        *home = ph_storage_make(p, shape, ph_value_kind(p, value), p->forward_halo[value]);
+        *home = ph_storage_make(p, &p->graph->values[value].shape, ph_value_kind(p, value), p->forward_halo[value]);
     }
     return *home == PH_ABSENT ? ph_fail_memory(p->context) : PH_OK;
 }
