@@ -42,7 +42,6 @@ struct ph_planner {
     bool *written;                         /* [storages at the time of backward] gradient has been written */
     int written_capacity;
     int *plain_constant;                   /* [values] storage of a constant as floats */
-    unsigned char *reach;                  /* [values] while halves are looked for: how it stands to products with weights */
 };
 
 /* ---- needs.c: who needs what ------------------------------------------------------------------------------------- */
