@@ -9,14 +9,51 @@
  * Views share memory with what they view; inputs of a concatenation are made in place in its slices. Memory is placed
  * last, by the spans of steps that touch it. */
 #include "exec/plan/planner.h"
-#include <string.h>
 
-/* ---- The whole --------------------------------------------------------------------------------------------------- */
+/* A view of the graph in which every tensor has one item. */
+static bool item_make(struct ph_planner *p) {
+    p->item = *p->graph;
+    p->item.values = ph_pool_copy(&p->pool, p->graph->values, (size_t)p->graph->value_count * sizeof *p->item.values);
+    for (int v = 0; v < p->graph->value_count && p->item.values; v++)
+        if (!p->item.values[v].data && p->item.values[v].shape.rank > 1) p->item.values[v].shape.dims[0] = 1;
+    return p->item.values;
+}
 
-static int *absent_list(size_t count) {
-    int *list = ph_alloc_array(count, sizeof *list);
+static int *absent_list(struct ph_pool *pool, size_t count) {
+    int *list = ph_pool_alloc(pool, count * sizeof *list);
     for (size_t i = 0; i < count && list; i++) list[i] = PH_ABSENT;
     return list;
+}
+
+/* The lists of what is to be found out; false when memory ran out. */
+static bool lists_make(struct ph_planner *p) {
+    struct ph_pool *pool = &p->pool;
+    size_t values = (size_t)p->graph->value_count, nodes = (size_t)p->graph->node_count;
+    p->keys = ph_pool_alloc(pool, 2 * nodes * sizeof *p->keys);
+    p->needs = ph_pool_alloc(pool, values * sizeof *p->needs);
+    p->forward = ph_pool_alloc(pool, nodes * sizeof *p->forward);
+    p->backward = ph_pool_alloc(pool, nodes * sizeof *p->backward);
+    p->forward_halo = ph_pool_alloc(pool, values * sizeof *p->forward_halo);
+    p->backward_halo = ph_pool_alloc(pool, values * sizeof *p->backward_halo);
+    p->last_use = absent_list(pool, values);
+    p->readers = ph_pool_alloc(pool, values * sizeof *p->readers);
+    p->kept = ph_pool_alloc(pool, values * sizeof *p->kept);
+    p->sums = ph_pool_alloc(pool, nodes * sizeof *p->sums);
+    for (size_t n = 0; n < nodes && p->sums; n++) p->sums[n].convolution = PH_ABSENT;
+    p->lead = absent_list(pool, nodes);
+    p->slice_of = absent_list(pool, values);
+    p->other = absent_list(pool, values);
+    p->saved = absent_list(pool, nodes);
+    p->plain_constant = absent_list(pool, values);
+    return p->keys && p->needs && p->forward && p->backward && p->forward_halo && p->backward_halo && p->last_use &&
+           p->readers && p->kept && p->sums && p->lead && p->slice_of && p->other && p->saved && p->plain_constant;
+}
+
+static bool plan_lists_make(const struct ph_graph *graph, struct ph_plan *plan) {
+    plan->home = absent_list(&plan->pool, (size_t)graph->value_count);
+    plan->gradient = absent_list(&plan->pool, (size_t)graph->value_count);
+    plan->tap = absent_list(&plan->pool, (size_t)graph->value_count);
+    return plan->home && plan->gradient && plan->tap;
 }
 
 static ph_status plan_steps(struct ph_planner *p, const int *taps, int tap_count, const int *parameters, int parameter_count,
@@ -58,64 +95,20 @@ static ph_status plan_steps(struct ph_planner *p, const int *taps, int tap_count
     return ph_arena_place(p);
 }
 
-/* A view of the graph in which every tensor has one item. */
-static ph_status item_make(struct ph_planner *p) {
-    p->item = *p->graph;
-    p->item.values = ph_alloc_array((size_t)p->graph->value_count + 1, sizeof *p->item.values);
-    if (!p->item.values) return ph_fail_memory(p->context);
-    for (int v = 0; v < p->graph->value_count; v++) {
-        p->item.values[v] = p->graph->values[v];
-        if (!p->item.values[v].data && p->item.values[v].shape.rank > 1) p->item.values[v].shape.dims[0] = 1;
-    }
-    return PH_OK;
-}
-
 ph_status ph_plan_create(const struct ph_graph *graph, const struct ph_backend *backend, const int *taps, int tap_count,
                          int loss, const int *parameters, int parameter_count, bool whole, struct ph_plan *plan) {
     *plan = (struct ph_plan){0};
-    size_t values = (size_t)graph->value_count + 1, nodes = (size_t)graph->node_count + 1;
-    struct ph_planner p = {.graph = graph, .plan = plan, .context = graph->context, .backend = backend->name,
-        .loss = loss, .halves = graph->context->precision == PH_FP16 && backend->precisions &&
+    struct ph_planner p = {.graph = graph, .plan = plan, .context = graph->context, .backend = backend->name, .loss = loss,
+        .halves = graph->context->precision == PH_FP16 && backend->precisions &&
             backend->precisions(graph->context) >> PH_FP16 & 1,
-        .needs = ph_alloc_array(values, sizeof *p.needs), .forward = ph_alloc_array(nodes, sizeof *p.forward),
-        .backward = ph_alloc_array(nodes, sizeof *p.backward), .keys = ph_alloc_array(2 * nodes, sizeof *p.keys),
-        .profile = backend->tunes ? graph->context->profile : NULL,
-        .forward_halo = ph_alloc_array(values, sizeof *p.forward_halo),
-        .backward_halo = ph_alloc_array(values, sizeof *p.backward_halo),
-        .readers = ph_alloc_array(values, sizeof *p.readers), .kept = ph_alloc_array(values, sizeof *p.kept),
-        .sums = ph_alloc_array(nodes, sizeof *p.sums), .lead = absent_list(nodes), .last_use = absent_list(values),
-        .slice_of = absent_list(values), .other = absent_list(values), .saved = absent_list(nodes),
-        .plain_constant = absent_list(values)};
+        .profile = backend->tunes ? graph->context->profile : NULL};
     p.kernels = backend->kernels(graph->context, &p.block);
     ph_backend_level(backend, graph->context, p.level, sizeof p.level);
-    plan->home = absent_list(values);
-    plan->gradient = absent_list(values);
-    plan->tap = absent_list(values);
     ph_status status = PH_OK;
-    if (!p.needs || !p.forward || !p.backward || !p.keys || !p.forward_halo || !p.backward_halo || !p.readers || !p.kept ||
-        !p.sums || !p.lead || !p.last_use || !p.slice_of || !p.other || !p.saved || !p.plain_constant || !plan->home ||
-        !plan->gradient || !plan->tap)
-        status = ph_fail_memory(graph->context);
-    for (int n = 0; n < graph->node_count && p.sums; n++) p.sums[n].convolution = PH_ABSENT;
-    if (!status) status = item_make(&p);
+    if (!plan_lists_make(graph, plan) || !lists_make(&p) || !item_make(&p)) status = ph_fail_memory(graph->context);
     if (!status) status = plan_steps(&p, taps, tap_count, parameters, parameter_count, whole);
-    ph_free(p.item.values);
-    ph_free(p.needs);
-    ph_free(p.forward);
-    ph_free(p.backward);
-    ph_free(p.keys);
-    ph_free(p.forward_halo);
-    ph_free(p.backward_halo);
-    ph_free(p.readers);
-    ph_free(p.kept);
-    ph_free(p.sums);
-    ph_free(p.lead);
-    ph_free(p.last_use);
-    ph_free(p.slice_of);
-    ph_free(p.other);
-    ph_free(p.saved);
-    ph_free(p.plain_constant);
     ph_free(p.written);
+    ph_pool_finish(&p.pool);
     if (status) ph_plan_finish(plan);
     return status;
 }
@@ -126,8 +119,5 @@ void ph_plan_finish(struct ph_plan *plan) {
     ph_pool_finish(&plan->pool);
     ph_free(plan->storages);
     ph_free(plan->steps);
-    ph_free(plan->home);
-    ph_free(plan->gradient);
-    ph_free(plan->tap);
     *plan = (struct ph_plan){0};
 }

@@ -15,6 +15,7 @@ struct ph_sum {
 };
 
 struct ph_planner {
+    struct ph_pool pool;                   /* of the lists below */
     const struct ph_graph *graph;
     struct ph_graph item;                  /* the same with the shapes of a batch of one, to ask kernels about */
     struct ph_plan *plan;
@@ -39,7 +40,7 @@ struct ph_planner {
     int *slice_of;                         /* [values] concatenation node whose output this value is made inside of */
     int *other;                            /* [values] storage of the value in its other layout */
     int *saved;                            /* [nodes] storage of what the forward kernel leaves for the backward one */
-    bool *written;                         /* [storages at the time of backward] gradient has been written */
+    bool *written;                         /* [storages at the time of backward] gradient has been written; grown */
     int written_capacity;
     int *plain_constant;                   /* [values] storage of a constant as floats */
 };
