@@ -1,13 +1,9 @@
 /* From a graph to a straight line of steps.
  *
- * Every node gets a kernel for each direction, first come of the backend's ordered list, or the one that a profile names
- * (profile.h). A kernel wants its operands plain or blocked; where a tensor lies in the other layout, a conversion is put in
- * front. A gradient lives in the layout that the kernel which reads it (its producer's backward) wants; the first to write it
- * overwrites, later ones add.
- * A convolution makes the sum behind it, and the ReLU behind that, where its kernel can and nothing else reads what it leaves
- * out. Convolutions of one input are one step, where their kernels can join them.
- * Views share memory with what they view; inputs of a concatenation are made in place in its slices. Memory is placed
- * last, by the spans of steps that touch it. */
+ * Every node gets a kernel for each direction. A kernel wants its operands plain or blocked; where a tensor lies in the other
+ * layout, a conversion is put in front. The first to write a gradient overwrites, later ones add. Where kernels can, one step
+ * does what several nodes say. Memory is placed last, by the spans of steps that touch it. This file is the order in which all
+ * that is decided; each decision has a file of its own in plan/, see planner.h. */
 #include "exec/plan/planner.h"
 
 /* A view of the graph in which every tensor has one item. */

@@ -42,7 +42,7 @@ struct ph_step {
     void *packed;
     struct ph_operand from_operand, to_operand;
     struct ph_kernel_call call; /* ready to run once memory is placed */
-    struct ph_step *item_steps; /* [items] the same for one item each, in a stretch that is run item by item (items.c) */
+    struct ph_step *item_steps; /* [items] the same for one item each, in a stretch that is run item by item (plan/items.c) */
     int64_t items;              /* at the first step of such a stretch: of the batch; else 0 */
     int items_end;              /* the step behind the stretch */
     double milliseconds;        /* filled in by profiling */
@@ -78,7 +78,7 @@ void ph_plan_guard(bool on);
 void ph_plan_halve(bool on);
 bool ph_program_is_intact(const struct ph_program *program);
 
-/* gates.c: has the step that has written the gradient of `value` last cut it off where the value's ReLU does, if its kernel
+/* plan/gates.c: has the step that has written the gradient of `value` last cut it off where the value's ReLU does, if its kernel
  * can and nobody reads what is cut off but those who would do so themselves. Whether it has. */
 bool ph_gate_put(const struct ph_graph *graph, struct ph_plan *plan, int value);
 /* Test hook: while off, it never has. */
@@ -96,7 +96,7 @@ ph_status ph_program_build(const struct ph_graph *graph, const struct ph_program
 const struct ph_plan *ph_program_plan(const struct ph_program *program);
 void ph_program_time(const struct ph_program *program, double *seconds);
 
-/* items.c: marks stretches of steps that are run item by item, before memory is placed, and puts the steps in an order that
+/* plan/items.c: marks stretches of steps that are run item by item, before memory is placed, and puts the steps in an order that
  * allows them; with `whole`, across forward and backward. Makes the steps of each item afterwards. */
 ph_status ph_items_find(const struct ph_graph *graph, struct ph_plan *plan, bool whole);
 ph_status ph_items_bind(const struct ph_graph *graph, struct ph_plan *plan);
