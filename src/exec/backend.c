@@ -52,7 +52,8 @@ static void convert_block(void *argument, int64_t index) {
     const struct convert *convert = argument;
     const struct ph_layout *from = &convert->from->layout, *to = &convert->to->layout;
     const int64_t *dims = convert->from->shape->dims;
-    int64_t blocks = (dims[1] + from->block - 1) / from->block, n = index / blocks, b = index % blocks, count = dims[3] * from->block;
+    int64_t blocks = (dims[1] + from->block - 1) / from->block, n = index / blocks, b = index % blocks;
+    int64_t count = dims[3] * from->block;
     const float *in = convert->from->data + n * from->item + b * from->plane + from->halo * (from->row + from->block);
     float *out = convert->to->data + n * to->item + b * to->plane + to->halo * (to->row + to->block);
     for (int64_t y = 0; y < dims[2]; y++, in += from->row, out += to->row) {

@@ -37,7 +37,8 @@ ph_status ph_job_measure(const struct ph_graph *graph, const struct ph_program_r
     int directions = request->loss == PH_ABSENT ? 1 : 2;
     int64_t items = 1;
     *job = (struct ph_job){.runs = PH_MAX(request->runs, 1)};
-    if (request->loss != PH_ABSENT && graph->values[request->loss].shape.rank) items = graph->values[request->loss].shape.dims[0];
+    if (request->loss != PH_ABSENT && graph->values[request->loss].shape.rank)
+        items = graph->values[request->loss].shape.dims[0];
     if (live) live_mark(graph, request, live);
     for (int n = 0; n < graph->node_count && !status; n++) {
         double flops = 0;

@@ -260,7 +260,8 @@ static ph_status line_understand(struct ph_profile *profile, struct part line) {
             return ph_fail(profile->context, PH_ERROR_FORMAT, "holds a byte that is no printable ASCII");
     if (profile->lines == 1) {
         if (line.length == sizeof heading - 1 && !memcmp(line.at, heading, line.length)) return PH_OK;
-        return ph_fail(profile->context, PH_ERROR_FORMAT, "is no execution profile of this version, which begins with '%s'", heading);
+        return ph_fail(profile->context, PH_ERROR_FORMAT,
+                       "is no execution profile of this version, which begins with '%s'", heading);
     }
     if (!line.length || line.at[0] == '#') return PH_OK;
     struct ph_choice choice = {.line = profile->lines};
@@ -338,7 +339,8 @@ static ph_status trial_settle(struct ph_profile *profile, const struct ph_trial 
     struct ph_text line = {0};
     ph_text_append(&line, "%s%s%s%s", trial->key, arrow, trial->candidates[trial_best(trial)].kernel->name, bar);
     for (int i = 0; i < trial->count; i++)
-        ph_text_append(&line, "%s%s %.4f ms", i ? ", " : "", trial->candidates[i].kernel->name, 1e3 * trial->candidates[i].seconds);
+        ph_text_append(&line, "%s%s %.4f ms", i ? ", " : "", trial->candidates[i].kernel->name,
+                       1e3 * trial->candidates[i].seconds);
     ph_text_append(&line, "%s%s", details ? bar : "", details ? details : "");
     ph_text_append(&profile->text, "%s\n", line.data ? line.data : "");
     ph_status status = line.failed || profile->text.failed ? ph_fail_memory(profile->context)
@@ -365,8 +367,8 @@ ph_status ph_profile_settle(struct ph_profile *profile) {
     if (!status) status = digest(profile, profile->count, profile->sha256);
     if (!status) status = profile_write(profile, known);
     if (!status && profile->count > before)
-        ph_log(profile->context, "profile %s: %d kind%s of layers measured, for %d another kernel than the rule's", profile->name,
-               profile->count - before, profile->count - before == 1 ? "" : "s", others);
+        ph_log(profile->context, "profile %s: %d kind%s of layers measured, for %d another kernel than the rule's",
+               profile->name, profile->count - before, profile->count - before == 1 ? "" : "s", others);
     return status;
 }
 

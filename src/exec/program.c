@@ -261,7 +261,8 @@ static ph_status program_make(const struct ph_graph *graph, const struct ph_prog
 /* Of the backend that the context chose; one that is named for a single program computes as it can. */
 static ph_status profile_check(ph_context *context, const struct ph_backend *backend) {
     if (!context->profile || backend->tunes) return PH_OK;
-    return ph_fail(context, PH_ERROR_UNSUPPORTED, "profile '%s': on the backend %s there is no choice of kernels; there is on cpu",
+    return ph_fail(context, PH_ERROR_UNSUPPORTED,
+                   "profile '%s': on the backend %s there is no choice of kernels; there is on cpu",
                    ph_context_profile(context).name, backend->name);
 }
 
@@ -442,7 +443,8 @@ void ph_program_read(struct ph_program *program, int value, float *out) {
     }
     struct ph_operand from;
     storage_data(program, program->plan.tap[own], &from);
-    struct ph_operand to = {.data = out, .shape = &record->shape, .layout = ph_layout_make(PH_LAYOUT_PLAIN, &record->shape, 1, 0)};
+    struct ph_operand to = {.data = out, .shape = &record->shape,
+        .layout = ph_layout_make(PH_LAYOUT_PLAIN, &record->shape, 1, 0)};
     ph_layout_convert(program->context, &from, &to, false);
 }
 

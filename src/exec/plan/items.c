@@ -71,7 +71,8 @@ static bool has_constant_items(const struct ph_graph *graph, const struct ph_nod
 
 /* Items that the step can be run for one by one, 0 where it cannot; and whether it is large enough to begin or end a
  * stretch. */
-static int64_t items_of_step(const struct ph_graph *graph, const struct ph_plan *plan, const struct ph_step *step, bool *large) {
+static int64_t items_of_step(const struct ph_graph *graph, const struct ph_plan *plan, const struct ph_step *step,
+                             bool *large) {
     struct measure measure = {.plan = plan, .fits = true};
     step_walk(graph, step, &measure, measure_meet);
     *large = measure.bytes >= large_step;

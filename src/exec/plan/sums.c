@@ -1,5 +1,5 @@
-/* Sums that convolutions make. A convolution makes the sum behind it, and the ReLU behind that, where its kernel can and nothing
- * else reads what it leaves out. */
+/* Sums that convolutions make. A convolution makes the sum behind it, and the ReLU behind that, where its kernel can and
+ * nothing else reads what it leaves out. */
 #include "exec/plan/planner.h"
 
 static bool sums = true;
