@@ -1,6 +1,6 @@
 /* The render loop: one picture for each objective, in batches of objectives that are alike. Everything is allocated
  * before the loop; a step is a draw of the view, a run of the program, and a step of the optimiser. */
-#include "vis/vis.h"
+#include "vis/render/batch.h"
 #include <float.h>
 #include <math.h>
 #include <string.h>
@@ -11,54 +11,29 @@
 #define LOOP_PATIENCE 0.05    /* seconds between looks at steps that a device makes */
 #define LBFGS_STRETCH 10      /* steps of an optimiser that runs itself under one view */
 
-struct batch {
-    const struct ph_render *render;
-    const ph_render_callbacks *callbacks;
-    ph_context *context;
-    int first, count, total;   /* objectives in work, and of the whole call */
-    int64_t step;              /* made so far */
-    size_t item_size;          /* parameters of one item */
-    float *parameters;         /* between programs, and for pictures on the way */
-    float *values;             /* [count] objective on the transformed picture */
-    struct ph_watch items[PH_MAX_BATCH];
-    struct ph_loop_item moving[PH_MAX_BATCH]; /* what becomes of the items */
-    struct ph_optimiser_state optimiser;
-    struct ph_refiner refiner;
-    float *best, *best_values; /* of the plain pictures looked at, with keep-best */
-    float *looked;             /* [count] values of a look */
-    float *errors;             /* [goals * count], with a tolerance */
-    bool alive;                /* some item still moves */
-    double *balances;          /* [count * regularisers], those of the render; NULL: weights are as written */
-    int regularisers;
-    bool balanced;
-    int attempt;
-    int64_t looked_at;         /* step whose goals the host has looked at after a device held its steps; -1 */
-    struct ph_developer developer;
-    struct ph_scene scene;
-    struct ph_program *program;
-    double mark_time, rate;    /* of the progress report */
-    int64_t mark_step;
-};
-
 /* ---- One step ---------------------------------------------------------------------------------------------------- */
 
-static void draw_views(struct batch *b) { ph_scene_draw(b->render, &b->scene, b->program, (uint32_t)b->step); }
+void ph_batch_draw(struct ph_batch *b) { ph_scene_draw(b->render, &b->scene, b->program, (uint32_t)b->step); }
 
-static void parameters_keep(struct batch *b) {
+void ph_batch_keep(struct ph_batch *b) {
     memcpy(b->parameters, ph_program_input(b->program, b->scene.parameters),
            (size_t)b->count * b->item_size * sizeof(float));
 }
 
+void ph_batch_feed(struct ph_batch *b) {
+    memcpy(ph_program_input(b->program, b->scene.parameters), b->parameters,
+           (size_t)b->count * b->item_size * sizeof(float));
+}
+
 /* The largest error of an item's goals. */
-static float worst_error(const struct batch *b, int item) {
+static float worst_error(const struct ph_batch *b, int item) {
     float worst = 0;
     for (int i = 0; i < b->scene.error_count; i++) worst = fmaxf(worst, b->errors[i * b->count + item]);
     return worst;
 }
 
-/* Items near their goals rest where those are reached on 8 bits too. */
-static ph_status tolerance_look(struct batch *b, const bool *near) {
-    parameters_keep(b);
+ph_status ph_tolerance_look(struct ph_batch *b, const bool *near) {
+    ph_batch_keep(b);
     PH_TRY(ph_developer_errors(&b->developer, b->parameters, b->errors));
     for (int n = 0; n < b->count; n++) {
         if (!near[n] || !(worst_error(b, n) <= (float)b->render->recipe->tolerance)) continue;
@@ -70,21 +45,19 @@ static ph_status tolerance_look(struct batch *b, const bool *near) {
     return PH_OK;
 }
 
-static bool looks_for_goals(const struct batch *b, int64_t step) { return b->errors && step % TOLERANCE_EVERY == 0; }
+bool ph_goals_due(const struct ph_batch *b, int64_t step) { return b->errors && step % TOLERANCE_EVERY == 0; }
 
-/* Items whose goals are all near as the network sees them now. */
-static ph_status goals_look(struct batch *b) {
+ph_status ph_goals_look(struct ph_batch *b) {
     bool any = false, near[PH_MAX_BATCH];
-    if (!looks_for_goals(b, b->step)) return PH_OK;
+    if (!ph_goals_due(b, b->step)) return PH_OK;
     for (int i = 0; i < b->scene.error_count; i++)
         ph_program_read(b->program, b->scene.errors[i], b->errors + i * b->count);
     for (int n = 0; n < b->count; n++)
         any |= near[n] = b->moving[n].state == PH_LOOP_MOVES && worst_error(b, n) <= (float)b->render->recipe->tolerance;
-    return any ? tolerance_look(b, near) : PH_OK;
+    return any ? ph_tolerance_look(b, near) : PH_OK;
 }
 
-/* Forward, backward, and a look at what came out; *alive tells whether any item still moves. */
-static ph_status evaluate(struct batch *b, const float **gradient, bool *alive) {
+ph_status ph_batch_evaluate(struct ph_batch *b, const float **gradient, bool *alive) {
     PH_TRY(ph_program_run(b->program));
     ph_program_read(b->program, b->scene.value, b->values);
     *gradient = ph_program_gradient(b->program, b->scene.parameters);
@@ -96,7 +69,7 @@ static ph_status evaluate(struct batch *b, const float **gradient, bool *alive) 
             ph_watch_judge(&b->moving[n], b->render->recipe, b->step, b->values[n], size)};
         ph_watch_step(&b->items[n], b->render, b->first + n, n, &b->scene, b->program, b->step, &report);
     }
-    PH_TRY(goals_look(b));
+    PH_TRY(ph_goals_look(b));
     for (int n = 0; n < b->count; n++) {
         const struct ph_watch *item = &b->items[n];
         b->optimiser.resting[n] = item->rests;
@@ -106,18 +79,18 @@ static ph_status evaluate(struct batch *b, const float **gradient, bool *alive) 
     return intact ? PH_OK : PH_ERROR_NUMERIC;
 }
 
-static double rate_at(const ph_recipe *recipe, int64_t step) {
+double ph_batch_rate(const ph_recipe *recipe, int64_t step) {
     return recipe->learning_rate * ph_schedule_factor(&recipe->schedule, recipe->warm_up, step, recipe->steps);
 }
 
-static ph_status step_run(struct batch *b, bool *alive) {
+ph_status ph_batch_step(struct ph_batch *b, bool *alive) {
     const ph_recipe *recipe = b->render->recipe;
     float *parameters = ph_program_input(b->program, b->scene.parameters);
     const float *gradient;
-    draw_views(b);
-    PH_TRY(evaluate(b, &gradient, alive));
+    ph_batch_draw(b);
+    PH_TRY(ph_batch_evaluate(b, &gradient, alive));
     if (!*alive) return PH_OK;
-    double rate = rate_at(recipe, b->step);
+    double rate = ph_batch_rate(recipe, b->step);
     const float *prepared = ph_refiner_gradient(&b->refiner, b->step, gradient);
     ph_optimiser_step(&b->optimiser, rate, parameters, prepared);
     ph_refiner_parameters(&b->refiner, b->step, b->optimiser.resting, parameters, gradient);
@@ -127,17 +100,16 @@ static ph_status step_run(struct batch *b, bool *alive) {
 
 /* ---- The best so far --------------------------------------------------------------------------------------------- */
 
-static bool better(const ph_recipe *recipe, float value, float than) {
+bool ph_value_better(const ph_recipe *recipe, float value, float than) {
     if (!(fabsf(value) <= FLT_MAX)) return false;
     if (!(fabsf(than) <= FLT_MAX) || isnan(recipe->target)) return !(value <= than);
     return fabs(value - recipe->target) < fabs(than - recipe->target);
 }
 
-/* Looks at the plain pictures of b->parameters and keeps those that are better than any before. */
-static ph_status best_look(struct batch *b) {
+ph_status ph_best_look(struct ph_batch *b) {
     PH_TRY(ph_developer_values(&b->developer, b->parameters, b->looked));
     for (int n = 0; n < b->count; n++) {
-        if (b->items[n].failed || !better(b->render->recipe, b->looked[n], b->best_values[n])) continue;
+        if (b->items[n].failed || !ph_value_better(b->render->recipe, b->looked[n], b->best_values[n])) continue;
         b->best_values[n] = b->looked[n];
         memcpy(b->best + (size_t)n * b->item_size, b->parameters + (size_t)n * b->item_size,
                b->item_size * sizeof *b->best);
@@ -145,8 +117,7 @@ static ph_status best_look(struct batch *b) {
     return PH_OK;
 }
 
-/* Place of a picture among those that are given; PH_ABSENT where another of its objective's is wanted. */
-static int given_index(const struct ph_render *render, int picture) {
+int ph_picture_place(const struct ph_render *render, int picture) {
     int pictures = (int)render->recipe->pictures, item = (int)render->recipe->item;
     if (!item) return picture;
     return picture % pictures == item - 1 ? picture / pictures : PH_ABSENT;
@@ -154,14 +125,14 @@ static int given_index(const struct ph_render *render, int picture) {
 
 /* ---- Reports ----------------------------------------------------------------------------------------------------- */
 
-static ph_status stopped(struct batch *b) {
+ph_status ph_batch_stopped(struct ph_batch *b) {
     const ph_recipe *recipe = b->render->recipe;
     int64_t each = ph_recipe_last_step(recipe);
     return ph_fail(b->context, PH_ERROR_CANCELLED, "stopped after step %lld of %lld",
                    (long long)(each * b->attempt + b->step), (long long)(each * recipe->attempts));
 }
 
-static ph_status report(struct batch *b) {
+static ph_status report(struct ph_batch *b) {
     const struct ph_render *render = b->render;
     double now = ph_seconds(), elapsed = now - b->mark_time;
     if (elapsed > 2 || (b->rate == 0 && elapsed > 0.25)) {
@@ -175,21 +146,21 @@ static ph_status report(struct batch *b) {
     const ph_recipe *recipe = render->recipe;
     bool chosen = recipe->item && recipe->pictures > 1; /* one of the batch, which is all of one objective's pictures */
     double batches_left = (double)(b->total - b->first - b->count) / b->count;
-    struct ph_progress progress = {.step = (int)step, .steps = (int)steps, 
+    struct ph_progress progress = {.step = (int)step, .steps = (int)steps,
         .first = chosen ? b->first / (int)recipe->pictures : b->first, .count = chosen ? 1 : b->count,
         .values = chosen ? b->values + recipe->item - 1 : b->values, .steps_per_second = b->rate,
         .seconds_left = b->rate > 0 ? ((double)(steps - step) + batches_left * (double)steps) / b->rate : -1};
     if (b->callbacks->progress(b->callbacks->user, &progress)) return PH_OK;
-    return stopped(b);
+    return ph_batch_stopped(b);
 }
 
-static ph_status snapshot(struct batch *b) {
+static ph_status snapshot(struct ph_batch *b) {
     if (!b->callbacks || !b->callbacks->snapshot || !ph_recipe_snapshot_due(b->render->recipe, b->step)) return PH_OK;
     ph_picture *pictures[PH_MAX_BATCH];
-    parameters_keep(b);
+    ph_batch_keep(b);
     PH_TRY(ph_developer_run(&b->developer, b->parameters, b->step, false, pictures));
     for (int n = 0; n < b->count; n++) {
-        int given = given_index(b->render, b->first + n);
+        int given = ph_picture_place(b->render, b->first + n);
         if (!b->items[n].failed && given != PH_ABSENT)
             b->callbacks->snapshot(b->callbacks->user, given, (int)b->step, pictures[n]);
         ph_picture_destroy(&pictures[n]);
@@ -200,15 +171,15 @@ static ph_status snapshot(struct batch *b) {
 /* ---- A batch ----------------------------------------------------------------------------------------------------- */
 
 static void loop_feed(void *user, int64_t step, struct ph_loop_step *told) {
-    struct batch *b = user;
+    struct ph_batch *b = user;
     ph_scene_draw(b->render, &b->scene, b->program, (uint32_t)step);
-    told->update = ph_optimiser_next(&b->optimiser, rate_at(b->render->recipe, step));
-    told->looks = looks_for_goals(b, step) && step != b->looked_at;
+    told->update = ph_optimiser_next(&b->optimiser, ph_batch_rate(b->render->recipe, step));
+    told->looks = ph_goals_due(b, step) && step != b->looked_at;
     ph_refiner_tell_step(&b->refiner, step, told);
 }
 
 /* What a device that makes the steps is told about them. */
-static struct ph_loop loop_tell(struct batch *b) {
+static struct ph_loop loop_tell(struct ph_batch *b) {
     const ph_recipe *recipe = b->render->recipe;
     struct ph_loop loop = {.parameter = b->scene.parameters, .value = b->scene.value, .mean = b->optimiser.optimiser->mean,
         .square = b->optimiser.optimiser->square, .moments = b->optimiser.moments, .items = b->moving,
@@ -218,7 +189,7 @@ static struct ph_loop loop_tell(struct batch *b) {
     return loop;
 }
 
-static ph_status program_create(struct batch *b) {
+ph_status ph_batch_program_create(struct ph_batch *b) {
     const struct ph_loop loop = loop_tell(b);
     int *taps = ph_alloc_array((size_t)loop.error_count + 2, sizeof *taps);
     if (!taps) return ph_fail_memory(b->context);
@@ -231,31 +202,29 @@ static ph_status program_create(struct batch *b) {
     ph_status status = ph_program_create(b->scene.graph, &request, &b->program);
     ph_free(taps);
     PH_TRY(status);
-    memcpy(ph_program_input(b->program, b->scene.parameters), b->parameters,
-           (size_t)b->count * b->item_size * sizeof(float));
+    ph_batch_feed(b);
     return PH_OK;
 }
 
-static void program_finish(struct batch *b) {
+void ph_batch_program_finish(struct ph_batch *b) {
     ph_program_destroy(&b->program);
     ph_scene_finish(&b->scene);
 }
 
-/* After each step: pictures on the way, the best so far, and the report. */
-static ph_status step_finish(struct batch *b) {
+ph_status ph_batch_stepped(struct ph_batch *b) {
     const ph_recipe *recipe = b->render->recipe;
     PH_TRY(snapshot(b));
     if (recipe->keep_best && b->step % recipe->keep_best == 0) {
-        parameters_keep(b);
-        PH_TRY(best_look(b));
+        ph_batch_keep(b);
+        PH_TRY(ph_best_look(b));
     }
     return report(b);
 }
 
 static ph_status descent_evaluate(void *user, double *loss, const float **gradient) {
-    struct batch *b = user;
+    struct ph_batch *b = user;
     float value;
-    PH_TRY(evaluate(b, gradient, &b->alive));
+    PH_TRY(ph_batch_evaluate(b, gradient, &b->alive));
     ph_program_read(b->program, b->scene.loss, &value);
     *loss = value;
     return PH_OK;
@@ -263,15 +232,15 @@ static ph_status descent_evaluate(void *user, double *loss, const float **gradie
 
 /* A batch at rest ends the stretch as if it were stopped; the caller knows the difference by b->alive. */
 static ph_status descent_stepped(void *user) {
-    struct batch *b = user;
+    struct ph_batch *b = user;
     b->step++;
-    PH_TRY(step_finish(b));
+    PH_TRY(ph_batch_stepped(b));
     return b->alive ? PH_OK : PH_ERROR_CANCELLED;
 }
 
-static void descent_restart(void *user) { draw_views(user); }
+static void descent_restart(void *user) { ph_batch_draw(user); }
 
-static ph_status descent_run(struct batch *b, int64_t end) {
+ph_status ph_descent_run(struct ph_batch *b, int64_t end) {
     struct ph_descent descent = {.context = b->context, .count = b->item_size,
         .parameters = ph_program_input(b->program, b->scene.parameters), .steps = end - b->step,
         .stretch = LBFGS_STRETCH, .restart = descent_restart, .evaluate = descent_evaluate, .stepped = descent_stepped,
@@ -288,19 +257,19 @@ struct flight { int64_t first; int steps; bool looks; struct ph_optimiser_state 
 struct flights { struct flight queue[PH_LOOP_SUBMISSIONS]; int count; int64_t next, end; int most; double seen; };
 
 /* Whether someone wants to see the parameters after so many steps. */
-static bool wants_look(const struct batch *b, int64_t made) {
+static bool wants_look(const struct ph_batch *b, int64_t made) {
     const ph_recipe *recipe = b->render->recipe;
     return (b->callbacks && b->callbacks->snapshot && ph_recipe_snapshot_due(recipe, made)) ||
            (recipe->keep_best && made % recipe->keep_best == 0);
 }
 
 /* Steps until then; those that hold others begin a flight. */
-static ph_status flight_begin(struct batch *b, struct flights *flights) {
+static ph_status flight_begin(struct ph_batch *b, struct flights *flights) {
     struct flight *flight = &flights->queue[flights->count];
     *flight = (struct flight){.first = flights->next, .before = b->optimiser};
     do flight->steps++;
     while (flight->steps < flights->most && flight->first + flight->steps < flights->end &&
-           !wants_look(b, flight->first + flight->steps) && !looks_for_goals(b, flight->first + flight->steps));
+           !wants_look(b, flight->first + flight->steps) && !ph_goals_due(b, flight->first + flight->steps));
     flight->looks = wants_look(b, flight->first + flight->steps);
     PH_TRY(ph_program_loop_submit(b->program, flight->first, &flight->steps, flight->looks));
     flights->next += flight->steps;
@@ -308,7 +277,8 @@ static ph_status flight_begin(struct batch *b, struct flights *flights) {
     return PH_OK;
 }
 
-static ph_status flight_end(struct batch *b, struct flights *flights, struct flight *flight, struct ph_loop_report *reports) {
+static ph_status flight_end(struct ph_batch *b, struct flights *flights, struct flight *flight,
+                            struct ph_loop_report *reports) {
     *flight = flights->queue[0];
     for (int i = 1; i < flights->count; i++) flights->queue[i - 1] = flights->queue[i];
     flights->count--;
@@ -317,15 +287,15 @@ static ph_status flight_end(struct batch *b, struct flights *flights, struct fli
 
 /* To find the layer that something is wrong with, the program must have on the host what it had on the device; what a look
  * has brought there stays. */
-static ph_status trouble_prepare(struct batch *b) {
-    parameters_keep(b);
+static ph_status trouble_prepare(struct ph_batch *b) {
+    ph_batch_keep(b);
     PH_TRY(ph_program_loop_fetch(b->program));
-    draw_views(b);
+    ph_batch_draw(b);
     return PH_OK;
 }
 
 /* The look at one step's numbers. */
-static ph_status loop_look(struct batch *b, const struct ph_loop_report *reports) {
+static ph_status loop_look(struct ph_batch *b, const struct ph_loop_report *reports) {
     bool trouble = false;
     b->alive = false;
     for (int n = 0; n < b->count; n++)
@@ -339,15 +309,13 @@ static ph_status loop_look(struct batch *b, const struct ph_loop_report *reports
         b->alive |= !b->items[n].failed && !b->items[n].rests;
         intact |= !b->items[n].failed;
     }
-    if (trouble)
-        memcpy(ph_program_input(b->program, b->scene.parameters), b->parameters,
-               (size_t)b->count * b->item_size * sizeof(float));
+    if (trouble) ph_batch_feed(b);
     b->step += b->alive;
     return intact ? PH_OK : PH_ERROR_NUMERIC;
 }
 
 /* All that is still in flight, without a look. */
-static ph_status flights_drop(struct batch *b, struct flights *flights) {
+static ph_status flights_drop(struct ph_batch *b, struct flights *flights) {
     struct ph_loop_report reports[PH_LOOP_STEPS * PH_MAX_BATCH];
     struct flight flight;
     ph_status status = PH_OK;
@@ -360,13 +328,13 @@ static ph_status flights_drop(struct batch *b, struct flights *flights) {
 
 /* The device waits at step b->step, the first of a flight, for a look at items that are near their goals; then it goes on from
  * there. */
-static ph_status loop_release(struct batch *b, struct flights *flights, const struct flight *held,
+static ph_status loop_release(struct ph_batch *b, struct flights *flights, const struct flight *held,
                               const struct ph_loop_report *reports) {
     bool near[PH_MAX_BATCH];
     for (int n = 0; n < b->count; n++) near[n] = reports[n].state == PH_LOOP_HELD;
     PH_TRY(flights_drop(b, flights));
     PH_TRY(ph_program_loop_fetch(b->program));
-    PH_TRY(tolerance_look(b, near));
+    PH_TRY(ph_tolerance_look(b, near));
     float *moments = b->optimiser.moments;
     b->optimiser = held->before;
     b->optimiser.moments = moments;
@@ -374,13 +342,13 @@ static ph_status loop_release(struct batch *b, struct flights *flights, const st
     return ph_program_loop_start(b->program);
 }
 
-static bool holds(const struct batch *b, const struct ph_loop_report *reports) {
+static bool holds(const struct ph_batch *b, const struct ph_loop_report *reports) {
     for (int n = 0; n < b->count; n++)
         if (reports[n].state == PH_LOOP_HELD) return true;
     return false;
 }
 
-static ph_status flight_look(struct batch *b, struct flights *flights) {
+static ph_status flight_look(struct ph_batch *b, struct flights *flights) {
     struct ph_loop_report reports[PH_LOOP_STEPS * PH_MAX_BATCH];
     struct flight flight;
     PH_TRY(flight_end(b, flights, &flight, reports));
@@ -396,19 +364,18 @@ static void flights_time(struct flights *flights) {
     flights->seen = now;
 }
 
-static ph_status flights_run(struct batch *b, struct flights *flights) {
+static ph_status flights_run(struct ph_batch *b, struct flights *flights) {
     while (b->alive && b->step < flights->end) {
         while (flights->count < PH_LOOP_SUBMISSIONS && flights->next < flights->end) PH_TRY(flight_begin(b, flights));
         int64_t before = b->step;
         PH_TRY(flight_look(b, flights));
         flights_time(flights);
-        if (b->alive && b->step > before) PH_TRY(step_finish(b));
+        if (b->alive && b->step > before) PH_TRY(ph_batch_stepped(b));
     }
     return PH_OK;
 }
 
-/* A call that is stopped ends with the steps that were in flight. */
-static ph_status loop_run(struct batch *b, int64_t end) {
+ph_status ph_flights_run(struct ph_batch *b, int64_t end) {
     struct flights flights = {.next = b->step, .end = end, .most = 1, .seen = ph_seconds()};
     PH_TRY(ph_program_loop_start(b->program));
     ph_status status = flights_run(b, &flights), last = PH_OK;
@@ -417,35 +384,34 @@ static ph_status loop_run(struct batch *b, int64_t end) {
     if (!last) last = dropped;
     if (!last) last = ph_program_loop_fetch(b->program);
     if (last) return last;
-    return status == PH_ERROR_CANCELLED ? stopped(b) : status;
+    return status == PH_ERROR_CANCELLED ? ph_batch_stopped(b) : status;
 }
 
 /* Steps up to `end` with one program; fewer when every item has come to rest. */
-static ph_status stretch_run(struct batch *b, int64_t end) {
-    ph_status status = program_create(b);
+static ph_status stretch_run(struct ph_batch *b, int64_t end) {
+    ph_status status = ph_batch_program_create(b);
     b->mark_time = ph_seconds();
     b->mark_step = b->step;
-    if (!status && b->optimiser.optimiser->minimise) status = descent_run(b, end);
-    else if (!status && ph_program_loops(b->program)) status = loop_run(b, end);
+    if (!status && b->optimiser.optimiser->minimise) status = ph_descent_run(b, end);
+    else if (!status && ph_program_loops(b->program)) status = ph_flights_run(b, end);
     else
         while (!status && b->step < end && b->alive) {
-            status = step_run(b, &b->alive);
-            if (!status && b->alive) status = step_finish(b);
+            status = ph_batch_step(b, &b->alive);
+            if (!status && b->alive) status = ph_batch_stepped(b);
         }
-    if (b->program) parameters_keep(b);
+    if (b->program) ph_batch_keep(b);
     return status;
 }
 
 /* ---- Balance --------------------------------------------------------------------------------------------------------- */
 
 /* Sizes of the gradient of one part of the objectives, the sum of its absolute values, for each item. */
-static ph_status part_measure(struct batch *b, int part, double *sizes) {
+static ph_status part_measure(struct ph_batch *b, int part, double *sizes) {
     struct ph_program_request request = {
         .taps = &part, .tap_count = 1, .loss = part, .parameters = &b->scene.parameters, .parameter_count = 1};
     PH_TRY(ph_program_create(b->scene.graph, &request, &b->program));
-    memcpy(ph_program_input(b->program, b->scene.parameters), b->parameters,
-           (size_t)b->count * b->item_size * sizeof(float));
-    draw_views(b);
+    ph_batch_feed(b);
+    ph_batch_draw(b);
     ph_status status = ph_program_forward(b->program);
     if (!status) status = ph_program_backward(b->program);
     const float *gradient = status ? NULL : ph_program_gradient(b->program, b->scene.parameters);
@@ -456,7 +422,7 @@ static ph_status part_measure(struct batch *b, int part, double *sizes) {
 }
 
 /* Regulariser `index` of each item counts as much as its weight says, the objective without regularisers counting 1. */
-static void part_balance(struct batch *b, int index, double weight, const char *name, const double *goal,
+static void part_balance(struct ph_batch *b, int index, double weight, const char *name, const double *goal,
                          const double *sizes) {
     for (int n = 0; n < b->count; n++) {
         double *balance = &b->balances[n * b->regularisers + index];
@@ -468,7 +434,7 @@ static void part_balance(struct batch *b, int index, double weight, const char *
 
 /* Faccent's auto-weight (Hamblin et al. 2024), which measures before the first step, and so cannot for a regulariser that
  * is 0 at the start. */
-static ph_status regularisers_balance(struct batch *b) {
+static ph_status regularisers_balance(struct ph_batch *b) {
     const struct ph_objective *objective = &b->render->objectives[b->first];
     double goal[PH_MAX_BATCH] = {0};
     bool redirect = b->step < b->render->recipe->redirect_steps, redirected;
@@ -489,10 +455,9 @@ static ph_status regularisers_balance(struct batch *b) {
     return PH_OK;
 }
 
-/* What was best or still before is so no more. */
-static ph_status balance_run(struct batch *b) {
+ph_status ph_batch_balance(struct ph_batch *b) {
     ph_status status = regularisers_balance(b);
-    program_finish(b);
+    ph_batch_program_finish(b);
     ph_developer_rebalance(&b->developer);
     for (int n = 0; n < b->count; n++) {
         b->moving[n].best = -FLT_MAX;
@@ -504,7 +469,7 @@ static ph_status balance_run(struct batch *b) {
 
 /* The first steps have a program of their own, whose activations wake silent units, as have those before regularisers are
  * balanced; only one is in memory at a time. */
-static ph_status steps_run(struct batch *b) {
+static ph_status steps_run(struct ph_batch *b) {
     const ph_recipe *recipe = b->render->recipe;
     int64_t steps = ph_recipe_last_step(recipe), before = -1, waking = recipe->redirect_steps;
     ph_status status = PH_OK;
@@ -512,7 +477,7 @@ static ph_status steps_run(struct batch *b) {
         bool waits = b->balances && !b->balanced, redirected = true, redirect = b->step < waking;
         before = b->step;
         if (waits && b->step == recipe->auto_weight) {
-            status = balance_run(b);
+            status = ph_batch_balance(b);
             waits = false;
         }
         if (!status) status = ph_scene_optimise(b->render, b->first, b->count, redirect, &redirected, &b->scene);
@@ -520,14 +485,14 @@ static ph_status steps_run(struct batch *b) {
         int64_t end = b->step < waking ? PH_MIN(waking, steps) : steps;
         if (waits) end = PH_MIN(end, recipe->auto_weight);
         if (!status) status = stretch_run(b, end);
-        program_finish(b);
+        ph_batch_program_finish(b);
     }
     return status;
 }
 
 /* From the given picture, or at random. Of several pictures of one objective the others start elsewhere, or near the given
  * one, but for what all of a batch have in common. */
-static void item_start(const struct batch *b, int n, float *values) {
+static void item_start(const struct ph_batch *b, int n, float *values) {
     const struct ph_start *start = b->render->start;
     const struct ph_parameterisation *parameterisation = ph_parameterisations[b->render->recipe->parameterisation];
     struct ph_view view = ph_canvas_view(b->render);
@@ -543,7 +508,7 @@ static void item_start(const struct batch *b, int n, float *values) {
     memcpy(values, b->parameters, common * sizeof *values);
 }
 
-static ph_status batch_start(struct batch *b) {
+ph_status ph_batch_start(struct ph_batch *b) {
     const ph_recipe *recipe = b->render->recipe;
     struct ph_shape shape = ph_render_parameters(b->render, 1);
     if (!ph_shape_valid(&shape)) return ph_fail(b->context, PH_ERROR_SHAPE, "the picture is too large");
@@ -579,11 +544,11 @@ static ph_status batch_start(struct batch *b) {
     struct ph_view view = ph_canvas_view(b->render);
     PH_TRY(ph_refiner_start(b->context, recipe, &view, b->count, b->item_size, &b->refiner));
     PH_TRY(ph_developer_start(b->render, b->first, b->count, &b->developer));
-    return recipe->keep_best ? best_look(b) : PH_OK; /* the first look makes what later ones need */
+    return recipe->keep_best ? ph_best_look(b) : PH_OK; /* the first look makes what later ones need */
 }
 
-static void batch_finish(struct batch *b) {
-    program_finish(b);
+void ph_batch_finish(struct ph_batch *b) {
+    ph_batch_program_finish(b);
     ph_developer_finish(&b->developer);
     ph_optimiser_finish(&b->optimiser);
     ph_refiner_finish(&b->refiner);
@@ -595,13 +560,14 @@ static void batch_finish(struct batch *b) {
 }
 
 /* Pictures of the items that did not fail, also when the call was stopped: then as they are now, or as they were best. */
-static ph_status batch_develop(struct batch *b, bool stopped, ph_picture **pictures) {
+static ph_status batch_develop(struct ph_batch *b, bool stopped, ph_picture **pictures) {
     const float *parameters = b->parameters;
     if (b->best) {
-        PH_TRY(best_look(b));
+        PH_TRY(ph_best_look(b));
         parameters = b->best;
     }
-    PH_TRY(ph_developer_run(&b->developer, parameters, stopped ? b->step : ph_recipe_last_step(b->render->recipe), stopped, pictures));
+    int64_t step = stopped ? b->step : ph_recipe_last_step(b->render->recipe);
+    PH_TRY(ph_developer_run(&b->developer, parameters, step, stopped, pictures));
     for (int n = 0; n < b->count; n++) {
         if (b->items[n].failed) ph_picture_destroy(&pictures[n]);
         else if (!stopped && b->step > 0) ph_watch_picture(&b->items[n], b->render, b->first + n, pictures[n]);
@@ -610,7 +576,7 @@ static ph_status batch_develop(struct batch *b, bool stopped, ph_picture **pictu
 }
 
 /* The text for the first item whose numbers were not finite: its picture is missing, the others are as they should. */
-static bool batch_failed(const struct batch *b) {
+static bool batch_failed(const struct ph_batch *b) {
     for (int n = 0; n < b->count; n++) {
         const struct ph_watch *item = &b->items[n];
         if (!item->failed) continue;
@@ -625,8 +591,8 @@ static bool batch_failed(const struct batch *b) {
     return false;
 }
 
-static ph_status batch_run(struct batch *b, ph_picture **pictures, bool *failed) {
-    ph_status status = batch_start(b);
+ph_status ph_batch_run(struct ph_batch *b, ph_picture **pictures, bool *failed) {
+    ph_status status = ph_batch_start(b);
     if (!status) status = steps_run(b);
     bool stopped = status == PH_ERROR_CANCELLED;
     if (!status || stopped) {
@@ -634,15 +600,15 @@ static ph_status batch_run(struct batch *b, ph_picture **pictures, bool *failed)
         if (developed) status = developed;
     }
     *failed = (!status || status == PH_ERROR_NUMERIC) && batch_failed(b);
-    batch_finish(b);
+    ph_batch_finish(b);
     return status;
 }
 
 /* Puts the pictures of an attempt in the places of those that are not as good. */
-static void attempt_compare(const struct batch *b, const ph_recipe *recipe, int64_t *seeds, ph_picture **best,
+static void attempt_compare(const struct ph_batch *b, const ph_recipe *recipe, int64_t *seeds, ph_picture **best,
                             ph_picture **pictures) {
     for (int n = 0; n < b->count; n++) {
-        if (pictures[n] && (!best[n] || better(recipe, pictures[n]->value, best[n]->value))) {
+        if (pictures[n] && (!best[n] || ph_value_better(recipe, pictures[n]->value, best[n]->value))) {
             ph_picture_destroy(&best[n]);
             best[n] = pictures[n];
             seeds[n] = recipe->seed;
@@ -651,7 +617,7 @@ static void attempt_compare(const struct batch *b, const ph_recipe *recipe, int6
 }
 
 /* Regularisers that are to be balanced do not count at first. */
-static ph_status balances_start(struct batch *b, struct ph_render *render) {
+static ph_status balances_start(struct ph_batch *b, struct ph_render *render) {
     b->regularisers = ph_objective_regularisers(&render->objectives[b->first]);
     if (!render->recipe->auto_weight || !b->regularisers) return PH_OK;
     b->balances = ph_alloc_array((size_t)b->count * (size_t)b->regularisers, sizeof *b->balances);
@@ -659,9 +625,7 @@ static ph_status balances_start(struct batch *b, struct ph_render *render) {
     return b->balances ? PH_OK : ph_fail_memory(b->context);
 }
 
-/* As many renders as attempts were asked for, under seeds that follow each other; a picture is named finished when it is
- * known to be the best. */
-static ph_status attempts_run(struct batch *b, struct ph_render *render, ph_picture **pictures, bool *failed) {
+ph_status ph_attempts_run(struct ph_batch *b, struct ph_render *render, ph_picture **pictures, bool *failed) {
     const ph_recipe *given = render->recipe;
     ph_recipe recipe = *given; /* it borrows the texts, which name the seed that was given */
     int64_t seeds[PH_MAX_BATCH];
@@ -670,11 +634,11 @@ static ph_status attempts_run(struct batch *b, struct ph_render *render, ph_pict
     render->recipe = &recipe;
     for (int64_t i = 0; i < given->attempts && !status; i++, recipe.seed++) {
         ph_picture *made[PH_MAX_BATCH] = {0};
-        struct batch attempt = *b;
+        struct ph_batch attempt = *b;
         for (int j = 0; j < b->count * b->regularisers && b->balances; j++) b->balances[j] = 0;
         bool now = false;
         attempt.attempt = (int)i;
-        status = batch_run(&attempt, made, &now);
+        status = ph_batch_run(&attempt, made, &now);
         *failed |= now;
         if (status == PH_ERROR_NUMERIC && i + 1 < given->attempts) status = PH_OK;
         attempt_compare(b, &recipe, seeds, pictures + b->first, made);
@@ -687,8 +651,8 @@ static ph_status attempts_run(struct batch *b, struct ph_render *render, ph_pict
         if (picture && given->attempts > 1)
             ph_log(b->context, "objective '%s': the best of %lld attempts has seed %lld",
                    render->objectives[b->first + n].text, (long long)given->attempts, (long long)seeds[n]);
-        if (picture && b->callbacks && b->callbacks->finished && given_index(render, b->first + n) != PH_ABSENT)
-            b->callbacks->finished(b->callbacks->user, given_index(render, b->first + n), picture);
+        if (picture && b->callbacks && b->callbacks->finished && ph_picture_place(render, b->first + n) != PH_ABSENT)
+            b->callbacks->finished(b->callbacks->user, ph_picture_place(render, b->first + n), picture);
     }
     return status;
 }
@@ -703,8 +667,7 @@ static double item_bytes(const struct ph_graph *graph) {
     return 2 * sizeof(float) * floats;
 }
 
-/* How many objectives from `first` on one program can serve. */
-static int alike_run(const struct ph_render *render, int first, int total, int limit) {
+int ph_alike_count(const struct ph_render *render, int first, int total, int limit) {
     const struct ph_objective *objectives = render->objectives;
     int run = 1;
     if (render->recipe->pictures > 1) return (int)render->recipe->pictures;
@@ -715,11 +678,11 @@ static int alike_run(const struct ph_render *render, int first, int total, int l
     return run;
 }
 
-static ph_status batch_size(const struct ph_render *render, int first, int total, int *count) {
+ph_status ph_batch_size(const struct ph_render *render, int first, int total, int *count) {
     int64_t limit = render->recipe->batch ? render->recipe->batch : AUTOMATIC_BATCH;
     if (ph_optimisers[render->recipe->optimiser]->minimise) limit = 1; /* each finds its own step */
     limit = PH_MIN(limit, PH_MAX_BATCH / render->recipe->views);
-    *count = alike_run(render, first, total, (int)limit);
+    *count = ph_alike_count(render, first, total, (int)limit);
     if (render->recipe->batch || *count == 1 || render->recipe->pictures > 1) return PH_OK;
     struct ph_scene scene;
     PH_TRY(ph_scene_evaluate(render, first, 1, &scene));
@@ -736,10 +699,10 @@ static ph_status objectives_run(struct ph_render *render, int total, const ph_re
     for (int first = 0, count; first < total; first += count) {
         bool now = false;
         PH_TRY(ph_render_choose_view(render, first));
-        PH_TRY(batch_size(render, first, total, &count));
-        struct batch batch = {.render = render, .callbacks = callbacks, .context = render->model->context,
+        PH_TRY(ph_batch_size(render, first, total, &count));
+        struct ph_batch batch = {.render = render, .callbacks = callbacks, .context = render->model->context,
             .first = first, .count = count, .total = total};
-        ph_status status = attempts_run(&batch, render, pictures, &now);
+        ph_status status = ph_attempts_run(&batch, render, pictures, &now);
         if (now && !failed) memcpy(message, render->model->context->error, sizeof message);
         failed |= now;
         if (status && status != PH_ERROR_NUMERIC) return status;
@@ -775,7 +738,7 @@ static ph_status objectives_check(struct ph_render *render, int count) {
             return ph_fail(render->model->context, PH_ERROR_ARGUMENT,
                            "tolerance: objective '%s' has nothing that can be reached, such as match, or reach, in its sum, "
                            "and there is no 'target'", render->objectives[first].text);
-        run = alike_run(render, first, count, PH_MAX_BATCH);
+        run = ph_alike_count(render, first, count, PH_MAX_BATCH);
         PH_TRY(ph_render_choose_view(render, first));
         PH_TRY(ph_scene_evaluate(render, first, run, &scene));
         ph_scene_finish(&scene);
@@ -847,7 +810,7 @@ static ph_status render_prepare(struct ph_render *render, struct ph_start *start
 /* Of all pictures that were made those that are given; the others were their company. */
 static void pictures_choose(const struct ph_render *render, int total, ph_picture **made, ph_picture **pictures) {
     for (int i = 0; i < total; i++) {
-        int given = given_index(render, i);
+        int given = ph_picture_place(render, i);
         if (given == PH_ABSENT) ph_picture_destroy(&made[i]);
         else pictures[given] = made[i];
     }
@@ -903,19 +866,19 @@ ph_status ph_plan_text(ph_model *model, const ph_recipe *recipe, const char *obj
     if (!parsed) return ph_fail_memory(model->context);
     struct ph_references references = {0};
     struct ph_render render = {.model = model, .recipe = recipe, .objectives = parsed, .references = &references};
-    struct batch batch = {.render = &render, .context = model->context, .count = each};
+    struct ph_batch batch = {.render = &render, .context = model->context, .count = each};
     struct ph_text out = {0};
     struct ph_start start = {0};
     ph_status status = objectives_parse(model->context, &objective, 1, each, parsed);
     if (!status) status = render_prepare(&render, &start);
-    if (!status) status = batch_start(&batch);
+    if (!status) status = ph_batch_start(&batch);
     if (!status) status = ph_scene_optimise(&render, 0, each, false, NULL, &batch.scene);
-    if (!status) status = program_create(&batch);
+    if (!status) status = ph_batch_program_create(&batch);
     if (!status) {
-        draw_views(&batch);
+        ph_batch_draw(&batch);
         status = ph_program_print(batch.program, time, &out);
     }
-    batch_finish(&batch);
+    ph_batch_finish(&batch);
     ph_start_finish(&start);
     ph_references_finish(&references);
     objectives_finish(1, each, parsed);
