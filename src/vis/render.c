@@ -55,23 +55,6 @@ ph_status ph_batch_step(struct ph_batch *b, bool *alive) {
 
 /* ---- The best so far --------------------------------------------------------------------------------------------- */
 
-bool ph_value_better(const ph_recipe *recipe, float value, float than) {
-    if (!(fabsf(value) <= FLT_MAX)) return false;
-    if (!(fabsf(than) <= FLT_MAX) || isnan(recipe->target)) return !(value <= than);
-    return fabs(value - recipe->target) < fabs(than - recipe->target);
-}
-
-ph_status ph_best_look(struct ph_batch *b) {
-    PH_TRY(ph_developer_values(&b->developer, b->parameters, b->looked));
-    for (int n = 0; n < b->count; n++) {
-        if (b->items[n].failed || !ph_value_better(b->render->recipe, b->looked[n], b->best_values[n])) continue;
-        b->best_values[n] = b->looked[n];
-        memcpy(b->best + (size_t)n * b->item_size, b->parameters + (size_t)n * b->item_size,
-               b->item_size * sizeof *b->best);
-    }
-    return PH_OK;
-}
-
 int ph_picture_place(const struct ph_render *render, int picture) {
     int pictures = (int)render->recipe->pictures, item = (int)render->recipe->item;
     if (!item) return picture;
