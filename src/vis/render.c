@@ -1,28 +1,10 @@
-/* The render loop: one picture for each objective, in batches of objectives that are alike. Everything is allocated
- * before the loop; a step is a draw of the view, a run of the program, and a step of the optimiser. */
+/* A render: one picture for each objective, in batches of objectives that are alike. This file is the call and what is checked
+ * before it begins; what a batch goes through has files of its own in render/, see batch.h. */
 #include "vis/render/batch.h"
 #include <math.h>
 #include <string.h>
 
-/* ---- The call ---------------------------------------------------------------------------------------------------- */
-
-static ph_status objectives_run(struct ph_render *render, int total, const ph_render_callbacks *callbacks,
-                                ph_picture **pictures) {
-    bool failed = false;
-    char message[sizeof render->model->context->error];
-    for (int first = 0, count; first < total; first += count) {
-        bool now = false;
-        PH_TRY(ph_render_choose_view(render, first));
-        PH_TRY(ph_batch_size(render, first, total, &count));
-        struct ph_batch batch = {.render = render, .callbacks = callbacks, .context = render->model->context,
-            .first = first, .count = count, .total = total};
-        ph_status status = ph_attempts_run(&batch, render, pictures, &now);
-        if (now && !failed) memcpy(message, render->model->context->error, sizeof message);
-        failed |= now;
-        if (status && status != PH_ERROR_NUMERIC) return status;
-    }
-    return failed ? ph_fail(render->model->context, PH_ERROR_NUMERIC, "%s", message) : PH_OK;
-}
+/* ---- Before any work is done -------------------------------------------------------------------------------------- */
 
 /* Parses every objective before any work is done, so that a mistake in the last is not found after an hour. Each stands
  * in the list once for each of its pictures; the first one owns what it holds. */
@@ -61,19 +43,6 @@ static ph_status objectives_check(struct ph_render *render, int count) {
                    render->objectives[first].text, view->width, view->height, view->fitted_width, view->fitted_height);
     }
     return PH_OK;
-}
-
-struct call {
-    struct ph_render *render;
-    int count;
-    const ph_render_callbacks *callbacks;
-    ph_picture **pictures;
-    ph_status status;
-};
-
-static void call_run(void *argument) {
-    struct call *call = argument;
-    call->status = objectives_run(call->render, call->count, call->callbacks, call->pictures);
 }
 
 /* All pictures of an objective are one batch. */
@@ -119,6 +88,39 @@ static ph_status render_prepare(struct ph_render *render, struct ph_start *start
     PH_TRY(ph_start_load(render, start));
     render->start = start;
     return PH_OK;
+}
+
+/* ---- The call ----------------------------------------------------------------------------------------------------- */
+
+static ph_status objectives_run(struct ph_render *render, int total, const ph_render_callbacks *callbacks,
+                                ph_picture **pictures) {
+    bool failed = false;
+    char message[sizeof render->model->context->error];
+    for (int first = 0, count; first < total; first += count) {
+        bool now = false;
+        PH_TRY(ph_render_choose_view(render, first));
+        PH_TRY(ph_batch_size(render, first, total, &count));
+        struct ph_batch batch = {.render = render, .callbacks = callbacks, .context = render->model->context,
+            .first = first, .count = count, .total = total};
+        ph_status status = ph_attempts_run(&batch, render, pictures, &now);
+        if (now && !failed) memcpy(message, render->model->context->error, sizeof message);
+        failed |= now;
+        if (status && status != PH_ERROR_NUMERIC) return status;
+    }
+    return failed ? ph_fail(render->model->context, PH_ERROR_NUMERIC, "%s", message) : PH_OK;
+}
+
+struct call {
+    struct ph_render *render;
+    int count;
+    const ph_render_callbacks *callbacks;
+    ph_picture **pictures;
+    ph_status status;
+};
+
+static void call_run(void *argument) {
+    struct call *call = argument;
+    call->status = objectives_run(call->render, call->count, call->callbacks, call->pictures);
 }
 
 /* Of all pictures that were made those that are given; the others were their company. */
@@ -169,7 +171,7 @@ ph_status ph_render(ph_model *model, const ph_recipe *recipe, const char *const 
     return status;
 }
 
-/* ---- The plan ---------------------------------------------------------------------------------------------------- */
+/* ---- The plan ----------------------------------------------------------------------------------------------------- */
 
 ph_status ph_plan_text(ph_model *model, const ph_recipe *recipe, const char *objective, bool time, char **text) {
     if (!model) return PH_ERROR_ARGUMENT;
