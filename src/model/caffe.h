@@ -2,7 +2,7 @@
  *
  *   caffe.c          the format's entry: which files belong together, building a graph layer by layer
  *   caffe_network.c  messages to a resolved network: old forms upgraded, phases, values and their names, weights
- *   caffe_layers.c   the table of layer types: each Caffe layer as nodes of a graph
+ *   caffe_layers.c   layer types by name; caffe_layers/: their table, and for each kind of layer how it becomes nodes
  *   caffe_text.c     protobuf's text form, by the same descriptors as the binary form
  *   caffe.proto      the messages
  */

@@ -1,10 +1,6 @@
-/* The table of Caffe's layer types: how each becomes nodes of a graph. Rules are those of Caffe's src/caffe/layers, and
- * of the SSD and DeepLab branches for their own types.
- */
+/* Caffe's layer types by name, from the table in caffe_layers/layers.h, and the builders of those that compute nothing. */
 #include "model/caffe_layers/layers.h"
 #include <ctype.h>
-
-/* ---- The rest ---------------------------------------------------------------------------------------------------- */
 
 ph_status ph_caffe_build_pass(struct ph_caffe_build *build) {
     for (int i = 0; i < build->output_count; i++) build->outputs[i] = build->inputs[0];
@@ -19,8 +15,6 @@ ph_status ph_caffe_build_parameter(struct ph_caffe_build *build) {
     return ph_graph_add_constant(build->graph, build->names[0], PH_FLOAT, found->shape, found->data,
                                  &build->outputs[0]);
 }
-
-/* ---- The table --------------------------------------------------------------------------------------------------- */
 
 #define BUILT(name, role, fewest, most, build) {#name, PH_CAFFE_##role, fewest, most, ph_caffe_build_##build},
 #define BARE(name, role, fewest, most) {#name, PH_CAFFE_##role, fewest, most, NULL},
