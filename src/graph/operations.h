@@ -29,7 +29,8 @@
     /* reduce.c */ X(reduce_mean) X(reduce_sum) X(reduce_max) X(reduce_min) X(reduce_l1) X(reduce_l2) \
         X(reduce_sum_square) X(reduce_log_sum) X(reduce_log_sum_exp) X(reduce_prod) X(argmax) X(argmin) \
     /* softmax.c */ X(softmax) X(log_softmax) X(hardmax) \
-    /* movement.c */ X(concat) X(split) X(slice) X(pad) X(transpose) X(expand) X(tile) X(depth_to_space) X(gather) \
+    /* concat.c */ X(concat) X(split) \
+    /* movement.c */ X(slice) X(pad) X(transpose) X(expand) X(tile) X(depth_to_space) X(gather) \
     /* reshape.c */ X(reshape) X(identity) \
     /* resize.c */ X(resize) \
     /* constant.c */ X(cast) X(range) \
@@ -102,9 +103,11 @@ struct ph_reduce_attributes {
 /* ---- softmax.c: over [axis, end_axis), non-negative; before opset 13 ONNX flattens, so end_axis may be the rank -------- */
 struct ph_softmax_attributes { int64_t axis, end_axis; };
 
-/* ---- movement.c -------------------------------------------------------------------------------------------------------- */
+/* ---- concat.c ---------------------------------------------------------------------------------------------------------- */
 struct ph_axis_attributes { int64_t axis; };                         /* concat, gather */
 struct ph_split_attributes { int64_t axis; int64_t sizes[PH_MAX_OUTPUTS]; };
+
+/* ---- movement.c -------------------------------------------------------------------------------------------------------- */
 struct ph_slice_attributes { int64_t start[PH_MAX_RANK], step[PH_MAX_RANK], size[PH_MAX_RANK]; }; /* every axis, resolved */
 struct ph_pad_attributes {
     int64_t begin[PH_MAX_RANK], end[PH_MAX_RANK]; /* may be negative: crops */

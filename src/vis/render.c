@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-/* ---- Before any work is done -------------------------------------------------------------------------------------- */
+/* ---- Before any work is done ------------------------------------------------------------------------------------- */
 
 /* Parses every objective before any work is done, so that a mistake in the last is not found after an hour. Each stands
  * in the list once for each of its pictures; the first one owns what it holds. */
@@ -90,7 +90,7 @@ static ph_status render_prepare(struct ph_render *render, struct ph_start *start
     return PH_OK;
 }
 
-/* ---- The call ----------------------------------------------------------------------------------------------------- */
+/* ---- The call ---------------------------------------------------------------------------------------------------- */
 
 static ph_status objectives_run(struct ph_render *render, int total, const ph_render_callbacks *callbacks,
                                 ph_picture **pictures) {
@@ -171,7 +171,7 @@ ph_status ph_render(ph_model *model, const ph_recipe *recipe, const char *const 
     return status;
 }
 
-/* ---- The plan ----------------------------------------------------------------------------------------------------- */
+/* ---- The plan ---------------------------------------------------------------------------------------------------- */
 
 ph_status ph_plan_text(ph_model *model, const ph_recipe *recipe, const char *objective, bool time, char **text) {
     if (!model) return PH_ERROR_ARGUMENT;
