@@ -148,6 +148,11 @@ struct ph_backend {
 
 /* The context's choice: "auto" becomes, for this job and for good, the name of a backend. job NULL where it is not "auto". */
 ph_status ph_backend_resolve(ph_context *context, const struct ph_job *job, const struct ph_backend **backend);
+ph_status ph_backend_find(ph_context *context, const char *name, const struct ph_backend **backend);
+bool ph_backend_has_precision(const ph_context *context, const struct ph_backend *backend, enum ph_precision precision);
+/* Whether the backend that the context chose has the precision and the profile that were asked for; one that is named for a
+ * single program computes as it can. */
+ph_status ph_backend_check(ph_context *context, const struct ph_backend *backend);
 /* Of the backend whose programs the context runs. */
 void ph_backend_profile(const ph_context *context, char *text, size_t size);
 /* The same of a backend that was named for a program. */
