@@ -1,4 +1,4 @@
-/* A plan with its memory, and the functions that run it. */
+/* A plan with its memory: how it is made, what goes in and comes out. run.c runs it. */
 #include "exec/profile.h"
 #include "exec/state.h"
 #include "graph/passes.h"
@@ -11,49 +11,49 @@ static int *mapped(const int *map, const int *values, int count) {
     return result;
 }
 
-static ph_status build(const struct ph_graph *graph, const struct ph_program_request *request,
-                       const struct ph_backend *backend, struct ph_program *program) {
-    ph_context *context = graph->context;
-    int keep_count = request->tap_count + request->parameter_count + 1;
-    int *keep = ph_alloc_array((size_t)keep_count, sizeof *keep), *taps = NULL, *parameters = NULL;
+/* The part of the caller's graph that leads to what is asked for, as the backend likes it. */
+static ph_status graph_take(const struct ph_graph *graph, const struct ph_program_request *request,
+                            struct ph_program *program) {
+    int count = request->tap_count + request->parameter_count + 1;
+    int *keep = ph_alloc_array((size_t)count, sizeof *keep);
     program->map = ph_alloc_array((size_t)graph->value_count + 1, sizeof *program->map);
-    ph_status status = keep && program->map ? PH_OK : ph_fail_memory(context);
+    ph_status status = keep && program->map ? PH_OK : ph_fail_memory(program->context);
     if (!status) {
         for (int i = 0; i < request->tap_count; i++) keep[i] = request->taps[i];
         for (int i = 0; i < request->parameter_count; i++) keep[request->tap_count + i] = request->parameters[i];
-        keep[keep_count - 1] = request->loss;
-        status = ph_graph_extract(graph, keep, keep_count, backend->rewrites, &program->graph, program->map);
+        keep[count - 1] = request->loss;
+        status = ph_graph_extract(graph, keep, count, program->backend->rewrites, &program->graph, program->map);
     }
-    if (!status) {
-        taps = mapped(program->map, request->taps, request->tap_count);
-        parameters = mapped(program->map, request->parameters, request->parameter_count);
-        if (!taps || !parameters) status = ph_fail_memory(context);
-    }
+    ph_free(keep);
+    return status;
+}
+
+static ph_status plan_make(const struct ph_program_request *request, struct ph_program *program) {
+    int *taps = mapped(program->map, request->taps, request->tap_count), computed = 0;
+    int *parameters = mapped(program->map, request->parameters, request->parameter_count);
+    ph_status status = taps && parameters ? PH_OK : ph_fail_memory(program->context);
     if (!status) {
         program->loss = request->loss == PH_ABSENT ? PH_ABSENT : program->map[request->loss];
         /* Folded taps are read from where they stand. */
-        int computed = 0;
         for (int i = 0; i < request->tap_count; i++)
             if (!program->graph->values[taps[i]].data) taps[computed++] = taps[i];
-        status = ph_plan_create(program->graph, backend, taps, computed, program->loss, parameters, request->parameter_count,
-                                request->whole, &program->plan);
+        status = ph_plan_create(program->graph, program->backend, taps, computed, program->loss, parameters,
+                                request->parameter_count, request->whole, &program->plan);
     }
-    if (!status) {
-        size_t floats = program->plan.arena_floats + program->plan.scratch_floats + 16;
-        program->arena = floats > SIZE_MAX / sizeof(float) ? NULL : ph_alloc_aligned(floats * sizeof(float));
-        if (program->arena) {
-            /* Not the scratch: steps count on nothing there, and what no step touches takes no memory. */
-            memset(program->arena, 0, program->plan.arena_floats * sizeof(float));
-            status = ph_plan_bind(program->graph, &program->plan, program->arena);
-        } else {
-            status = ph_fail(context, PH_ERROR_MEMORY, "memory ran out: the program needs %.0f MB for its tensors",
-                             (double)floats * sizeof(float) / 1e6);
-        }
-    }
-    ph_free(keep);
     ph_free(taps);
     ph_free(parameters);
     return status;
+}
+
+static ph_status arena_make(struct ph_program *program) {
+    size_t floats = program->plan.arena_floats + program->plan.scratch_floats + 16;
+    program->arena = floats > SIZE_MAX / sizeof(float) ? NULL : ph_alloc_aligned(floats * sizeof(float));
+    if (!program->arena)
+        return ph_fail(program->context, PH_ERROR_MEMORY, "memory ran out: the program needs %.0f MB for its tensors",
+                       (double)floats * sizeof(float) / 1e6);
+    /* Not the scratch: steps count on nothing there, and what no step touches takes no memory. */
+    memset(program->arena, 0, program->plan.arena_floats * sizeof(float));
+    return ph_plan_bind(program->graph, &program->plan, program->arena);
 }
 
 static float *storage_data(const struct ph_program *program, int storage, struct ph_operand *operand) {
@@ -73,7 +73,8 @@ static ph_status seed(struct ph_program *program) {
     float *ones = ph_alloc_array(size, sizeof *ones);
     if (!ones) return ph_fail_memory(program->context);
     for (size_t i = 0; i < size; i++) ones[i] = 1;
-    struct ph_operand from = {.data = ones, .shape = to.shape, .layout = ph_layout_make(PH_LAYOUT_PLAIN, to.shape, 1, 0)};
+    struct ph_operand from = {.data = ones, .shape = to.shape,
+        .layout = ph_layout_make(PH_LAYOUT_PLAIN, to.shape, 1, 0)};
     ph_layout_convert(program->context, &from, &to, false);
     ph_free(ones);
     return PH_OK;
@@ -114,7 +115,9 @@ ph_status ph_program_build(const struct ph_graph *graph, const struct ph_program
     made->context = graph->context;
     made->backend = backend;
     made->engine = backend->engine;
-    ph_status status = build(graph, request, backend, made);
+    ph_status status = graph_take(graph, request, made);
+    if (!status) status = plan_make(request, made);
+    if (!status) status = arena_make(made);
     if (!status && made->loss != PH_ABSENT) status = seed(made);
     if (!status && made->engine) status = engine_create(request, made);
     if (status) ph_program_destroy(&made);
