@@ -85,8 +85,46 @@ static ph_status profile_steps(struct ph_program *program) {
     return status;
 }
 
-ph_status ph_program_print(struct ph_program *program, bool time, struct ph_text *text) {
+/* Storage of what the step makes: its first output, or backward the first gradient that it writes. */
+static int step_storage(const struct ph_graph *graph, const struct ph_step *step) {
+    if (step->kind != PH_STEP_KERNEL) return step->to;
+    for (int k = 0; k < graph->nodes[step->node].input_count && step->backward; k++)
+        if (step->input_gradients[k] != PH_ABSENT) return step->input_gradients[k];
+    return step->outputs[0];
+}
+
+static const char *step_operation(const struct ph_graph *graph, const struct ph_step *step) {
     static const char *const kinds[] = {"", "convert", "add", "zero"};
+    if (step->kind != PH_STEP_KERNEL) return kinds[step->kind];
+    return step->made != PH_ABSENT ? "convolution+add" : graph->nodes[step->node].operation->name;
+}
+
+/* peak 0: it is not known. */
+static void step_print(const struct ph_program *program, const struct ph_step *step, double flops, bool time, double peak,
+                       struct ph_text *text) {
+    const struct ph_plan *plan = &program->plan;
+    int storage = step_storage(program->graph, step);
+    size_t offset = 0;
+    char shape[128] = "", value[35];
+    const struct ph_storage *record = storage == PH_ABSENT ? NULL : &plan->storages[storage];
+    if (record) {
+        ph_shape_text(&record->shape, shape);
+        offset += plan->storages[ph_storage_root(plan, storage, &offset)].offset;
+    }
+    ph_text_append(text, "%-8s %-22s %-16s %-34.34s %-20s %9.4f %9.0f %10zu", step->backward ? "backward" : "forward",
+                   step_operation(program->graph, step), step->kind == PH_STEP_KERNEL ? step->kernel->name : "-",
+                   step_value(program->graph, step, value, sizeof value), shape, flops / 1e9,
+                   record ? (double)ph_storage_floats(record) * sizeof(float) / 1024 : 0.0, offset);
+    double rate = flops / 1e6 / PH_MAX(step->milliseconds, 1e-6);
+    if (time) ph_text_append(text, " %8.3f %8.1f", step->milliseconds, rate);
+    if (peak > 0) ph_text_append(text, " %10.1f", 100 * rate / peak);
+    const struct ph_profile *profile = program->context->profile;
+    const struct ph_choice *choice = profile && step->key ? ph_profile_find(profile, step->key) : NULL;
+    if (choice) ph_text_append(text, "  %s", choice->times ? choice->times : "not measured");
+    ph_text_append(text, "\n");
+}
+
+ph_status ph_program_print(struct ph_program *program, bool time, struct ph_text *text) {
     struct ph_plan *plan = &program->plan;
     if (time) PH_TRY(profile_steps(program));
     double peak = time && program->backend->peak ? program->backend->peak(program->context) : 0;
@@ -94,40 +132,10 @@ ph_status ph_program_print(struct ph_program *program, bool time, struct ph_text
                    "GFLOP", "KB", "offset", peak > 0 ? "       ms  GFLOP/s  % of peak" : time ? "       ms  GFLOP/s" : "");
     double total_flops = 0, total_time = 0;
     for (int i = 0; i < plan->step_count; i++) {
-        const struct ph_step *step = &plan->steps[i];
-        const struct ph_node *node = &program->graph->nodes[PH_MAX(step->node, 0)];
-        bool sum = step->kind == PH_STEP_KERNEL && step->made != PH_ABSENT;
-        int storage = step->to;
-        if (step->kind == PH_STEP_KERNEL) {
-            storage = step->outputs[0];
-            for (int k = 0; k < node->input_count && step->backward; k++)
-                if (step->input_gradients[k] != PH_ABSENT) {
-                    storage = step->input_gradients[k];
-                    break;
-                }
-        }
-        size_t offset = 0;
-        char shape[128] = "", value[35];
-        const struct ph_storage *record = storage == PH_ABSENT ? NULL : &plan->storages[storage];
-        if (record) {
-            ph_shape_text(&record->shape, shape);
-            offset += plan->storages[ph_storage_root(plan, storage, &offset)].offset;
-        }
-        double flops = step_flops(program->graph, step);
+        double flops = step_flops(program->graph, &plan->steps[i]);
         total_flops += flops;
-        total_time += step->milliseconds;
-        ph_text_append(text, "%-8s %-22s %-16s %-34.34s %-20s %9.4f %9.0f %10zu", step->backward ? "backward" : "forward",
-                       step->kind != PH_STEP_KERNEL ? kinds[step->kind] : sum ? "convolution+add" : node->operation->name,
-                       step->kind == PH_STEP_KERNEL ? step->kernel->name : "-",
-                       step_value(program->graph, step, value, sizeof value), shape, flops / 1e9,
-                       record ? (double)ph_storage_floats(record) * sizeof(float) / 1024 : 0.0, offset);
-        double rate = flops / 1e6 / PH_MAX(step->milliseconds, 1e-6);
-        if (time) ph_text_append(text, " %8.3f %8.1f", step->milliseconds, rate);
-        if (peak > 0) ph_text_append(text, " %10.1f", 100 * rate / peak);
-        const struct ph_profile *profile = program->context->profile;
-        const struct ph_choice *choice = profile && step->key ? ph_profile_find(profile, step->key) : NULL;
-        if (choice) ph_text_append(text, "  %s", choice->times ? choice->times : "not measured");
-        ph_text_append(text, "\n");
+        total_time += plan->steps[i].milliseconds;
+        step_print(program, &plan->steps[i], flops, time, peak, text);
     }
     ph_text_append(text, "%d steps", plan->step_count);
     if (program->engine) ph_text_append(text, " in %d dispatches", program->engine->dispatches(program->state));
