@@ -164,6 +164,35 @@ def exported_at_batch_1():
          {"s": ints(1, -1)})
     case("batch_resize", 18, node("Resize", "x,,,s", mode="nearest"), {"x": data(3, 2, 3, 5)},
          {"s": ints(3, 2, 6, 5)}, 1, {"s": ints(1, 2, 6, 5)})
+    first = ints(0, 2, 1, 0, 0, 3).reshape(1, 2, 3)  # of the one item that the file knows: [channel, column] 2, 1 and 0, 3
+    every = np.stack([first[0] + [item, 0, 0] for item in range(3)])
+    case("batch_scatter_nd", 18, node("ScatterND", "x,i,u"), {"x": data(3, 4, 5), "u": data(3, 2)}, {"i": every}, 1,
+         {"i": first})
+    update = data(1, 2)
+    case("batch_scatter_nd_constant", 18, node("ScatterND", "x,i,u"), {"x": data(3, 4, 5)},
+         {"i": every, "u": np.repeat(update, 3, 0)}, 1, {"i": first, "u": update})
+    case("batch_gather_nd", 18, node("GatherND", "x,i"), {"x": data(3, 4, 5)}, {"i": every}, 1, {"i": first})
+    case("batch_gather_elements", 18, node("GatherElements", "x,i", axis=1), {"x": data(3, 4, 2)},
+         {"i": np.repeat(ints(1, 3, -1, 0).reshape(1, 2, 2), 3, 0)}, 1, {"i": ints(1, 3, -1, 0).reshape(1, 2, 2)})
+
+
+def indexing():
+    """What ONNX's node tests leave out of indices and of einsum."""
+    case("scatter_nd_rows", 18, node("ScatterND", "x,i,u"), {"x": data(4, 3, 2), "u": data(2, 2, 3, 2)},
+         {"i": ints(3, -4, 0, 1).reshape(2, 2, 1)})  # one row is written twice
+    case("scatter_nd_all", 18, node("ScatterND", "x,i,u"), {"x": data(3, 2), "u": data(3, 2)},
+         {"i": ints(2, 0, 1).reshape(3, 1)})  # nothing of the data is left
+    case("gather_nd_middle", 18, node("GatherND", "x,i", batch_dims=1), {"x": data(2, 3, 4, 2)},
+         {"i": ints(2, 0, -1, 3, 1, 1, 0, -4).reshape(2, 2, 2)})
+    case("scatter_9", 9, node("Scatter", "x,i,u", axis=1), {"x": data(2, 4), "u": data(2, 2)},
+         {"i": ints(3, 1, 0, 2).reshape(2, 2)})
+    for name, equation, shapes in (
+            ("attention", "bnhd,bmhd->bhnm", ((2, 3, 2, 4), (2, 5, 2, 4))), ("scaled", "bchw,bc->bchw", ((2, 3, 2, 2), (2, 3))),
+            ("outer", "i,j->ij", ((3,), (4,))), ("implicit", "ba, cb", ((2, 3), (4, 2))),
+            ("three", "ab,bc,cd->ad", ((2, 3), (3, 4), (4, 2))), ("summed", "abc,cd->d", ((2, 3, 4), (4, 5))),
+            ("ellipsis", "...ij,...jk->...ik", ((2, 1, 3, 4), (5, 4, 2))), ("trace", "bii->b", ((2, 3, 3),))):
+        case(f"einsum_{name}", 18, node("Einsum", ",".join("xyz"[:len(shapes)]), "out", equation=equation),
+             {key: data(*shape) for key, shape in zip("xyz", shapes)})
 
 
 def older():
@@ -215,5 +244,6 @@ if __name__ == "__main__":
     restart()
     newer()
     exported_at_batch_1()
+    indexing()
     older()
     machine_learning()

@@ -130,6 +130,8 @@ static const char *model_left_out(const PhOnnx__ModelProto *model, struct ph_poo
         if (!operation_is_claimed(node->op_type)) return ph_pool_sprintf(pool, "operation %s", node->op_type);
         for (size_t j = 0; j < node->n_attribute; j++)
             if (!strcmp(node->attribute[j]->name, "training_mode") && node->attribute[j]->i) return "training mode";
+        for (size_t j = 0; j < node->n_attribute && !strncmp(node->op_type, "Scatter", 7); j++)
+            if (!strcmp(node->attribute[j]->name, "reduction")) return "scatters that add or multiply";
         bool has_statistics = !strcmp(node->op_type, "LayerNormalization") || !strcmp(node->op_type, "MaxPool");
         if (has_statistics && node->n_output > 1) return ph_pool_sprintf(pool, "further outputs of %s", node->op_type);
     }

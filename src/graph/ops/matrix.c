@@ -1,5 +1,6 @@
 /* Matrix products: gemm (ONNX Gemm: two matrices, optionally transposed, plus a broadcast third) and matmul (NumPy's
  * rule: stacks of matrices with broadcast stack axes, vectors at either side). */
+#include "graph/einsum.h"
 #include "graph/operations.h"
 
 /* A matrix inside a tensor; transposing it swaps the strides. */
@@ -246,6 +247,6 @@ PH_OPERATION(matmul) = {
     .minimum_inputs = 2, .maximum_inputs = 2,
     .differentiable = 0x3, .backward_reads = PH_READS_INPUTS,
     .infer = matmul_infer, .forward = matmul_forward, .backward = matmul_backward, .flops = matmul_flops,
-    .importers = (const struct ph_importer[]){{"MatMul", NULL}, {0}},
+    .importers = (const struct ph_importer[]){{"MatMul", NULL}, {"Einsum", ph_einsum_read}, {0}},
     .cases = matmul_cases,
 };

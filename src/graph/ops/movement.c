@@ -5,6 +5,7 @@
  * Definitions: https://onnx.ai/onnx/operators/ */
 #include "graph/operations.h"
 #include "graph/ops/border.h"
+#include "graph/picks.h"
 #include <string.h>
 
 /* Attributes beyond this can only be errors: no tensor is longer (ph_shape_valid), and sums of them cannot overflow. */
@@ -563,6 +564,9 @@ PH_OPERATION(gather) = {
     .minimum_inputs = 2, .maximum_inputs = 2,
     .differentiable = 1, .backward_reads = PH_READS_INPUTS,
     .infer = gather_infer, .forward = gather_forward, .backward = gather_backward, .flops = ph_flops_none,
-    .importers = (const struct ph_importer[]){{"Gather", gather_read}, {NULL}},
+    .importers = (const struct ph_importer[]){
+        {"Gather", gather_read}, {"GatherND", ph_gather_nd_read}, {"GatherElements", ph_gather_elements_read},
+        {"ScatterND", ph_scatter_nd_read}, {"ScatterElements", ph_scatter_elements_read}, {"Scatter", ph_scatter_elements_read},
+        {NULL}},
     .cases = gather_cases,
 };
