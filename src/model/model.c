@@ -147,7 +147,8 @@ static ph_status build(const ph_model *model, struct ph_graph *graph, int input,
         else if (model->channels_last)
             status = ph_graph_add(graph, &ph_operation_transpose, NULL, &channels_last, &input, 1, &inputs[i]);
     }
-    if (!status) status = model->format->build(model->parsed, graph, inputs, count, unsupported);
+    if (!status && model->apart && batch > 1) status = ph_model_build_apart(model, graph, inputs, count, batch, unsupported);
+    else if (!status) status = model->format->build(model->parsed, graph, inputs, count, unsupported);
     ph_free(inputs);
     return status;
 }
@@ -270,6 +271,7 @@ static ph_status examine(ph_model *model, bool known) {
                          unsupported ? unsupported : "nothing depends on its input");
     if (!status) status = layer_names_keep(model, graph);
     if (!status) status = classes_find(model, graph);
+    if (!status) status = ph_model_find_apart(model, graph);
     if (!status && !known) {
         model->preprocessing = ph_preprocessing_guess(model, graph, input);
         /* The embedded network's is known to be right; what takes no pictures needs none. */

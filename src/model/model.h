@@ -74,6 +74,7 @@ struct ph_model {
     bool channels_last;       /* the file wants [N,H,W,C]; phosphene feeds [N,C,H,W] */
     struct ph_shape default_input; /* [1,C,H,W] with free sizes filled in */
     bool size_is_free;
+    bool apart;               /* a batch is built item by item */
     const char *logits, *probabilities, *unsupported;
     int class_count;          /* 0 when unknown */
     const char **layer_names; /* layers at the default size */
@@ -87,6 +88,19 @@ struct ph_model {
  * network become inputs of the graph, to be left at zero. What cannot be computed at this size is not there;
  * ph_model_find_layer says so. */
 ph_status ph_model_build(const struct ph_model *model, struct ph_graph *graph, int input);
+
+/* ---- apart.c ----------------------------------------------------------------------------------------------------- */
+
+/* Sets model->apart where a network exported for one item cannot be built for two as it is; `one` is its graph for one. */
+ph_status ph_model_find_apart(struct ph_model *model, const struct ph_graph *one);
+/* Whether it or a joined network is such: there is nothing to gain by a batch, and what folds into a network's first layer for one
+ * item does not for several, so that bytes would differ. */
+bool ph_model_is_apart(const struct ph_model *model);
+/* What a format's build does, for each of `batch` items (2 to PH_MAX_BATCH); layers are there that have one row for an item. */
+ph_status ph_model_build_apart(const struct ph_model *model, struct ph_graph *graph, const int *inputs, int input_count,
+                               int64_t batch, const char **unsupported);
+
+/* ---- model.c, again ---------------------------------------------------------------------------------------------- */
 
 /* Fails, listing the nearest names, when the graph (built from this model) has no such layer. */
 ph_status ph_model_find_layer(const struct ph_model *model, const struct ph_graph *graph, const char *name, int *value);

@@ -427,8 +427,6 @@ static void test_legacy_broadcast(void **state) {
     ph_model_destroy(&model);
 }
 
-/* ---- Preprocessing ----------------------------------------------------------------------------------------------------- */
-
 /* Relu networks that differ in what they say about themselves. */
 static struct wire plain_network(const char *input, const char *producer, const char *description) {
     struct wire graph = {.size = 0};
@@ -439,6 +437,55 @@ static struct wire plain_network(const char *input, const char *producer, const 
     wire_text(&model, WIRE_PRODUCER, producer);
     return model;
 }
+
+/* Values of the layer `out` of 16 numbers, for `batch` of the pictures. */
+static void run_pictures(const ph_model *model, int batch, const float *pictures, float *values) {
+    struct ph_graph *built;
+    struct ph_program *program;
+    int input, value;
+    assert_int_equal(ph_graph_create(context, &built), PH_OK);
+    assert_int_equal(ph_graph_add_input(built, "in", PH_FLOAT, PH_SHAPE(batch, 4, 2, 2), &input), PH_OK);
+    assert_int_equal(ph_model_build(model, built, input), PH_OK);
+    assert_int_equal(ph_model_find_layer(model, built, "out", &value), PH_OK);
+    assert_true(ph_shape_equal(&built->values[value].shape, &PH_SHAPE(batch, 16)));
+    struct ph_program_request request = {.taps = &value, .tap_count = 1, .loss = PH_ABSENT, .backend = "plain"};
+    assert_int_equal(ph_program_create(built, &request, &program), PH_OK);
+    memcpy(ph_program_input(program, input), pictures, (size_t)batch * 16 * sizeof *pictures);
+    assert_int_equal(ph_program_forward(program), PH_OK);
+    ph_program_read(program, value, values);
+    ph_program_destroy(&program);
+    ph_graph_destroy(&built);
+}
+
+/* A network exported for one picture with that in its shapes, in another place than the first. */
+static void test_batch_of_a_network_for_one(void **state) {
+    (void)state;
+    struct wire graph = {.size = 0}, turn = wire_node("Transpose", "turn", "picture", "turned");
+    wire_value(&graph, WIRE_INPUT, "picture", WIRE_DIMS(1, 4, 2, 2));
+    wire_value(&graph, WIRE_OUTPUT, "out", WIRE_DIMS(1, 16));
+    wire_initialiser_add(&graph, wire_tensor_raw("s", WIRE_INT64, WIRE_DIMS(2), WIRE_INTS(4, 4), 16));
+    wire_initialiser_add(&graph, wire_tensor_raw("t", WIRE_INT64, WIRE_DIMS(2), WIRE_INTS(1, 16), 16));
+    wire_attribute_ints(&turn, "perm", WIRE_INTS(1, 0, 2, 3));
+    wire_node_add(&graph, turn);
+    wire_node_add(&graph, wire_node("Reshape", "heads", "turned s", "heads"));
+    wire_node_add(&graph, wire_node("Softmax", "soft", "heads", "soft"));
+    wire_node_add(&graph, wire_node("Reshape", "last", "soft t", "out"));
+    ph_model *model = load_wire(wire_model(&graph, 13));
+    float pictures[48], together[48], alone[16];
+    for (int i = 0; i < 48; i++) pictures[i] = sinf((float)(i * i));
+    assert_true(ph_model_is_apart(model));
+    run_pictures(model, 3, pictures, together);
+    for (int n = 0; n < 3; n++) {
+        run_pictures(model, 1, pictures + 16 * n, alone);
+        assert_memory_equal(alone, together + 16 * n, sizeof alone);
+    }
+    ph_model_destroy(&model);
+    model = load_wire(plain_network("x", "", ""));
+    assert_false(ph_model_is_apart(model));
+    ph_model_destroy(&model);
+}
+
+/* ---- Preprocessing ----------------------------------------------------------------------------------------------------- */
 
 static void expect_guess(struct wire wire, const char *preset, float scale, const char *reason) {
     ph_model *model = load_wire(wire);
@@ -564,7 +611,7 @@ int main(void) {
         cmocka_unit_test(test_weights_of_every_type), cmocka_unit_test(test_weights_in_lists),
         cmocka_unit_test(test_external_weights), cmocka_unit_test(test_unsupported_operation),
         cmocka_unit_test(test_size_is_free_before_a_dense_layer), cmocka_unit_test(test_channels_last),
-        cmocka_unit_test(test_legacy_broadcast), cmocka_unit_test(test_guesses),
+        cmocka_unit_test(test_legacy_broadcast), cmocka_unit_test(test_batch_of_a_network_for_one), cmocka_unit_test(test_guesses),
         cmocka_unit_test(test_preprocessing_by_words), cmocka_unit_test(test_sidecar)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -18,6 +18,7 @@ int ph_alike_count(const struct ph_render *render, int first, int total, int lim
     if (render->recipe->pictures > 1) return (int)render->recipe->pictures;
     /* What neighbours have in common would depend on who they are, which no recipe says. */
     if (ph_parameterisations[render->recipe->parameterisation]->common) return run;
+    if (ph_model_is_apart(render->model)) return run;
     while (run < limit && first + run < total && ph_objective_alike(&objectives[first], &objectives[first + run]))
         run++;
     return run;
