@@ -1,7 +1,7 @@
 /* Spelled-out activations; see recognise.h.
  *
- * All are products of x and a gate, factor * f(slope x + shift) + offset, with f the sigmoid, the ramp clip(., 0, 1), erf or
- * tanh(softplus(.)). Factors stand before the product, behind it or in it, as exporters put them; what only scales and shifts
+ * All are products of x and a gate, factor * f(slope x + shift) + offset, with f the sigmoid, the ramp clip(., 0, 1), erf,
+ * tanh(softplus(.)) or tanh(. + 0.044715 .^3), where that ^3 is of x and the slope stands before all. Factors stand before the product, behind it or in it, as exporters put them; what only scales and shifts
  * is therefore gathered into four numbers, and these are compared. */
 #include "graph/recognise.h"
 #include "graph/operations.h"
@@ -18,19 +18,24 @@ struct match {
 struct affine { double factor, offset; int base; };
 
 /* factor * f(slope * x + shift) + offset, where f is `function`, of `inner` if that is not NULL; hard_sigmoid stands for the
- * ramp. */
+ * ramp, an inner pow for x + 0.044715 x^3. */
 struct gate {
     const struct ph_operation *function, *inner;
     double factor, offset, slope, shift;
     int x;
 };
 
-static const struct { const struct ph_operation *operation; struct gate gate; } forms[] = {
-    {&ph_operation_silu, {&ph_operation_sigmoid, NULL, 1, 0, 1, 0, 0}},
-    {&ph_operation_hard_swish, {&ph_operation_hard_sigmoid, NULL, 1, 0, 1.0 / 6, 0.5, 0}},
-    {&ph_operation_gelu, {&ph_operation_erf, NULL, 0.5, 0.5, 0.70710678118654752440, 0, 0}},
-    {&ph_operation_mish, {&ph_operation_tanh, &ph_operation_softplus, 1, 0, 1, 0, 0}}};
-static const struct ph_activation_attributes exact; /* gelu by erf */
+#define CUBIC_SHARE 0.044715
+#define CUBIC_SLOPE 0.79788456080286535588 /* sqrt(2 / pi) */
+
+struct form { const struct ph_operation *operation; struct gate gate; struct ph_activation_attributes attributes; };
+
+static const struct form forms[] = {
+    {&ph_operation_silu, {&ph_operation_sigmoid, NULL, 1, 0, 1, 0, 0}, {0}},
+    {&ph_operation_hard_swish, {&ph_operation_hard_sigmoid, NULL, 1, 0, 1.0 / 6, 0.5, 0}, {0}},
+    {&ph_operation_gelu, {&ph_operation_erf, NULL, 0.5, 0.5, 0.70710678118654752440, 0, 0}, {0}},
+    {&ph_operation_gelu, {&ph_operation_tanh, &ph_operation_pow, 0.5, 0.5, CUBIC_SLOPE, 0, 0}, {.tanh = true}},
+    {&ph_operation_mish, {&ph_operation_tanh, &ph_operation_softplus, 1, 0, 1, 0, 0}, {0}}};
 
 /* The node behind a value that is read by what comes next alone. */
 static const struct ph_node *maker_of(const struct match *m, int value) {
@@ -73,6 +78,66 @@ static ph_status affine_of(const struct match *m, int value, struct affine *whol
     return PH_OK;
 }
 
+/* Numbers in files are floats, rounded from what was meant. */
+static bool is_near(double a, double b) { return fabs(a - b) <= 1e-6; }
+
+/* A polynomial in the value x up to its third power; x is PH_ABSENT while it is a number. */
+struct polynomial { double c[4]; int x; };
+
+static bool polynomial_combine(const struct ph_operation *operation, const struct polynomial *a, const struct polynomial *b,
+                               struct polynomial *out) {
+    *out = (struct polynomial){.x = a->x == PH_ABSENT ? b->x : a->x};
+    if (b->x != PH_ABSENT && b->x != out->x) return false;
+    if (operation == &ph_operation_add || operation == &ph_operation_sub) {
+        for (int i = 0; i < 4; i++) out->c[i] = a->c[i] + (operation == &ph_operation_add ? b->c[i] : -b->c[i]);
+    } else if (operation == &ph_operation_mul) {
+        for (int i = 0; i < 4; i++)
+            for (int j = 0; j < 4; j++) {
+                if (i + j < 4) out->c[i + j] += a->c[i] * b->c[j];
+                else if (a->c[i] * b->c[j] != 0) return false;
+            }
+    } else { /* pow */
+        int power = (int)b->c[0];
+        if (b->x != PH_ABSENT || power != b->c[0] || power < 1 || power > 3) return false;
+        struct polynomial step, whole = *a;
+        for (int i = 1; i < power; i++, whole = step)
+            if (!polynomial_combine(&ph_operation_mul, &whole, a, &step)) return false;
+        *out = whole;
+    }
+    return true;
+}
+
+/* The value as a polynomial in one that more than this reads; else *found is false. */
+static ph_status polynomial_of(const struct match *m, int value, int depth, struct polynomial *out, bool *found) {
+    *found = true;
+    if (is_scalar(m->graph, value)) {
+        PH_TRY(ph_value_load(&m->graph->values[value]));
+        *out = (struct polynomial){{*(const float *)m->graph->values[value].data}, PH_ABSENT};
+        return PH_OK;
+    }
+    const struct ph_node *node = maker_of(m, value);
+    *out = (struct polynomial){{0, 1}, value};
+    if (!node || !depth || (node->operation != &ph_operation_add && node->operation != &ph_operation_sub &&
+                            node->operation != &ph_operation_mul && node->operation != &ph_operation_pow))
+        return PH_OK;
+    struct polynomial a, b;
+    PH_TRY(polynomial_of(m, node->inputs[0], depth - 1, &a, found));
+    if (*found) PH_TRY(polynomial_of(m, node->inputs[1], depth - 1, &b, found));
+    *found = *found && polynomial_combine(node->operation, &a, &b, out);
+    return PH_OK;
+}
+
+/* Whether the value is slope * (x + 0.044715 x^3). */
+static ph_status cubic_read(const struct match *m, int value, double *slope, int *x, bool *found) {
+    enum { DEEPEST = 8 };
+    struct polynomial p;
+    PH_TRY(polynomial_of(m, value, DEEPEST, &p, found));
+    *found = *found && p.x != PH_ABSENT && p.c[0] == 0 && p.c[2] == 0 && p.c[1] != 0 && is_near(p.c[3] / p.c[1], CUBIC_SHARE);
+    *slope = p.c[1];
+    *x = p.x;
+    return PH_OK;
+}
+
 /* clip(u, low, high) is low + (high - low) ramp((u - low) / (high - low)). */
 static void ramp_make(const struct ph_activation_attributes *a, struct gate *gate) {
     double height = a->high - a->low;
@@ -83,6 +148,22 @@ static void ramp_make(const struct ph_activation_attributes *a, struct gate *gat
     gate->shift = (gate->shift - a->low) / height;
 }
 
+/* What a tanh is of, if that is a softplus or the cubic; *argument is left as it is if not. */
+static ph_status tanh_read(const struct match *m, int value, struct affine *argument, const struct ph_operation **inner) {
+    const struct ph_node *node = maker_of(m, value);
+    if (node && node->operation == &ph_operation_softplus) {
+        *inner = node->operation;
+        return affine_of(m, node->inputs[0], argument);
+    }
+    struct affine cubic = {.offset = 0};
+    bool found;
+    PH_TRY(cubic_read(m, value, &cubic.factor, &cubic.base, &found));
+    if (!found) return PH_OK;
+    *argument = cubic;
+    *inner = &ph_operation_pow;
+    return PH_OK;
+}
+
 /* Whether the value is made as a gate. */
 static ph_status gate_read(const struct match *m, int value, struct gate *gate, bool *found) {
     struct affine outer, argument;
@@ -91,11 +172,9 @@ static ph_status gate_read(const struct match *m, int value, struct gate *gate, 
     const struct ph_node *node = maker_of(m, outer.base);
     if (!node || node->input_count != 1) return PH_OK;
     PH_TRY(affine_of(m, node->inputs[0], &argument));
-    const struct ph_node *inner = node->operation == &ph_operation_tanh ? maker_of(m, argument.base) : NULL;
-    if (inner && (inner->operation != &ph_operation_softplus || argument.factor != 1 || argument.offset != 0)) return PH_OK;
-    if (inner) PH_TRY(affine_of(m, inner->inputs[0], &argument));
-    *gate = (struct gate){node->operation, inner ? inner->operation : NULL, outer.factor, outer.offset, argument.factor,
-                          argument.offset, argument.base};
+    const struct ph_operation *inner = NULL;
+    if (node->operation == &ph_operation_tanh) PH_TRY(tanh_read(m, node->inputs[0], &argument, &inner));
+    *gate = (struct gate){node->operation, inner, outer.factor, outer.offset, argument.factor, argument.offset, argument.base};
     const struct ph_activation_attributes *a = node->attributes;
     if (node->operation == &ph_operation_clip) ramp_make(a, gate);
     else if (node->operation == &ph_operation_hard_sigmoid) {
@@ -106,27 +185,24 @@ static ph_status gate_read(const struct match *m, int value, struct gate *gate, 
     return PH_OK;
 }
 
-/* Numbers in files are floats, rounded from what was meant. */
-static bool is_near(double a, double b) { return fabs(a - b) <= 1e-6; }
-
-static const struct ph_operation *form_find(const struct gate *gate) {
+static const struct form *form_find(const struct gate *gate) {
     for (int i = 0; i < PH_COUNT(forms); i++) {
         const struct gate *form = &forms[i].gate;
         if (gate->function == form->function && gate->inner == form->inner && is_near(gate->factor, form->factor) &&
             is_near(gate->offset, form->offset) && is_near(gate->slope, form->slope) && is_near(gate->shift, form->shift))
-            return forms[i].operation;
+            return &forms[i];
     }
     return NULL;
 }
 
 /* The activation that makes the value, and of what; NULL: none. */
-static ph_status product_read(const struct match *m, const struct ph_operation **operation, int *x) {
+static ph_status product_read(const struct match *m, const struct form **form, int *x) {
     struct affine whole, plain;
     PH_TRY(affine_of(m, m->whole, &whole));
     const struct ph_node *product = maker_of(m, whole.base);
-    *operation = NULL;
+    *form = NULL;
     if (!product || whole.offset != 0 || product->operation != &ph_operation_mul) return PH_OK;
-    for (int k = 0; k < 2 && !*operation; k++) {
+    for (int k = 0; k < 2 && !*form; k++) {
         struct gate gate;
         bool found;
         PH_TRY(affine_of(m, product->inputs[k], &plain));
@@ -134,7 +210,7 @@ static ph_status product_read(const struct match *m, const struct ph_operation *
         if (!found || plain.offset != 0 || plain.base != gate.x) continue;
         gate.factor *= whole.factor * plain.factor;
         gate.offset *= whole.factor * plain.factor;
-        *operation = form_find(&gate);
+        *form = form_find(&gate);
         *x = gate.x;
     }
     return PH_OK;
@@ -147,16 +223,16 @@ ph_status ph_activations_recognise(struct ph_graph *graph, const bool *live, con
         struct ph_node *node = &graph->nodes[n];
         if (!live[n] || (node->operation != &ph_operation_mul && node->operation != &ph_operation_div)) continue;
         struct match m = {graph, kept, uses, node->outputs[0]};
-        const struct ph_operation *operation;
+        const struct form *form;
         int x;
-        PH_TRY(product_read(&m, &operation, &x));
-        if (!operation || graph->values[x].type != PH_FLOAT ||
+        PH_TRY(product_read(&m, &form, &x));
+        if (!form || graph->values[x].type != PH_FLOAT ||
             !ph_shape_equal(&graph->values[x].shape, &graph->values[m.whole].shape))
             continue;
         const int *inputs = ph_pool_copy(pool, &x, sizeof x);
         if (!inputs) return ph_fail_memory(graph->context);
-        *node = (struct ph_node){.operation = operation, .name = node->name, .input_count = 1, .inputs = inputs,
-            .attributes = operation->attributes_size ? &exact : NULL, .output_count = 1, .outputs = node->outputs};
+        *node = (struct ph_node){.operation = form->operation, .name = node->name, .input_count = 1, .inputs = inputs,
+            .attributes = form->operation->attributes_size ? &form->attributes : NULL, .output_count = 1, .outputs = node->outputs};
     }
     return PH_OK;
 }

@@ -378,8 +378,9 @@ static void test_first_convolution(void **state) {
 /* ---- Activations that are written as several operations ------------------------------------------------------------- */
 
 /* What stands between two convolutions: `first` and `second` are numbers, the forms those of exporters. */
-enum spelling { X_SIGMOID, SIGMOID_X, X_RAMP, CLIP_BEHIND, CLIP_DIVIDED, CLIP_BEFORE, ERF_BEHIND, ERF_BEFORE, X_SOFTPLUS, SPELLINGS,
-                STEEP_SIGMOID = SPELLINGS, OTHER_RAMP, LOW_CEILING, X_TANH, OTHER_X, SQUARE, SHIFTED, RULED_CLIP, ALL_SPELLINGS };
+enum spelling { X_SIGMOID, SIGMOID_X, X_RAMP, CLIP_BEHIND, CLIP_DIVIDED, CLIP_BEFORE, ERF_BEHIND, ERF_BEFORE, X_SOFTPLUS,
+                TANH_POWER, TANH_PRODUCTS, TANH_FACTORED, SPELLINGS, STEEP_SIGMOID = SPELLINGS, OTHER_RAMP, LOW_CEILING, X_TANH,
+                OTHER_X, SQUARE, SHIFTED, RULED_CLIP, OTHER_CUBE, OTHER_CUBED, ALL_SPELLINGS };
 
 static int put(struct ph_graph *g, const struct ph_operation *operation, const struct ph_activation_attributes *a, int x, int y) {
     int out;
@@ -419,7 +420,32 @@ static int spell(struct ph_graph *g, enum spelling spelling, int x, int other, i
         *heart = UNARY(erf, BINARY(mul, number(g, 0.707106769f), x));
         return BINARY(mul, BINARY(mul, number(g, 0.5f), x), BINARY(add, number(g, 1), *heart));
     case X_SOFTPLUS: *heart = UNARY(tanh, UNARY(softplus, x)); return BINARY(mul, x, *heart);
+    case TANH_POWER: {
+        int cube = BINARY(mul, BINARY(pow, x, number(g, 3)), number(g, 0.044715f));
+        *heart = UNARY(tanh, BINARY(mul, BINARY(add, x, cube), number(g, 0.797884583f)));
+        return BINARY(mul, BINARY(mul, number(g, 0.5f), x), BINARY(add, number(g, 1), *heart));
+    }
+    case TANH_PRODUCTS: {
+        int cube = BINARY(mul, x, BINARY(mul, BINARY(mul, x, number(g, 0.044715f)), x));
+        *heart = UNARY(tanh, BINARY(mul, number(g, 0.797884583f), BINARY(add, cube, x)));
+        return BINARY(mul, BINARY(mul, x, BINARY(add, *heart, number(g, 1))), number(g, 0.5f));
+    }
+    case TANH_FACTORED: {
+        int rest = BINARY(add, number(g, 1), BINARY(mul, BINARY(mul, number(g, 0.044715f), x), x));
+        *heart = UNARY(tanh, BINARY(mul, BINARY(mul, x, number(g, 0.797884583f)), rest));
+        return BINARY(mul, BINARY(mul, x, number(g, 0.5f)), BINARY(add, *heart, number(g, 1)));
+    }
     /* Like them, and others. */
+    case OTHER_CUBE: {
+        int cube = BINARY(mul, BINARY(pow, x, number(g, 3)), number(g, 0.05f));
+        *heart = UNARY(tanh, BINARY(mul, BINARY(add, x, cube), number(g, 0.797884583f)));
+        return BINARY(mul, BINARY(mul, number(g, 0.5f), x), BINARY(add, number(g, 1), *heart));
+    }
+    case OTHER_CUBED: {
+        int cube = BINARY(mul, BINARY(pow, other, number(g, 3)), number(g, 0.044715f));
+        *heart = UNARY(tanh, BINARY(mul, BINARY(add, x, cube), number(g, 0.797884583f)));
+        return BINARY(mul, BINARY(mul, number(g, 0.5f), x), BINARY(add, number(g, 1), *heart));
+    }
     case STEEP_SIGMOID: *heart = UNARY(sigmoid, BINARY(mul, x, number(g, 1.702f))); return BINARY(mul, x, *heart);
     case OTHER_RAMP: *heart = WITH(hard_sigmoid, x, .alpha = 0.2, .beta = 0.5); return BINARY(mul, x, *heart);
     case LOW_CEILING:
@@ -471,7 +497,7 @@ static const struct ph_operation *made_by(const struct sample *s, int value, con
 static void test_spelled_activations(void **state) {
     static const struct ph_operation *const wanted[SPELLINGS] = {&ph_operation_silu, &ph_operation_silu, &ph_operation_hard_swish,
         &ph_operation_hard_swish, &ph_operation_hard_swish, &ph_operation_hard_swish, &ph_operation_gelu, &ph_operation_gelu,
-        &ph_operation_mish};
+        &ph_operation_mish, &ph_operation_gelu, &ph_operation_gelu, &ph_operation_gelu};
     static float values[2][2 * 24 * 13 * 14], hearts[2][2 * 24 * 13 * 14], gradients[2][2 * 16 * 13 * 14];
     for (int spelling = 0; spelling < ALL_SPELLINGS; spelling++) {
         static struct sample s;
