@@ -4,60 +4,8 @@
  *
  * The window spans `size` channels, leaning forward by one when that is even (ONNX LRN), or size x size pixels (Caffe's
  * WITHIN_CHANNEL, odd sizes); n is the number of its elements, those outside the tensor included. */
-#include "graph/operations.h"
+#include "graph/ops/response_norm.h"
 #include <math.h>
-
-/* A tensor as [batch, channels, height, width]; any spatial axes count as one row across channels. */
-struct layout {
-    int64_t batch, channels, height, width;
-    int64_t before, after; /* reach of the window */
-    bool within;
-    double scale; /* alpha / n */
-    const struct ph_response_norm_attributes *attributes;
-};
-
-static struct layout layout_of(const struct ph_call *call) {
-    const struct ph_response_norm_attributes *a = call->attributes;
-    const struct ph_shape *shape = call->input_shapes[0];
-    struct layout l = {.batch = shape->dims[0], .channels = shape->dims[1], .height = 1, .width = 1,
-        .before = (a->size - 1) / 2, .after = a->size / 2, .within = a->within_channel, .attributes = a};
-    for (int i = 2; i < shape->rank - 1; i++) l.height *= shape->dims[i];
-    if (shape->rank > 2) l.width = shape->dims[shape->rank - 1];
-    l.scale = a->alpha / (double)(a->within_channel ? a->size * a->size : a->size);
-    return l;
-}
-
-static int64_t offset(const struct layout *l, int64_t n, int64_t c, int64_t y, int64_t x) {
-    return ((n * l->channels + c) * l->height + y) * l->width + x;
-}
-
-/* First and last coordinates of the window of an element or, with the reaches swapped, of the elements whose window it
- * is in. */
-struct range { int64_t c0, c1, y0, y1, x0, x1; };
-
-static struct range range_of(const struct layout *l, int64_t c, int64_t y, int64_t x, int64_t before, int64_t after) {
-    struct range r = {c, c, y, y, x, x};
-    if (l->within) {
-        r.y0 = PH_MAX(y - before, 0), r.y1 = PH_MIN(y + after, l->height - 1);
-        r.x0 = PH_MAX(x - before, 0), r.x1 = PH_MIN(x + after, l->width - 1);
-    } else {
-        r.c0 = PH_MAX(c - before, 0), r.c1 = PH_MIN(c + after, l->channels - 1);
-    }
-    return r;
-}
-
-/* s of one element. */
-static double strength(const struct layout *l, const real *x, int64_t n, int64_t c, int64_t y, int64_t column) {
-    struct range r = range_of(l, c, y, column, l->before, l->after);
-    double sum = 0;
-    for (int64_t i = r.c0; i <= r.c1; i++)
-        for (int64_t j = r.y0; j <= r.y1; j++)
-            for (int64_t k = r.x0; k <= r.x1; k++) {
-                double value = x[offset(l, n, i, j, k)];
-                sum += value * value;
-            }
-    return l->attributes->bias + l->scale * sum;
-}
 
 static ph_status local_response_norm_infer(struct ph_inference *inference) {
     const struct ph_response_norm_attributes *a = inference->attributes;
@@ -70,7 +18,7 @@ static ph_status local_response_norm_infer(struct ph_inference *inference) {
 }
 
 static void local_response_norm_forward(const struct ph_call *call) {
-    struct layout l = layout_of(call);
+    struct response_norm l = response_norm_of(call->attributes, call->input_shapes[0]);
     const real *x = call->inputs[0];
     real *y = call->outputs[0];
     for (int64_t n = 0; n < l.batch; n++)
@@ -83,7 +31,7 @@ static void local_response_norm_forward(const struct ph_call *call) {
 }
 
 /* dx_i = g_i s_i^-beta - 2 beta alpha / n * x_i * sum of g_j x_j s_j^(-beta-1) over the j whose window holds i. */
-static double gradient_element(const struct layout *l, const real *x, const real *g, int64_t n, int64_t c, int64_t y,
+static double gradient_element(const struct response_norm *l, const real *x, const real *g, int64_t n, int64_t c, int64_t y,
                                int64_t column) {
     struct range r = range_of(l, c, y, column, l->after, l->before);
     double beta = l->attributes->beta, sum = 0;
@@ -98,7 +46,7 @@ static double gradient_element(const struct layout *l, const real *x, const real
 }
 
 static void local_response_norm_backward(const struct ph_call *call) {
-    struct layout l = layout_of(call);
+    struct response_norm l = response_norm_of(call->attributes, call->input_shapes[0]);
     const real *x = call->inputs[0], *g = call->output_gradients[0];
     real *gradient = call->input_gradients[0];
     for (int64_t n = 0; n < l.batch; n++)
