@@ -1,24 +1,13 @@
 /* Pooling of blocked tensors. Where there will be a backward, max-pooling leaves for it which element of each window was the
  * largest, the first in row order as in the plain function, lane by lane: a byte of each, so that the input is needed no more. */
-#include "cpu/kernels/bands.h"
+#include "cpu/kernels/pool.h"
 #include <math.h>
-
-struct pool {
-    const struct ph_kernel_call *call;
-    const struct ph_pool_attributes *a;
-    struct gate gate;
-    struct bands bands; /* of what is written */
-};
 
 /* Window elements of output position o along an axis that lie inside [0, size): first and last + 1. */
 PH_INLINE void window(const struct ph_pool_attributes *a, int axis, int64_t o, int64_t size, int64_t *first, int64_t *last) {
     int64_t start = o * a->stride[axis] - a->pad_begin[axis], dilation = a->dilation[axis];
     *first = start >= 0 ? 0 : (-start + dilation - 1) / dilation;
     *last = PH_MIN(a->kernel[axis], start >= size ? 0 : (size - 1 - start) / dilation + 1);
-}
-
-PH_INLINE int64_t start_of(const struct ph_pool_attributes *a, int axis, int64_t o) {
-    return o * a->stride[axis] - a->pad_begin[axis];
 }
 
 /* By bands of rows of large maps; what looks at a whole map, by whole blocks. */
@@ -30,7 +19,6 @@ static struct bands bands_of(const struct ph_kernel_call *call, const struct ph_
 }
 
 /* Element (y, x) of a window is number y kernel[2] + x: [items][blocks][rows][columns of the output][lanes]. */
-enum { MOST_ELEMENTS = 256 };
 
 /* Row y of a block; NULL: nobody wants them. */
 static unsigned char *choices_of(const struct ph_kernel_call *call, int64_t n, int64_t block, int64_t y) {
@@ -94,7 +82,7 @@ PH_INLINE void largest_of_three(const float *const row[3], const vector_int elem
         vector best = maximum(column[2].largest, maximum(column[1].largest, column[0].largest));
         store(to + x, best);
         if (choosing) {
-            vector_int first = (vector_int){0} + (MOST_ELEMENTS - 1);
+            vector_int first = (vector_int){0} + (PH_MOST_ELEMENTS - 1);
             for (int c = 0; c < 3; c++) first = lesser(first, if_equal(column[c].largest, best, column[c].element + c, first));
             narrow(choices + x, first);
         }
@@ -123,17 +111,15 @@ static void forward_run_of_three(const struct run *run, const float *line, int64
     else largest_of_three(rows, element, to, NULL, count, 2, false);
 }
 
-static void max_pool_forward_block(void *argument, int64_t index) {
-    const struct pool *pool = argument;
+void PH_KERNEL(ph_max_pool_forward_band)(const struct pool *pool, const struct band *band) {
     const struct ph_pool_attributes *a = pool->a;
     const struct ph_operand *in = &pool->call->inputs[0], *out = &pool->call->outputs[0];
-    const struct band band = band_of(&pool->bands, index);
-    const float *from = block_origin(in, band.n, band.block);
-    float *to = block_origin(out, band.n, band.block) + band.first * out->layout.row;
+    const float *from = block_origin(in, band->n, band->block);
+    float *to = block_origin(out, band->n, band->block) + band->first * out->layout.row;
     int64_t row = a->dilation[1] * in->layout.row, pixel = a->dilation[2] * PH_LANES, width = in->shape->dims[3];
     const struct run run = run_of(a, width);
-    for (int64_t y = band.first; y < band.end; y++, to += out->layout.row) {
-        unsigned char *choices = choices_of(pool->call, band.n, band.block, y);
+    for (int64_t y = band->first; y < band->end; y++, to += out->layout.row) {
+        unsigned char *choices = choices_of(pool->call, band->n, band->block, y);
         const float *line = from + start_of(a, 1, y) * in->layout.row;
         int64_t y0, y1, x = 0;
         window(a, 1, y, in->shape->dims[2], &y0, &y1);
@@ -151,10 +137,13 @@ static void max_pool_forward_block(void *argument, int64_t index) {
     }
 }
 
-/* Backward a band takes part in all windows that reach into it, but writes its own rows alone: those of windows [first, end). */
-struct reach { int64_t first, end; };
+static void max_pool_forward_block(void *argument, int64_t index) {
+    const struct pool *pool = argument;
+    const struct band band = band_of(&pool->bands, index);
+    PH_KERNEL(ph_max_pool_forward_band)(pool, &band);
+}
 
-static struct reach reach_of(const struct pool *pool, const struct band *band) {
+struct reach PH_KERNEL(ph_pool_reach)(const struct pool *pool, const struct band *band) {
     const struct ph_pool_attributes *a = pool->a;
     int64_t outputs = pool->call->output_gradients[0].shape->dims[2], stride = a->stride[1], pad = a->pad_begin[1];
     int64_t behind = band->first + pad - (a->kernel[1] - 1) * a->dilation[1];
@@ -268,27 +257,24 @@ static void deal_rest(const struct run *run, const struct dealing *d, int64_t y0
     }
 }
 
-static void max_pool_backward_block(void *argument, int64_t index) {
-    const struct pool *pool = argument;
+void PH_KERNEL(ph_max_pool_backward_band)(const struct pool *pool, const struct band *band, struct reach reach) {
     const struct ph_pool_attributes *a = pool->a;
     const struct ph_kernel_call *call = pool->call;
     const struct ph_operand *out = &call->outputs[0], *gradient = &call->output_gradients[0], *result = &call->input_gradients[0];
     const struct gate *gate = &pool->gate;
-    const struct band band = band_of(&pool->bands, index);
-    const struct reach reach = reach_of(pool, &band);
-    float *to = block_origin(result, band.n, band.block);
+    float *to = block_origin(result, band->n, band->block);
     int64_t height = result->shape->dims[2], width = result->shape->dims[3], choices_row = gradient->shape->dims[3] * PH_LANES;
-    struct dealing d = {.pool = pool, .choices = choices_of(call, band.n, band.block, reach.first),
-        .best = block_origin(out, band.n, band.block) + reach.first * out->layout.row,
-        .gradient = block_origin(gradient, band.n, band.block) + reach.first * gradient->layout.row,
-        .cleared = call->accumulate[0] ? band.end : band.first};
+    struct dealing d = {.pool = pool, .choices = choices_of(call, band->n, band->block, reach.first),
+        .best = block_origin(out, band->n, band->block) + reach.first * out->layout.row,
+        .gradient = block_origin(gradient, band->n, band->block) + reach.first * gradient->layout.row,
+        .cleared = call->accumulate[0] ? band->end : band->first};
     const struct run run = run_of(a, width), none = {0};
     for (int64_t y = reach.first; y < reach.end; y++) {
         int64_t y0, y1;
         d.top = start_of(a, 1, y);
         d.target = to + d.top * result->layout.row;
         window(a, 1, y, height, &y0, &y1);
-        keep_inside(a, &band, d.top, &y0, &y1);
+        keep_inside(a, band, d.top, &y0, &y1);
         bool runs = run.first < run.end && y1 - y0 == 3;
         /* Rows are cleared just before they are needed, while they are in the nearest cache. */
         d.cleared = clear_rows(result, to, d.cleared, runs ? d.top : d.top + (y1 - 1) * a->dilation[1] + 1);
@@ -301,12 +287,18 @@ static void max_pool_backward_block(void *argument, int64_t index) {
         d.best += out->layout.row;
         d.gradient += gradient->layout.row;
     }
-    clear_rows(result, to, d.cleared, band.end);
+    clear_rows(result, to, d.cleared, band->end);
     if (!gate->data || !call->accumulate[0]) return;
-    const float *passed = gate->data + band.n * gate->item + band.block * gate->plane + band.first * gate->row;
-    to += band.first * result->layout.row;
-    for (int64_t y = band.first; y < band.end; y++, to += result->layout.row, passed += gate->row)
+    const float *passed = gate->data + band->n * gate->item + band->block * gate->plane + band->first * gate->row;
+    to += band->first * result->layout.row;
+    for (int64_t y = band->first; y < band->end; y++, to += result->layout.row, passed += gate->row)
         for (int64_t x = 0; x < width * PH_LANES; x += PH_LANES) store(to + x, gated(gate, passed + x, load(to + x)));
+}
+
+static void max_pool_backward_block(void *argument, int64_t index) {
+    const struct pool *pool = argument;
+    const struct band band = band_of(&pool->bands, index);
+    PH_KERNEL(ph_max_pool_backward_band)(pool, &band, PH_KERNEL(ph_pool_reach)(pool, &band));
 }
 
 /* Elements a window's sum is divided by. */
@@ -353,7 +345,7 @@ static void average_pool_backward_block(void *argument, int64_t index) {
     const struct ph_pool_attributes *a = pool->a;
     const struct ph_operand *gradient = &pool->call->output_gradients[0], *result = &pool->call->input_gradients[0];
     const struct band band = band_of(&pool->bands, index);
-    const struct reach reach = reach_of(pool, &band);
+    const struct reach reach = PH_KERNEL(ph_pool_reach)(pool, &band);
     const float *g = block_origin(gradient, band.n, band.block);
     float *to = block_origin(result, band.n, band.block);
     int64_t cleared = pool->call->accumulate[0] ? band.end : band.first;
@@ -410,10 +402,10 @@ static unsigned reads_nothing(const struct ph_kernel_query *query) { return (voi
 
 static bool max_pool_accepts(const struct ph_kernel_query *query) {
     const struct ph_pool_attributes *a = query->node->attributes;
-    return first_is_blockable(query) && a->kernel[1] * a->kernel[2] <= MOST_ELEMENTS;
+    return first_is_blockable(query) && a->kernel[1] * a->kernel[2] <= PH_MOST_ELEMENTS;
 }
 
-static size_t max_pool_saved(const struct ph_kernel_query *query) {
+size_t PH_KERNEL(ph_max_pool_saved)(const struct ph_kernel_query *query) {
     const int64_t *dims = query->graph->values[query->node->outputs[0]].shape.dims;
     return (size_t)(blocks_of(dims[1]) * dims[2] * dims[3] * PH_LANES) / sizeof(float);
 }
@@ -429,9 +421,9 @@ static size_t max_pool_saved(const struct ph_kernel_query *query) {
 #define FORWARD .accepts = first_is_blockable
 #define BACKWARD .backward = true, .accepts = first_is_blockable, .reads = reads_nothing
 
-POOL_KERNEL(max_pool_forward, max_pool_forward, max_pool, outputs, false, .accepts = max_pool_accepts, .saved = max_pool_saved)
+POOL_KERNEL(max_pool_forward, max_pool_forward, max_pool, outputs, false, .accepts = max_pool_accepts, .saved = PH_KERNEL(ph_max_pool_saved))
 POOL_KERNEL(max_pool_backward, max_pool_backward, max_pool, input_gradients, false, .backward = true, .gates = true,
-            .gates_by_output = true, .accepts = max_pool_accepts, .saved = max_pool_saved, .reads = reads_outputs)
+            .gates_by_output = true, .accepts = max_pool_accepts, .saved = PH_KERNEL(ph_max_pool_saved), .reads = reads_outputs)
 POOL_KERNEL(softened_max_pool_forward, max_pool_forward, softened_max_pool, outputs, false, FORWARD)
 POOL_KERNEL(softened_max_pool_backward, average_pool_backward, softened_max_pool, input_gradients, false, BACKWARD)
 POOL_KERNEL(average_pool_forward, average_pool_forward, average_pool, outputs, false, FORWARD)

@@ -2,20 +2,12 @@
  * memory is read in long runs: what a pixel's blocks lie apart is often a multiple of the cache's own period. A window reaches
  * no further than the blocks beside, whose lanes are shifted into it. The processor does not foresee the step to the next
  * block's run: that is fetched ahead. */
-#include "cpu/kernels/blocked.h"
+#include "cpu/kernels/response_norm.h"
 #include <math.h>
 
 enum { STRETCH = 32 }; /* pixels; what is kept of them stays in the nearest cache */
 
-struct response {
-    const struct ph_kernel_call *call;
-    float scale, bias, beta;
-    int before, after, blocks;
-    struct gate gate;
-};
-
-static struct response response_of(const struct ph_kernel_call *call) {
-    const struct ph_response_norm_attributes *a = call->node->attributes;
+struct response PH_KERNEL(ph_response_of)(const struct ph_kernel_call *call, const struct ph_response_norm_attributes *a) {
     return (struct response){.call = call, .scale = (float)(a->alpha / (double)a->size), .bias = (float)a->bias,
         .beta = (float)a->beta, .before = (int)((a->size - 1) / 2), .after = (int)(a->size / 2),
         .blocks = (int)blocks_of(call->plain.input_shapes[0]->dims[1]), .gate = gate_of(call)};
@@ -151,10 +143,9 @@ PH_INLINE void backward_stretch(const struct response *r, const struct stretch *
 /* What published networks have is known to the compiler. */
 PH_INLINE bool is_usual(const struct response *r) { return r->before == 2 && r->after == 2 && r->beta == 0.75f; }
 
-static void forward_row(void *argument, int64_t index) {
-    const struct response *r = argument;
+void PH_KERNEL(ph_response_norm_forward_row)(const struct response *r, int64_t n, int64_t y) {
     const struct ph_operand *in = &r->call->inputs[0], *out = &r->call->outputs[0];
-    int64_t height = in->shape->dims[2], width = in->shape->dims[3], n = index / height, y = index % height;
+    int64_t width = in->shape->dims[3];
     for (int64_t x = 0; x < width; x += STRETCH) {
         struct stretch s = {.count = PH_MIN(width - x, (int64_t)STRETCH), .in_plane = in->layout.plane,
             .out_plane = out->layout.plane, .in = block_origin(in, n, 0) + y * in->layout.row + x * PH_LANES,
@@ -164,11 +155,10 @@ static void forward_row(void *argument, int64_t index) {
     }
 }
 
-static void backward_row(void *argument, int64_t index) {
-    const struct response *r = argument;
+void PH_KERNEL(ph_response_norm_backward_row)(const struct response *r, int64_t n, int64_t y) {
     const struct ph_operand *in = &r->call->inputs[0], *gradient = &r->call->output_gradients[0];
     const struct ph_operand *result = &r->call->input_gradients[0];
-    int64_t height = in->shape->dims[2], width = in->shape->dims[3], n = index / height, y = index % height;
+    int64_t width = in->shape->dims[3];
     for (int64_t x = 0; x < width; x += STRETCH) {
         struct stretch s = {.count = PH_MIN(width - x, (int64_t)STRETCH), .in_plane = in->layout.plane,
             .gradient_plane = gradient->layout.plane, .out_plane = result->layout.plane,
@@ -181,21 +171,36 @@ static void backward_row(void *argument, int64_t index) {
     }
 }
 
+static void forward_row(void *argument, int64_t index) {
+    const struct response *r = argument;
+    int64_t height = r->call->outputs[0].shape->dims[2];
+    PH_KERNEL(ph_response_norm_forward_row)(r, index / height, index % height);
+}
+
+static void backward_row(void *argument, int64_t index) {
+    const struct response *r = argument;
+    int64_t height = r->call->input_gradients[0].shape->dims[2];
+    PH_KERNEL(ph_response_norm_backward_row)(r, index / height, index % height);
+}
+
+bool PH_KERNEL(ph_response_norm_takes)(const struct ph_response_norm_attributes *a) {
+    return !a->within_channel && a->size / 2 <= PH_LANES && a->alpha >= 0 && a->bias >= 0x1p-100;
+}
+
 static bool accepts(const struct ph_kernel_query *query) {
-    const struct ph_response_norm_attributes *a = query->node->attributes;
-    return first_is_blockable(query) && !a->within_channel && a->size / 2 <= PH_LANES && a->alpha >= 0 && a->bias >= 0x1p-100;
+    return first_is_blockable(query) && PH_KERNEL(ph_response_norm_takes)(query->node->attributes);
 }
 
 static unsigned reads(const struct ph_kernel_query *query) { return (void)query, PH_READS_INPUTS; }
 
 static void forward_run(const struct ph_kernel_call *call) {
-    struct response r = response_of(call);
+    struct response r = PH_KERNEL(ph_response_of)(call, call->node->attributes);
     const int64_t *dims = call->outputs[0].shape->dims;
     ph_parallel_for(call->context, dims[0] * dims[2], forward_row, &r);
 }
 
 static void backward_run(const struct ph_kernel_call *call) {
-    struct response r = response_of(call);
+    struct response r = PH_KERNEL(ph_response_of)(call, call->node->attributes);
     const int64_t *dims = call->input_gradients[0].shape->dims;
     ph_parallel_for(call->context, dims[0] * dims[2], backward_row, &r);
 }
