@@ -72,5 +72,5 @@ static void cpu_profile(const ph_context *context, char *text, size_t size) {
 extern const struct ph_backend ph_backend_cpu;
 const struct ph_backend ph_backend_cpu = {
     .name = "cpu", .help = "blocked, vectorised, threaded kernels", .kernels = cpu_kernels,
-    .rewrites = PH_REWRITE_FUSE | PH_REWRITE_NORMALISATION | PH_REWRITE_ACTIVATIONS, .tunes = true, .precisions = precisions,
-    .rates = cpu_rates, .profile = cpu_profile, .peak = cpu_peak};
+    .rewrites = PH_REWRITE_FUSE | PH_REWRITE_NORMALISATION | PH_REWRITE_ACTIVATIONS | PH_REWRITE_NORMED_POOLS,
+    .tunes = true, .precisions = precisions, .rates = cpu_rates, .profile = cpu_profile, .peak = cpu_peak};

@@ -18,6 +18,7 @@
     /* matrix.c */ X(gemm) X(matmul) \
     /* pool.c */ X(max_pool) X(softened_max_pool) X(average_pool) X(global_average_pool) X(global_max_pool) \
     /* response_norm.c */ X(local_response_norm) \
+    /* normed_pool.c */ X(normed_max_pool) \
     /* norm.c */ X(batch_norm) X(instance_norm) X(group_norm) X(layer_norm) \
     /* activation.c */ X(relu) X(redirected_relu) X(leaky_relu) X(prelu) X(clip) X(redirected_clip) X(ruled_clip) \
         X(sigmoid) X(hard_sigmoid) X(hard_swish) X(silu) X(mish) X(tanh) X(elu) X(selu) X(celu) X(gelu) X(softplus) X(softsign) \
@@ -69,6 +70,9 @@ struct ph_pool_attributes {
 
 /* ---- response_norm.c: y = x / (bias + alpha/n * sum of squares)^beta, n = size across channels, size^2 within ---------- */
 struct ph_response_norm_attributes { int64_t size; double alpha, beta, bias; bool within_channel; };
+
+/* ---- normed_pool.c: max_pool of local_response_norm, across channels of [N,C,H,W] ------------------------------------- */
+struct ph_normed_pool_attributes { struct ph_response_norm_attributes norm; struct ph_pool_attributes pool; };
 
 /* ---- norm.c: batch_norm inputs x, scale, bias, mean, variance [C]; instance_norm x, scale, bias [C]; group_norm x, scale,
  * bias [C]; layer_norm x, scale, optional bias, over axes from `axis` on ------------------------------------------------- */

@@ -1,8 +1,9 @@
-/* Cutting the graph to what is needed, down to channels, recognising activations, folding batch-norm and what normalises the
- * picture, fusing ReLU, nesting concatenations. */
+/* Cutting the graph to what is needed, down to channels, recognising activations and pools of what is normalised, folding
+ * batch-norm and what normalises the picture, fusing ReLU, nesting concatenations. */
 #include "graph/passes.h"
 #include "graph/fold.h"
 #include "graph/narrow.h"
+#include "graph/normed_pool.h"
 #include "graph/operations.h"
 #include "graph/recognise.h"
 #include <math.h>
@@ -20,7 +21,7 @@ struct pending {
 
 struct extraction {
     const struct ph_graph *old;
-    struct ph_graph view; /* `old` with activations recognised */
+    struct ph_graph view; /* `old` with what was recognised */
     struct ph_graph *graph;
     int *map;
     bool *live;       /* [old nodes] */
@@ -52,15 +53,18 @@ static void mark_live(struct extraction *e, const int *keep, int keep_count) {
     }
 }
 
-/* From here on the graph to extract from is one whose spelled-out activations are single nodes. */
-static ph_status recognise(struct extraction *e, const int *keep, int keep_count) {
+/* From here on the graph to extract from is one in which several nodes that make up one operation are a single one. */
+static ph_status recognise(struct extraction *e, const int *keep, int keep_count, unsigned rewrites) {
     size_t nodes = (size_t)e->old->node_count, values = (size_t)e->old->value_count;
     e->view = *e->old;
     e->view.nodes = ph_alloc_array(nodes + 1, sizeof *e->view.nodes);
     if (!e->view.nodes) return ph_fail_memory(e->graph->context);
     if (nodes) memcpy(e->view.nodes, e->old->nodes, nodes * sizeof *e->view.nodes);
     e->old = &e->view;
-    PH_TRY(ph_activations_recognise(&e->view, e->live, e->kept, e->uses, &e->graph->pool));
+    if (rewrites & PH_REWRITE_ACTIVATIONS)
+        PH_TRY(ph_activations_recognise(&e->view, e->live, e->kept, e->uses, &e->graph->pool));
+    if (rewrites & PH_REWRITE_NORMED_POOLS)
+        PH_TRY(ph_normed_pools_find(&e->view, e->live, e->kept, e->uses, &e->graph->pool));
     memset(e->live, 0, nodes * sizeof *e->live);
     memset(e->uses, 0, values * sizeof *e->uses);
     mark_live(e, keep, keep_count);
@@ -312,7 +316,8 @@ ph_status ph_graph_extract(const struct ph_graph *old, const int *keep, int keep
     if (!e.live || !e.kept || !e.uses || !e.consumer || !e.pending || !e.channels || !e.folds)
         status = ph_fail_memory(old->context);
     if (!status) mark_live(&e, keep, keep_count);
-    if (!status && rewrites & PH_REWRITE_ACTIVATIONS) status = recognise(&e, keep, keep_count);
+    if (!status && rewrites & (PH_REWRITE_ACTIVATIONS | PH_REWRITE_NORMED_POOLS))
+        status = recognise(&e, keep, keep_count, rewrites);
     if (!status) status = constants_load(&e);
     if (!status && fuses) status = ph_channels_find(e.old, e.live, e.kept, e.uses, &e.graph->pool, e.channels);
     /* Last, for channels are read by nodes that then are live no more. */

@@ -14,6 +14,8 @@ enum ph_rewrites {
     PH_REWRITE_NORMALISATION = 2,
     /* Activations that are written as several operations become one (recognise.h). */
     PH_REWRITE_ACTIVATIONS = 4,
+    /* A max-pool and the local response normalisation in front of it become one (normed_pool.h). */
+    PH_REWRITE_NORMED_POOLS = 8,
 };
 
 /* Makes a new graph of the ancestors of `keep`, in the same order and under the same names. Constants stay borrowed from

@@ -523,6 +523,33 @@ static void test_spelled_activations(void **state) {
     }
 }
 
+/* A max-pool and the normalisation in front of it are one operation where nobody else wants what lies between. */
+static void test_normed_pools(void **state) {
+    enum { ALONE, KEPT, READ_TWICE, WITHIN_CHANNELS, WAYS };
+    for (int way = 0; way < WAYS; way++) {
+        static struct sample s;
+        sample_make(&s, *state);
+        int normed, other, pooled;
+        struct ph_response_norm_attributes norm = {.size = 5, .alpha = 1, .beta = 0.75, .bias = 1,
+                                                   .within_channel = way == WITHIN_CHANNELS};
+        struct ph_pool_attributes pool = {.kernel = {1, 3, 3}, .stride = {1, 2, 2}, .dilation = {1, 1, 1}, .output = {1, 6, 6}};
+        assert_int_equal(ph_graph_add(s.graph, &ph_operation_local_response_norm, "normed", &norm, &s.x, 1, &normed), PH_OK);
+        assert_int_equal(ph_graph_add(s.graph, &ph_operation_max_pool, "pooled", &pool, &normed, 1, &pooled), PH_OK);
+        assert_int_equal(ph_graph_add(s.graph, &ph_operation_exp, "other", NULL, &normed, 1, &other), PH_OK);
+        int *map = calloc((size_t)s.graph->value_count, sizeof *map), keep[] = {pooled, way == KEPT ? normed : other};
+        struct ph_graph *graph;
+        int keeps = way == KEPT || way == READ_TWICE ? 2 : 1;
+        assert_int_equal(ph_graph_extract(s.graph, keep, keeps, PH_REWRITE_NORMED_POOLS, &graph, map), PH_OK);
+        const struct ph_node *maker = &graph->nodes[graph->values[map[pooled]].node];
+        assert_ptr_equal(maker->operation, way == ALONE ? &ph_operation_normed_max_pool : &ph_operation_max_pool);
+        assert_string_equal(graph->values[map[pooled]].name, "pooled");
+        assert_int_equal(graph->node_count, way == ALONE ? 1 : way == READ_TWICE ? 3 : 2);
+        ph_graph_destroy(&graph);
+        free(map);
+        ph_graph_destroy(&s.graph);
+    }
+}
+
 static void test_refusals(void **state) {
     static struct sample s;
     sample_make(&s, *state);
@@ -640,7 +667,8 @@ int main(void) {
         cmocka_unit_test_prestate(test_rewriting, context), cmocka_unit_test_prestate(test_residual, context),
         cmocka_unit_test_prestate(test_branches, context),
         cmocka_unit_test_prestate(test_passes, context), cmocka_unit_test_prestate(test_first_convolution, context),
-        cmocka_unit_test_prestate(test_spelled_activations, context), cmocka_unit_test_prestate(test_refusals, context),
+        cmocka_unit_test_prestate(test_spelled_activations, context), cmocka_unit_test_prestate(test_normed_pools, context),
+        cmocka_unit_test_prestate(test_refusals, context),
         cmocka_unit_test_prestate(test_memory, context),
         cmocka_unit_test_prestate(test_batch, context)};
     int failures = cmocka_run_group_tests(tests, NULL, NULL);

@@ -19,6 +19,7 @@
     X(ph_average_pool_forward) X(ph_average_pool_backward) \
     X(ph_global_average_forward) X(ph_global_average_backward) \
     X(ph_response_norm_forward) X(ph_response_norm_backward) \
+    X(ph_normed_max_pool_forward) X(ph_normed_max_pool_backward) \
     X(ph_redirected_relu_forward) X(ph_redirected_relu_backward) \
     X(ph_redirected_clip_forward) X(ph_redirected_clip_backward) \
     X(ph_ruled_clip_forward) X(ph_ruled_clip_backward) \
