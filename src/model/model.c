@@ -5,7 +5,9 @@
 
 const struct ph_model_format *const ph_model_formats[] = {&ph_model_format_onnx, &ph_model_format_caffe, NULL};
 
-enum { DEFAULT_SIZE = 224, OTHER_SIZE_STEP = 64 };
+enum { DEFAULT_SIZE = 224 };
+
+enum { OTHER_SIZE_STEP = 64 };
 
 /* ---- The file ------------------------------------------------------------------------------------------------------ */
 
@@ -42,8 +44,8 @@ static ph_status large_file_refuse(ph_context *context, const char *path, const 
     char found[sizeof start - 1] = "";
     if (file->size >= sizeof found) PH_TRY(ph_file_read(context, file, 0, sizeof found, found));
     if (memcmp(found, start, sizeof found)) return PH_OK;
-    return ph_fail(context, PH_ERROR_FORMAT, "%s: only a Git LFS pointer, not the network itself; fetch it with `git lfs pull`",
-                   path);
+    return ph_fail(context, PH_ERROR_FORMAT,
+                   "%s: only a Git LFS pointer, not the network itself; fetch it with `git lfs pull`", path);
 }
 
 static ph_status parse(ph_model *model) {
@@ -82,7 +84,8 @@ static char *weights_path(const char *path) {
 
 static ph_status file_open(ph_model *model, const char *path) {
     if (!path) {
-        model->file = (struct ph_file){.data = ph_embedded_model, .size = (size_t)(ph_embedded_model_end - ph_embedded_model)};
+        model->file = (struct ph_file){.data = ph_embedded_model,
+            .size = (size_t)(ph_embedded_model_end - ph_embedded_model)};
         return PH_OK;
     }
     model->path = weights_path(path);
@@ -158,9 +161,8 @@ ph_status ph_model_build(const struct ph_model *model, struct ph_graph *graph, i
     return build(model, graph, input, &unsupported);
 }
 
-/* A graph of the network alone, for pictures of this size. */
-static ph_status build_alone(const ph_model *model, int height, int width, struct ph_graph **graph, int *input,
-                             const char **unsupported) {
+ph_status ph_model_build_alone(const ph_model *model, int height, int width, struct ph_graph **graph, int *input,
+                               const char **unsupported) {
     struct ph_shape shape = model->default_input;
     if (shape.rank == 4) shape.dims[2] = height, shape.dims[3] = width;
     PH_TRY(ph_graph_create(model->context, graph));
@@ -233,15 +235,14 @@ static ph_status layer_names_keep(ph_model *model, const struct ph_graph *graph)
     return PH_OK;
 }
 
-/* Other sizes work when a graph for one still has a layer that looks at neighbourhoods. */
-static ph_status size_free_find(ph_model *model) {
+ph_status ph_model_examine_sizes(ph_model *model) {
     const struct ph_shape *shape = &model->default_input;
     if (shape->rank != 4) return PH_OK;
     struct ph_graph *graph;
     const char *unsupported;
     int input;
-    PH_TRY(build_alone(model, (int)shape->dims[2] + OTHER_SIZE_STEP, (int)shape->dims[3] + OTHER_SIZE_STEP, &graph, &input,
-                       &unsupported));
+    PH_TRY(ph_model_build_alone(model, (int)shape->dims[2] + OTHER_SIZE_STEP, (int)shape->dims[3] + OTHER_SIZE_STEP, &graph,
+                                &input, &unsupported));
     for (int i = 0; i < graph->node_count; i++)
         if (graph->nodes[i].operation == &ph_operation_convolution || graph->nodes[i].operation == &ph_operation_max_pool ||
             graph->nodes[i].operation == &ph_operation_average_pool)
@@ -250,8 +251,7 @@ static ph_status size_free_find(ph_model *model) {
     return PH_OK;
 }
 
-/* `known`: the preprocessing was read from a sidecar. */
-static ph_status examine(ph_model *model, bool known) {
+ph_status ph_model_examine(ph_model *model, bool known) {
     ph_context *context = model->context;
     struct ph_graph *graph;
     const char *unsupported;
@@ -263,7 +263,8 @@ static ph_status examine(ph_model *model, bool known) {
         if (shape->dims[i] > INT32_MAX / 2)
             return ph_fail(context, PH_ERROR_UNSUPPORTED, "input shape %s is too large", ph_shape_text(shape, text));
     bool picture = shape->rank == 4;
-    PH_TRY(build_alone(model, picture ? (int)shape->dims[2] : 0, picture ? (int)shape->dims[3] : 0, &graph, &input, &unsupported));
+    PH_TRY(ph_model_build_alone(model, picture ? (int)shape->dims[2] : 0, picture ? (int)shape->dims[3] : 0, &graph, &input,
+                                &unsupported));
     ph_status status = PH_OK;
     if (unsupported && !(model->unsupported = ph_pool_strdup(&model->pool, unsupported))) status = ph_fail_memory(context);
     if (!status && !graph->node_count)
@@ -276,21 +277,22 @@ static ph_status examine(ph_model *model, bool known) {
         model->preprocessing = ph_preprocessing_guess(model, graph, input);
         /* The embedded network's is known to be right; what takes no pictures needs none. */
         if (!model->path) model->preprocessing.guessed[0] = 0;
-        else if (picture) ph_log(context, "preprocessing: %s, a guess: %s", model->preprocessing.preset, model->preprocessing.guessed);
+        else if (picture)
+            ph_log(context, "preprocessing: %s, a guess: %s", model->preprocessing.preset, model->preprocessing.guessed);
     }
     ph_graph_destroy(&graph);
     return status;
 }
 
-static void examine_log(const ph_model *model) {
+void ph_model_examine_log(const ph_model *model) {
     if (model->unsupported)
         ph_log(model->context, "only a part of the network can be computed, %d layers: %s", model->layer_name_count,
                model->unsupported);
     int count = model->default_input.rank == 4 ? model->format->input_count(model->parsed) : 0;
     for (int i = 0; i < count; i++)
         if (i != model->input)
-            ph_log(model->context, "input '%s' is fed zeros; the picture goes to '%s'", model->format->input(model->parsed, i).name,
-                   model->format->input(model->parsed, model->input).name);
+            ph_log(model->context, "input '%s' is fed zeros; the picture goes to '%s'",
+                   model->format->input(model->parsed, i).name, model->format->input(model->parsed, model->input).name);
 }
 
 /* ---- Loading ------------------------------------------------------------------------------------------------------- */
@@ -307,12 +309,12 @@ static ph_status load(ph_model *model, const char *path) {
     ph_status status = ph_sidecar_read(model, &found, &model->preprocessing, &sidecar);
     if (!status) {
         input_resolve(model, sidecar.height, sidecar.width);
-        status = examine(model, found);
+        status = ph_model_examine(model, found);
         if (status && status != PH_ERROR_MEMORY && model->path) ph_fail_prefix(model->context, "%s", model->path);
     }
-    if (!status) status = size_free_find(model);
+    if (!status) status = ph_model_examine_sizes(model);
     if (!status) status = sidecar.labels ? ph_model_load_labels(model, sidecar.labels) : ph_labels_find(model);
-    if (!status) examine_log(model);
+    if (!status) ph_model_examine_log(model);
     ph_free(sidecar.labels);
     return status;
 }
@@ -345,8 +347,8 @@ static ph_status representation_load(ph_model *model, const char *name) {
     ph_sha256(name, strlen(name), model->sha256);
     input_resolve(model, 0, 0);
     model->preprocessing = (ph_preprocessing){.preset = "custom", .scale = 255, .channels = 1, .mean = {128}, .deviation = {1}};
-    PH_TRY(examine(model, true));
-    return size_free_find(model);
+    PH_TRY(ph_model_examine(model, true));
+    return ph_model_examine_sizes(model);
 }
 
 ph_status ph_model_load_representation(ph_context *context, const char *name, ph_model **model) {
@@ -360,7 +362,7 @@ ph_status ph_model_load_representation(ph_context *context, const char *name, ph
     return status;
 }
 
-static void joined_finish(struct ph_joined *joined) {
+void ph_joined_finish(struct ph_joined *joined) {
     ph_model_destroy(&joined->model);
     ph_free(joined->name);
     ph_free(joined->prefix);
@@ -368,7 +370,7 @@ static void joined_finish(struct ph_joined *joined) {
 
 void ph_model_destroy(ph_model **model) {
     if (!model || !*model) return;
-    for (int i = 0; i < (*model)->joined_count; i++) joined_finish(&(*model)->joined[i]);
+    for (int i = 0; i < (*model)->joined_count; i++) ph_joined_finish(&(*model)->joined[i]);
     if ((*model)->parsed) (*model)->format->destroy((*model)->parsed);
     ph_file_close(&(*model)->file);
     ph_pool_finish(&(*model)->pool);
@@ -474,8 +476,8 @@ ph_status ph_model_layers(ph_model *model, int height, int width, const ph_layer
     struct ph_graph *graph;
     const char *unsupported;
     int input;
-    PH_TRY(build_alone(model, height || !picture ? height : (int)model->default_input.dims[2],
-                       width || !picture ? width : (int)model->default_input.dims[3], &graph, &input, &unsupported));
+    PH_TRY(ph_model_build_alone(model, height || !picture ? height : (int)model->default_input.dims[2],
+                                width || !picture ? width : (int)model->default_input.dims[3], &graph, &input, &unsupported));
     ph_pool_finish(&model->layer_pool);
     ph_status status = layers_list(graph, &model->layer_pool, layers, count);
     ph_graph_destroy(&graph);
@@ -560,7 +562,7 @@ ph_status ph_model_join(ph_model *model, const char *name, ph_model **other) {
     PH_TRY(join_check(model, name, *other));
     struct ph_joined joined = {.name = ph_strdup(name), .prefix = ph_sprintf("%s:", name)};
     if (!joined.name || !joined.prefix) {
-        joined_finish(&joined);
+        ph_joined_finish(&joined);
         return ph_fail_memory(model->context);
     }
     joined.model = *other;

@@ -89,22 +89,37 @@ struct ph_model {
  * ph_model_find_layer says so. */
 ph_status ph_model_build(const struct ph_model *model, struct ph_graph *graph, int input);
 
+/* A graph of the network alone, for pictures of this size; *unsupported as of a format's build. */
+ph_status ph_model_build_alone(const ph_model *model, int height, int width, struct ph_graph **graph, int *input,
+                               const char **unsupported);
+
 /* ---- apart.c ----------------------------------------------------------------------------------------------------- */
 
 /* Sets model->apart where a network exported for one item cannot be built for two as it is; `one` is its graph for one. */
 ph_status ph_model_find_apart(struct ph_model *model, const struct ph_graph *one);
-/* Whether it or a joined network is such: there is nothing to gain by a batch, and what folds into a network's first layer for one
- * item does not for several, so that bytes would differ. */
+/* Whether it or a joined network is such: there is nothing to gain by a batch, and what folds into a network's first layer for
+ * one item does not for several, so that bytes would differ. */
 bool ph_model_is_apart(const struct ph_model *model);
 /* What a format's build does, for each of `batch` items (2 to PH_MAX_BATCH); layers are there that have one row for an item. */
 ph_status ph_model_build_apart(const struct ph_model *model, struct ph_graph *graph, const int *inputs, int input_count,
                                int64_t batch, const char **unsupported);
 
-/* ---- model.c, again ---------------------------------------------------------------------------------------------- */
+/* ---- examine.c: what is found out once after loading ------------------------------------------------------------- */
+
+/* From a graph at the default size; `known`: the preprocessing was read from a sidecar. */
+ph_status ph_model_examine(ph_model *model, bool known);
+/* Other sizes work when a graph for one still has a layer that looks at neighbourhoods. */
+ph_status ph_model_examine_sizes(ph_model *model);
+void ph_model_examine_log(const ph_model *model);
+
+/* ---- layers.c ---------------------------------------------------------------------------------------------------- */
 
 /* Fails, listing the nearest names, when the graph (built from this model) has no such layer. */
 ph_status ph_model_find_layer(const struct ph_model *model, const struct ph_graph *graph, const char *name, int *value);
 
+/* ---- joined.c ---------------------------------------------------------------------------------------------------- */
+
+void ph_joined_finish(struct ph_joined *joined);
 /* Fails, listing those there are, when no network of that name was joined. */
 ph_status ph_model_find_joined(const struct ph_model *model, const char *name, const struct ph_joined **joined);
 
