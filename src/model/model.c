@@ -164,7 +164,8 @@ ph_status ph_model_build_alone(const ph_model *model, int height, int width, str
     struct ph_shape shape = model->default_input;
     if (shape.rank == 4) shape.dims[2] = height, shape.dims[3] = width;
     PH_TRY(ph_graph_create(model->context, graph));
-    ph_status status = ph_graph_add_input(*graph, model->format->input(model->parsed, model->input).name, PH_FLOAT, shape, input);
+    const char *name = model->format->input(model->parsed, model->input).name;
+    ph_status status = ph_graph_add_input(*graph, name, PH_FLOAT, shape, input);
     if (!status) status = build(model, *graph, *input, unsupported);
     if (status) ph_graph_destroy(graph);
     return status;
