@@ -13,8 +13,7 @@ void ph_words_float(struct ph_words *words, double value) {
     memcpy(&words->word[words->count++], &single, sizeof single);
 }
 
-/* One storage of a step after the other, and whether it is written; false behind the last. */
-static bool step_storage(const struct ph_step *step, int index, int *storage, bool *writes) {
+bool ph_step_storage(const struct ph_step *step, int index, int *storage, bool *writes) {
     if (step->kind != PH_STEP_KERNEL) {
         *storage = index ? step->to : step->from;
         *writes = index == 1;
@@ -34,7 +33,7 @@ static bool step_halves(const struct ph_recorder *recorder, size_t offset) {
     const struct ph_plan *plan = recorder->plan;
     int storage;
     bool writes;
-    for (int i = 0; recorder->halves && step_storage(&plan->steps[recorder->step], i, &storage, &writes); i++) {
+    for (int i = 0; recorder->halves && ph_step_storage(&plan->steps[recorder->step], i, &storage, &writes); i++) {
         const struct ph_storage *root = storage == PH_ABSENT ? NULL : &plan->storages[ph_storage_root(plan, storage, NULL)];
         if (root && !root->external && root->offset == offset) return root->half;
     }
@@ -73,7 +72,7 @@ static ph_status constant_add(struct ph_recorder *recorder, struct ph_constant c
     return PH_OK;
 }
 
-static ph_status storage_constant_add(struct ph_recorder *recorder, const struct ph_storage *storage) {
+ph_status ph_recorder_constant(struct ph_recorder *recorder, const struct ph_storage *storage) {
     struct ph_constant constant = {.data = storage->external, .count = (size_t)ph_shape_size(&storage->shape),
         .half = storage->half};
     if (constant.half) {
@@ -125,7 +124,7 @@ ph_status ph_recorder_dispatch(struct ph_recorder *recorder, enum ph_shader shad
     return PH_OK;
 }
 
-static ph_status steps_record(struct ph_recorder *recorder) {
+ph_status ph_steps_record(struct ph_recorder *recorder) {
     const struct ph_plan *plan = recorder->plan;
     recorder->dispatch_count = 0;
     for (recorder->step = 0; recorder->step < plan->step_count; recorder->step++) {
@@ -163,7 +162,7 @@ static ph_status transfer_add(struct ph_recorder *recorder, int kind, int storag
     return PH_OK;
 }
 
-static ph_status transfers_list(struct ph_recorder *recorder, const struct ph_graph *graph) {
+ph_status ph_transfers_list(struct ph_recorder *recorder, const struct ph_graph *graph) {
     const struct ph_plan *plan = recorder->plan;
     for (int v = 0; v < graph->value_count; v++) {
         bool fed = graph->values[v].node == PH_ABSENT && !graph->values[v].data;
@@ -193,7 +192,8 @@ ph_status ph_buffer_make(struct ph_recorder *recorder, size_t floats, bool host,
     struct ph_vulkan *vulkan = recorder->vulkan;
     bool addressed = recorder->far && !host;
     const VkBufferCreateInfo info = {.sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO, .size = floats * sizeof(float),
-        .usage = (addressed ? VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT : 0) | VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_TRANSFER_SRC_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT};
+        .usage = (addressed ? VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT : 0) | VK_BUFFER_USAGE_STORAGE_BUFFER_BIT |
+            VK_BUFFER_USAGE_TRANSFER_SRC_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT};
     PH_TRY(ph_vulkan_check(recorder->context, vulkan, PH_VULKAN_MAKE(CreateBuffer, vulkan->device, &info, NULL, &buffer->buffer),
                            "a buffer"));
     VkMemoryRequirements needs;
@@ -211,8 +211,8 @@ ph_status ph_buffer_make(struct ph_recorder *recorder, size_t floats, bool host,
                        "less, and --backend cpu does without", (double)needs.size / 1e6, (double)heap / 1e6);
     const VkMemoryAllocateFlagsInfo flags = {.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_FLAGS_INFO,
         .flags = VK_MEMORY_ALLOCATE_DEVICE_ADDRESS_BIT};
-    const VkMemoryAllocateInfo allocate = {.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO, .pNext = addressed ? &flags : NULL, .allocationSize = needs.size,
-        .memoryTypeIndex = type};
+    const VkMemoryAllocateInfo allocate = {.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO,
+        .pNext = addressed ? &flags : NULL, .allocationSize = needs.size, .memoryTypeIndex = type};
     VkResult result = PH_VULKAN_MAKE(AllocateMemory, vulkan->device, &allocate, NULL, &buffer->memory);
     if (!result) result = vulkan->BindBufferMemory(vulkan->device, buffer->buffer, buffer->memory, 0);
     if (!result && host)
@@ -282,7 +282,7 @@ static bool step_waits(const struct ph_plan *plan, const struct ph_step *step, c
     int storage;
     bool writes;
     if (step->kind == PH_STEP_KERNEL && step->kernel->scratch) return true; /* memory that steps share */
-    for (int i = 0; step_storage(step, i, &storage, &writes); i++)
+    for (int i = 0; ph_step_storage(step, i, &storage, &writes); i++)
         if (meets(plan, touched, storage, writes)) return true;
     return false;
 }
@@ -292,7 +292,7 @@ static ph_status touched_start(struct ph_recorder *recorder, struct touched *tou
     for (int s = 0; s < recorder->plan->step_count; s++) {
         int storage;
         bool writes;
-        for (int i = 0; step_storage(&recorder->plan->steps[s], i, &storage, &writes); i++) count++;
+        for (int i = 0; ph_step_storage(&recorder->plan->steps[s], i, &storage, &writes); i++) count++;
     }
     *touched = (struct touched){ph_alloc_array(count, sizeof(int)), ph_alloc_array(count, sizeof(bool)), 0};
     return touched->roots && touched->written ? PH_OK : ph_fail_memory(recorder->context);
@@ -330,7 +330,7 @@ ph_status ph_steps_put(struct ph_recorder *recorder, VkCommandBuffer commands, i
             ph_barrier_put(recorder, commands, PH_COMPUTE, PH_COMPUTE);
             touched.count = 0;
         }
-        for (int i = 0; step_storage(step, i, &storage, &writes); i++) touch(plan, &touched, storage, writes);
+        for (int i = 0; ph_step_storage(step, i, &storage, &writes); i++) touch(plan, &touched, storage, writes);
         for (; at < recorder->dispatch_count && recorder->dispatches[at].step == s; at++)
             ph_dispatch_put(recorder, commands, &recorder->dispatches[at]);
         if (times)
@@ -344,8 +344,7 @@ ph_status ph_commands_end(struct ph_recorder *recorder, VkCommandBuffer commands
     return ph_vulkan_check(recorder->context, recorder->vulkan, recorder->vulkan->EndCommandBuffer(commands), "recording");
 }
 
-/* Replayed commands of a direction. */
-static ph_status direction_record(struct ph_recorder *recorder, bool backward) {
+ph_status ph_direction_record(struct ph_recorder *recorder, bool backward) {
     const struct ph_plan *plan = recorder->plan;
     VkCommandBuffer *commands = &recorder->commands[backward];
     PH_TRY(ph_commands_begin(recorder, commands));
@@ -397,7 +396,6 @@ ph_status ph_submit(struct ph_recorder *recorder, const VkCommandBuffer *command
     return ph_submit_wait(recorder, recorder->fence);
 }
 
-/* Between a place of the memory and the host, by way of a buffer of the host's. */
 ph_status ph_memory_copy(struct ph_recorder *recorder, size_t place, float *data, size_t floats, bool read,
                              const struct ph_buffer *by) {
     struct ph_vulkan *vulkan = recorder->vulkan;
@@ -420,7 +418,7 @@ ph_status ph_memory_copy(struct ph_recorder *recorder, size_t place, float *data
 
 /* ---- The engine -------------------------------------------------------------------------------------------------- */
 
-static ph_status memory_fill(struct ph_recorder *recorder) {
+ph_status ph_memory_fill(struct ph_recorder *recorder) {
     enum { MOST = 1 << 22 };
     struct ph_buffer by = {0};
     ph_status status = ph_buffer_make(recorder, PH_MIN(recorder->floats, (size_t)MOST), true, &by);
@@ -463,8 +461,7 @@ static ph_status set_make(struct ph_recorder *recorder) {
     return ph_vulkan_check(recorder->context, vulkan, result, "descriptors");
 }
 
-/* What shaders run on: a memory, bound, and a fence. */
-static ph_status memory_make(struct ph_recorder *recorder) {
+ph_status ph_memory_make(struct ph_recorder *recorder) {
     PH_TRY(ph_buffer_make(recorder, PH_MAX(recorder->floats, (size_t)1), false, &recorder->memory));
     if (recorder->far) PH_TRY(where_make(recorder));
     PH_TRY(set_make(recorder));
@@ -495,7 +492,7 @@ ph_status ph_recorder_make(ph_context *context, struct ph_vulkan *vulkan, size_t
     made->context = context;
     made->vulkan = vulkan;
     made->floats = floats;
-    ph_status status = memory_make(made);
+    ph_status status = ph_memory_make(made);
     if (status) ph_recorder_destroy(made);
     else *recorder = made;
     return status;
@@ -509,16 +506,16 @@ static ph_status engine_build(struct ph_recorder *recorder, const struct ph_grap
         return ph_fail(recorder->context, PH_ERROR_UNSUPPORTED,
                        "backend vulkan: %s stores no 16-bit numbers; --precision fp32 does without", vulkan->properties.deviceName);
     for (int i = 0; i < plan->storage_count; i++)
-        if (plan->storages[i].external) PH_TRY(storage_constant_add(recorder, &plan->storages[i]));
+        if (plan->storages[i].external) PH_TRY(ph_recorder_constant(recorder, &plan->storages[i]));
     if (loop) PH_TRY(ph_vulkan_loop_create(recorder, graph, loop));
     size_t most_bound = ph_vulkan_most_bound(vulkan);
     recorder->far = vulkan->addresses && recorder->floats * sizeof(float) > most_bound;
-    PH_TRY(steps_record(recorder));
+    PH_TRY(ph_steps_record(recorder));
     if (vulkan->addresses && !recorder->far && recorder->floats * sizeof(float) > most_bound) {
         recorder->far = true; /* with the tables of its steps, which are there already */
-        PH_TRY(steps_record(recorder));
+        PH_TRY(ph_steps_record(recorder));
     }
-    PH_TRY(transfers_list(recorder, graph));
+    PH_TRY(ph_transfers_list(recorder, graph));
     double bytes = (double)recorder->floats * sizeof(float), most = recorder->far ? HUGE_VAL : (double)most_bound;
     /* Places are of 32 bits, or 31 with a mark. */
     size_t most_floats = recorder->halves ? INT32_MAX / 2 : INT32_MAX;
@@ -527,11 +524,11 @@ static ph_status engine_build(struct ph_recorder *recorder, const struct ph_grap
                        "backend vulkan: the program needs a buffer of %.0f MB, %s has at most %.0f MB in one; a smaller "
                        "picture or batch needs less, and --backend cpu does without", bytes / 1e6,
                        vulkan->properties.deviceName, PH_MIN(most, 4.0 * (double)most_floats) / 1e6);
-    PH_TRY(memory_make(recorder));
+    PH_TRY(ph_memory_make(recorder));
     PH_TRY(ph_buffer_make(recorder, PH_MAX(recorder->staged, (size_t)1), true, &recorder->staging));
-    PH_TRY(memory_fill(recorder));
-    PH_TRY(direction_record(recorder, false));
-    PH_TRY(direction_record(recorder, true));
+    PH_TRY(ph_memory_fill(recorder));
+    PH_TRY(ph_direction_record(recorder, false));
+    PH_TRY(ph_direction_record(recorder, true));
     return loop ? ph_vulkan_loop_finish_recording(recorder) : PH_OK;
 }
 
@@ -580,7 +577,7 @@ ph_status ph_queries_make(struct ph_recorder *recorder, uint32_t count) {
                            PH_VULKAN_MAKE(CreateQueryPool, vulkan->device, &info, NULL, &recorder->queries), "times");
 }
 
-static ph_status times_record(struct ph_recorder *recorder) {
+ph_status ph_times_record(struct ph_recorder *recorder) {
     struct ph_vulkan *vulkan = recorder->vulkan;
     uint32_t count = (uint32_t)recorder->plan->step_count + 1;
     if (!vulkan->timestamp_bits)
@@ -600,7 +597,7 @@ static ph_status engine_time(void *state, double *milliseconds) {
     struct ph_recorder *recorder = state;
     struct ph_vulkan *vulkan = recorder->vulkan;
     size_t count = (size_t)recorder->plan->step_count;
-    if (!recorder->queries) PH_TRY(times_record(recorder));
+    if (!recorder->queries) PH_TRY(ph_times_record(recorder));
     uint64_t *ticks = ph_alloc_array(count + 1, sizeof *ticks);
     if (!ticks) return ph_fail_memory(recorder->context);
     ph_status status = ph_submit(recorder, &recorder->commands[2], 1);
