@@ -23,7 +23,7 @@ void ph_commands_free(struct ph_recorder *recorder, VkCommandBuffer *commands) {
 }
 
 void ph_barrier_put(const struct ph_recorder *recorder, VkCommandBuffer commands, VkPipelineStageFlags from,
-                        VkPipelineStageFlags to) {
+                    VkPipelineStageFlags to) {
     const VkMemoryBarrier barrier = {.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER, .srcAccessMask = VK_ACCESS_MEMORY_WRITE_BIT,
         .dstAccessMask = VK_ACCESS_MEMORY_READ_BIT | VK_ACCESS_MEMORY_WRITE_BIT};
     recorder->vulkan->CmdPipelineBarrier(commands, from, to, 0, 1, &barrier, 0, NULL, 0, NULL);

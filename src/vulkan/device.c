@@ -215,7 +215,8 @@ static ph_status matrices_choose(ph_context *context, struct ph_vulkan *vulkan) 
     const char *wish = getenv("PHOSPHENE_VULKAN_MATRICES");
     bool twin = wish && !strcmp(wish, "twin"), off = wish && !strcmp(wish, "off");
     if (wish && *wish && !twin && !off)
-        return ph_fail(context, PH_ERROR_ARGUMENT, "backend vulkan: PHOSPHENE_VULKAN_MATRICES is '%s': off or twin expected", wish);
+        return ph_fail(context, PH_ERROR_ARGUMENT,
+                       "backend vulkan: PHOSPHENE_VULKAN_MATRICES is '%s': off or twin expected", wish);
     if (twin && !small_floats_exist(vulkan, vulkan->physical))
         return ph_fail(context, PH_ERROR_UNSUPPORTED,
                        "backend vulkan: PHOSPHENE_VULKAN_MATRICES is 'twin', but %s does not compute with 16 bits",

@@ -4,8 +4,6 @@
 #include <math.h>
 #include <string.h>
 
-/* ---- The engine -------------------------------------------------------------------------------------------------- */
-
 void ph_recorder_destroy(struct ph_recorder *recorder) {
     struct ph_vulkan *vulkan = recorder->vulkan;
     vulkan->DeviceWaitIdle(vulkan->device);
@@ -42,7 +40,8 @@ static ph_status engine_build(struct ph_recorder *recorder, const struct ph_grap
     for (int i = 0; i < plan->storage_count; i++) recorder->halves |= plan->storages[i].half;
     if (recorder->halves && !vulkan->halves)
         return ph_fail(recorder->context, PH_ERROR_UNSUPPORTED,
-                       "backend vulkan: %s stores no 16-bit numbers; --precision fp32 does without", vulkan->properties.deviceName);
+                       "backend vulkan: %s stores no 16-bit numbers; --precision fp32 does without",
+                       vulkan->properties.deviceName);
     for (int i = 0; i < plan->storage_count; i++)
         if (plan->storages[i].external) PH_TRY(ph_recorder_constant(recorder, &plan->storages[i]));
     if (loop) PH_TRY(ph_vulkan_loop_create(recorder, graph, loop));

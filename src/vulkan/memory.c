@@ -21,8 +21,8 @@ ph_status ph_buffer_make(struct ph_recorder *recorder, size_t floats, bool host,
     const VkBufferCreateInfo info = {.sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO, .size = floats * sizeof(float),
         .usage = (addressed ? VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT : 0) | VK_BUFFER_USAGE_STORAGE_BUFFER_BIT |
             VK_BUFFER_USAGE_TRANSFER_SRC_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT};
-    PH_TRY(ph_vulkan_check(recorder->context, vulkan, PH_VULKAN_MAKE(CreateBuffer, vulkan->device, &info, NULL, &buffer->buffer),
-                           "a buffer"));
+    VkResult result = PH_VULKAN_MAKE(CreateBuffer, vulkan->device, &info, NULL, &buffer->buffer);
+    PH_TRY(ph_vulkan_check(recorder->context, vulkan, result, "a buffer"));
     VkMemoryRequirements needs;
     vulkan->GetBufferMemoryRequirements(vulkan->device, buffer->buffer, &needs);
     VkMemoryPropertyFlags wanted = host ? VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT
@@ -40,7 +40,7 @@ ph_status ph_buffer_make(struct ph_recorder *recorder, size_t floats, bool host,
         .flags = VK_MEMORY_ALLOCATE_DEVICE_ADDRESS_BIT};
     const VkMemoryAllocateInfo allocate = {.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO,
         .pNext = addressed ? &flags : NULL, .allocationSize = needs.size, .memoryTypeIndex = type};
-    VkResult result = PH_VULKAN_MAKE(AllocateMemory, vulkan->device, &allocate, NULL, &buffer->memory);
+    result = PH_VULKAN_MAKE(AllocateMemory, vulkan->device, &allocate, NULL, &buffer->memory);
     if (!result) result = vulkan->BindBufferMemory(vulkan->device, buffer->buffer, buffer->memory, 0);
     if (!result && host)
         result = vulkan->MapMemory(vulkan->device, buffer->memory, 0, VK_WHOLE_SIZE, 0, (void **)&buffer->mapped);

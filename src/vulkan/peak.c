@@ -17,8 +17,8 @@ static ph_status dispatch_time(struct ph_recorder *recorder, int64_t rounds, dou
     ph_status status = ph_commands_begin(recorder, &commands);
     if (!status) {
         vulkan->CmdResetQueryPool(commands, recorder->queries, 0, 2);
-        vulkan->CmdBindDescriptorSets(commands, VK_PIPELINE_BIND_POINT_COMPUTE, vulkan->pipeline_layout, 0, 1, &recorder->set, 0,
-                                      NULL);
+        vulkan->CmdBindDescriptorSets(commands, VK_PIPELINE_BIND_POINT_COMPUTE, vulkan->pipeline_layout, 0, 1, &recorder->set,
+                                      0, NULL);
         vulkan->CmdWriteTimestamp(commands, VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT, recorder->queries, 0);
         ph_dispatch_put(recorder, commands, &recorder->dispatches[0]);
         vulkan->CmdWriteTimestamp(commands, VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT, recorder->queries, 1);

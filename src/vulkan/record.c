@@ -1,4 +1,5 @@
-/* The list that a plan becomes: dispatches with their words, constants and tables with their places, and what is fed and read. */
+/* The list that a plan becomes: dispatches with their words, constants and tables with their places, and what is fed and
+ * read. */
 #include "vulkan/engine.h"
 #include <math.h>
 #include <string.h>
