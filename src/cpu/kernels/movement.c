@@ -87,7 +87,9 @@ static void task_run(void *argument, int64_t task) {
 
 /* ---- A move ---------------------------------------------------------------------------------------------------------------- */
 
-static void axis_add(struct move *m, int64_t size, int64_t to, int64_t from) { m->axes[m->count++] = (struct axis){size, to, from}; }
+static void axis_add(struct move *m, int64_t size, int64_t to, int64_t from) {
+    m->axes[m->count++] = (struct axis){size, to, from};
+}
 
 /* The tensors change places. */
 static void exchange(struct move *m) {
@@ -179,19 +181,27 @@ static void strides_of(const struct ph_shape *shape, int64_t *strides) {
     }
 }
 
+/* Of input 0 and of the output. */
+struct strides { int64_t from[PH_MAX_RANK], to[PH_MAX_RANK]; };
+
+static struct strides strides_of_call(const struct ph_kernel_call *call) {
+    struct strides strides;
+    strides_of(call->plain.input_shapes[0], strides.from);
+    strides_of(&call->plain.output_shapes[0], strides.to);
+    return strides;
+}
+
 /* Of the forward: where it begins in input and output, as offsets, and its axes. */
 struct route { struct move move; int64_t from, to; };
 
 static struct route slice_route(const struct ph_kernel_call *call) {
     const struct ph_slice_attributes *a = call->node->attributes;
-    const struct ph_shape *in = call->plain.input_shapes[0], *out = &call->plain.output_shapes[0];
+    const struct ph_shape *out = &call->plain.output_shapes[0];
+    const struct strides strides = strides_of_call(call);
     struct route route = {0};
-    int64_t from[PH_MAX_RANK], to[PH_MAX_RANK];
-    strides_of(in, from);
-    strides_of(out, to);
-    for (int i = 0; i < in->rank; i++) {
-        route.from += a->start[i] * from[i];
-        axis_add(&route.move, out->dims[i], to[i], a->step[i] * from[i]);
+    for (int i = 0; i < out->rank; i++) {
+        route.from += a->start[i] * strides.from[i];
+        axis_add(&route.move, out->dims[i], strides.to[i], a->step[i] * strides.from[i]);
     }
     return route;
 }
@@ -199,27 +209,23 @@ static struct route slice_route(const struct ph_kernel_call *call) {
 static struct route transpose_route(const struct ph_kernel_call *call) {
     const struct ph_transpose_attributes *a = call->node->attributes;
     const struct ph_shape *out = &call->plain.output_shapes[0];
+    const struct strides strides = strides_of_call(call);
     struct route route = {0};
-    int64_t from[PH_MAX_RANK], to[PH_MAX_RANK];
-    strides_of(call->plain.input_shapes[0], from);
-    strides_of(out, to);
-    for (int i = 0; i < out->rank; i++) axis_add(&route.move, out->dims[i], to[i], from[a->order[i]]);
+    for (int i = 0; i < out->rank; i++) axis_add(&route.move, out->dims[i], strides.to[i], strides.from[a->order[i]]);
     return route;
 }
 
 /* What of the input is in the output. */
 static struct route pad_route(const struct ph_kernel_call *call) {
     const struct ph_pad_attributes *a = call->node->attributes;
-    const struct ph_shape *in = call->plain.input_shapes[0], *out = &call->plain.output_shapes[0];
+    const struct ph_shape *in = call->plain.input_shapes[0];
+    const struct strides strides = strides_of_call(call);
     struct route route = {0};
-    int64_t from[PH_MAX_RANK], to[PH_MAX_RANK];
-    strides_of(in, from);
-    strides_of(out, to);
     for (int i = 0; i < in->rank; i++) {
         int64_t first = PH_MAX((int64_t)0, -a->begin[i]), end = in->dims[i] - PH_MAX((int64_t)0, -a->end[i]);
-        route.from += first * from[i];
-        route.to += (first + a->begin[i]) * to[i];
-        axis_add(&route.move, PH_MAX((int64_t)0, end - first), to[i], from[i]);
+        route.from += first * strides.from[i];
+        route.to += (first + a->begin[i]) * strides.to[i];
+        axis_add(&route.move, PH_MAX((int64_t)0, end - first), strides.to[i], strides.from[i]);
     }
     return route;
 }

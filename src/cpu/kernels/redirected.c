@@ -1,5 +1,5 @@
-/* Rectifiers of blocked tensors whose gradient is not the plain one: redirected ReLU and clip, and ruled clip. Whether the plain
- * rule passes anything is a question to a whole batch item, so the backward goes over it twice: one loop asks, the next
+/* Rectifiers of blocked tensors whose gradient is not the plain one: redirected ReLU and clip, and ruled clip. Whether the
+ * plain rule passes anything is a question to a whole batch item, so the backward goes over it twice: one loop asks, the next
  * writes. */
 #include "cpu/kernels/blocked.h"
 #include <math.h>
@@ -46,14 +46,17 @@ static void ask_block(void *argument, int64_t index) {
         vector_int passes = {0};
         for (int64_t x = 0; x < in->shape->dims[3] * PH_LANES; x += PH_LANES) {
             vector value = load(from + y * in->layout.row + x);
-            passes |= (value > splat(r->low)) & (value < splat(r->high)) & (load(g + y * gradient->layout.row + x) != (vector){0});
+            passes |= (value > splat(r->low)) & (value < splat(r->high)) &
+                      (load(g + y * gradient->layout.row + x) != (vector){0});
         }
         if (any(passes)) atomic_store_explicit(&r->alive[n], true, memory_order_relaxed);
     }
 }
 
-static void backward_block(void *argument, int64_t index) {
-    const struct redirected *r = argument;
+/* Which elements pass the gradient that comes, `share`. */
+typedef vector_int passes_function(const struct redirected *r, bool alive, vector value, vector share);
+
+PH_INLINE void block_pass(const struct redirected *r, int64_t index, passes_function *passes) {
     bool alive = atomic_load_explicit(&r->alive[index / r->blocks], memory_order_relaxed);
     const struct ph_operand *in = &r->call->inputs[0], *gradient = &r->call->output_gradients[0];
     const struct ph_operand *result = &r->call->input_gradients[0];
@@ -62,32 +65,27 @@ static void backward_block(void *argument, int64_t index) {
     for (int64_t y = 0; y < in->shape->dims[2]; y++)
         for (int64_t x = 0; x < in->shape->dims[3] * PH_LANES; x += PH_LANES) {
             vector value = load(from + y * in->layout.row + x), share = load(g + y * gradient->layout.row + x);
-            vector_int passes = alive ? (value > splat(r->low)) & (value < splat(r->high))
-                                      : ((value < splat(r->low)) & (share < (vector){0})) |
-                                            ((value > splat(r->high)) & (share > (vector){0}));
-            share = where(passes, share, (vector){0});
+            share = where(passes(r, alive, value, share), share, (vector){0});
             float *target = to + y * result->layout.row + x;
             store(target, r->call->accumulate[0] ? load(target) + share : share);
         }
 }
 
-static void ruled_block(void *argument, int64_t index) {
-    const struct redirected *r = argument;
-    const struct ph_activation_attributes *a = r->call->node->attributes;
-    const struct ph_operand *in = &r->call->inputs[0], *gradient = &r->call->output_gradients[0];
-    const struct ph_operand *result = &r->call->input_gradients[0];
-    const float *from = block_of_task(in, index), *g = block_of_task(gradient, index);
-    float *to = block_of_task(result, index);
-    for (int64_t y = 0; y < in->shape->dims[2]; y++)
-        for (int64_t x = 0; x < in->shape->dims[3] * PH_LANES; x += PH_LANES) {
-            vector value = load(from + y * in->layout.row + x), share = load(g + y * gradient->layout.row + x);
-            vector_int active = (value > splat(r->low)) & (value < splat(r->high)), raises = share < (vector){0};
-            vector_int passes = a->rule == PH_RULE_PLAIN ? active : a->rule == PH_RULE_GUIDED ? active & raises : raises;
-            share = where(passes, share, (vector){0});
-            float *target = to + y * result->layout.row + x;
-            store(target, r->call->accumulate[0] ? load(target) + share : share);
-        }
+PH_INLINE vector_int redirected_passes(const struct redirected *r, bool alive, vector value, vector share) {
+    return alive ? (value > splat(r->low)) & (value < splat(r->high))
+                 : ((value < splat(r->low)) & (share < (vector){0})) | ((value > splat(r->high)) & (share > (vector){0}));
 }
+
+static void backward_block(void *argument, int64_t index) { block_pass(argument, index, redirected_passes); }
+
+PH_INLINE vector_int ruled_passes(const struct redirected *r, bool alive, vector value, vector share) {
+    enum ph_backward_rule rule = ((const struct ph_activation_attributes *)r->call->node->attributes)->rule;
+    vector_int active = (value > splat(r->low)) & (value < splat(r->high)), raises = share < (vector){0};
+    (void)alive;
+    return rule == PH_RULE_PLAIN ? active : rule == PH_RULE_GUIDED ? active & raises : raises;
+}
+
+static void ruled_block(void *argument, int64_t index) { block_pass(argument, index, ruled_passes); }
 
 static bool accepts(const struct ph_kernel_query *query) {
     if (!first_is_blockable(query)) return false;
