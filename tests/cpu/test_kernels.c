@@ -522,13 +522,22 @@ static void test_networks(void **state) {
 }
 
 /* With a bias, of the size of what it reads. */
-static int same_convolution(struct network *net, int from, int outputs, int side, int groups) {
+static int sized_convolution(struct network *net, int from, int outputs, int rows, int columns, int groups) {
     int channels = (int)shape_of(net, from).dims[1];
-    struct ph_convolution_attributes a = {.kernel = {1, side, side}, .stride = {1, 1, 1}, .dilation = {1, 1, 1},
-        .pad_begin = {0, side / 2, side / 2}, .pad_end = {0, side / 2, side / 2}, .groups = groups};
-    int inputs[3] = {from, constant(net, PH_SHAPE(outputs, channels / groups, side, side), 1 / sqrt((double)channels / groups * side * side)),
+    struct ph_convolution_attributes a = {.kernel = {1, rows, columns}, .stride = {1, 1, 1}, .dilation = {1, 1, 1},
+        .pad_begin = {0, rows / 2, columns / 2}, .pad_end = {0, rows / 2, columns / 2}, .groups = groups};
+    double scale = 1 / sqrt((double)channels / groups * rows * columns);
+    int inputs[3] = {from, constant(net, PH_SHAPE(outputs, channels / groups, rows, columns), scale),
         constant(net, PH_SHAPE(outputs), 0.3)};
     return node(net, &ph_operation_convolution, &a, inputs, 3);
+}
+
+static int same_convolution(struct network *net, int from, int outputs, int side, int groups) {
+    return sized_convolution(net, from, outputs, side, side, groups);
+}
+
+static int line_convolution(struct network *net, int from, int outputs, int length, bool across) {
+    return sized_convolution(net, from, outputs, across ? 1 : length, across ? length : 1, 1);
 }
 
 /* Maps that threads share out by rows, whose windows reach across. */
@@ -1488,6 +1497,51 @@ static void test_picked_outputs(void **state) {
     }
 }
 
+/* The last convolution's weights become 32nds, its bias lies a share of a step behind multiples of the step that its sums are made
+ * of: so that none comes near 0, where rounding would choose for a ReLU. */
+static void keep_from_zero(struct network *net, int made, double step, double share) {
+    const struct ph_graph *graph = net->graph;
+    const int *inputs = graph->nodes[graph->values[made].node].inputs;
+    struct ph_shape weights = shape_of(net, inputs[1]), bias = shape_of(net, inputs[2]);
+    float *numbers[] = {net->constants[net->constant_count - 2], net->constants[net->constant_count - 1]};
+    for (int64_t i = 0; i < ph_shape_size(&weights); i++) numbers[0][i] = roundf(numbers[0][i] * 32) / 32;
+    for (int64_t i = 0; i < ph_shape_size(&bias); i++) numbers[1][i] = (float)((round(numbers[1][i] / step) + share) * step);
+}
+
+/* Rows and columns that go by Winograd's way in one dimension, both ways: with pads of every kind, ReLUs, residual sums, branches
+ * that are joined and add to one gradient; with the same bytes by one thread and by several. */
+static void test_lines(void **state) {
+    const double step = 1.0 / 32, next_step = step * step / 2;
+    for (int i = 0; i < rounds(15); i++) {
+        struct network net;
+        int length = (const int[]){3, 5, 7}[i % 3], across = draw(0, 1);
+        network_start(&net, *state, PH_SHAPE(draw(1, 2), draw(96, 112), draw(15, 18), draw(15, 18)));
+        net.chooses = true;
+        net.last = convolution(&net, net.input, draw(96, 112), across ? 1 : length, across ? length : 1, 1, 1, 1, true);
+        keep_from_zero(&net, net.last, step, 0.5);
+        if (draw(0, 1)) net.last = node(&net, &ph_operation_relu, NULL, &net.last, 1);
+        int pair[2] = {net.last, net.last}, channels = draw(0, 1) ? (int)shape_of(&net, net.last).dims[1] : 0;
+        for (int k = 0; k < 2; k++)
+            if (draw(0, 2)) {
+                pair[k] = line_convolution(&net, net.last, channels ? channels : 96 + 16 * k, length, across ^ !k);
+                keep_from_zero(&net, pair[k], next_step, k ? 0.25 : 0.5);
+            }
+        if (channels && pair[0] != pair[1]) net.last = node(&net, &ph_operation_add, NULL, pair, 2);
+        else net.last = node(&net, &ph_operation_concat, &(struct ph_axis_attributes){1}, pair, 2);
+        if (draw(0, 1)) net.last = node(&net, &ph_operation_relu, NULL, &net.last, 1);
+        float *input = noise(fed_size(&net));
+        for (int64_t k = 0; k < fed_size(&net); k++) input[k] = roundf(input[k]);
+        struct ph_text plan = {0};
+        assert_int_equal(ph_context_set_instruction_set(net.context, "auto"), PH_OK);
+        print_plan(&net, "cpu", &plan);
+        const char *first = strstr(plan.data, "winograd-line"), *backward = strstr(plan.data, "backward");
+        if (!first || first > backward || !strstr(backward, "winograd-line")) fail_msg("no lines both ways:\n%s", plan.data);
+        ph_free(plan.data);
+        threads_check(&net, 3, input);
+        check_with(&net, "lines", 1e-5, input);
+    }
+}
+
 /* Whether the device can be had; without one the program is skipped. */
 static bool device_open(ph_context *context) {
     const struct ph_backend *backend;
@@ -1560,7 +1614,7 @@ int main(int argument_count, char **arguments) {
         cmocka_unit_test(test_movement), cmocka_unit_test(test_layer_norms), cmocka_unit_test(test_softmaxes),
         cmocka_unit_test(test_broadcasts),
         cmocka_unit_test(test_small_maps), cmocka_unit_test(test_groups), cmocka_unit_test(test_gated_maps),
-        cmocka_unit_test(test_picked_outputs), cmocka_unit_test(test_normed_pools)};
+        cmocka_unit_test(test_picked_outputs), cmocka_unit_test(test_normed_pools), cmocka_unit_test(test_lines)};
     ph_context *context = ph_context_create();
     if (argument_count > 1 && !strcmp(arguments[1], "tiles")) {
         int failed = run_tiles(context);

@@ -12,6 +12,7 @@
     X(ph_depthwise_forward) X(ph_depthwise_backward) \
     X(ph_grouped_forward) X(ph_grouped_backward) \
     X(ph_winograd_forward) X(ph_winograd_backward) X(ph_winograd_forward_2x2) X(ph_winograd_backward_2x2) \
+    X(ph_winograd_forward_line) X(ph_winograd_backward_line) \
     X(ph_convolution_forward) X(ph_convolution_backward) \
     X(ph_winograd_forward_small) X(ph_winograd_backward_small) \
     X(ph_max_pool_forward) X(ph_max_pool_backward) \

@@ -30,13 +30,12 @@ static struct phases phases_make(const struct geometry *g, bool backward, int th
     int64_t channels = p.stride * p.stride * g->channels;
     struct winograd asked = {.items = g->items, .in_channels = channels, .in_height = g->out_height + kernel - 1,
         .in_width = g->out_width + kernel - 1, .out_channels = g->outputs, .out_height = g->out_height,
-        .out_width = g->out_width, .kernel = kernel};
+        .out_width = g->out_width};
     if (backward)
         asked = (struct winograd){.items = g->items, .in_channels = g->outputs, .in_height = g->out_height,
             .in_width = g->out_width, .out_channels = channels, .out_height = (g->height + p.stride - 1) / p.stride,
-            .out_width = (g->width + p.stride - 1) / p.stride, .pad = {kernel - 1 + p.first, kernel - 1 + p.first},
-            .kernel = kernel};
-    asked.side = TILE_SIDE;
+            .out_width = (g->width + p.stride - 1) / p.stride, .pad = {kernel - 1 + p.first, kernel - 1 + p.first}};
+    for (int i = 0; i < 2; i++) asked.kernel[i] = kernel, asked.side[i] = TILE_SIDE;
     p.winograd = PH_KERNEL(ph_winograd_plan)(asked, threads);
     return p;
 }
@@ -49,10 +48,10 @@ static bool accepts(const struct ph_kernel_query *query) {
     struct phases p = phases_make(&g, false, query->threads), back = phases_make(&g, true, query->threads);
     const struct winograd *w = &p.winograd;
     /* With its pad left the backward may have one step more. */
-    if (p.stride < 2 || g.pad[0] >= g.kernel[0] || w->kernel < 3 || back.winograd.kernel > 5) return false;
+    if (p.stride < 2 || g.pad[0] >= g.kernel[0] || w->kernel[0] < 3 || back.winograd.kernel[0] > 5) return false;
     if (w->in_channels > MOST_CHANNELS) return false;
     /* Products of an output, directly and by tiles. */
-    int64_t direct = g.kernel[0] * g.kernel[0] * g.channels, tiled = w->points * w->in_channels / (w->out * w->out);
+    int64_t direct = g.kernel[0] * g.kernel[0] * g.channels, tiled = w->points * w->in_channels / (w->out[0] * w->out[1]);
     return direct >= LEAST_GAIN * tiled && whole_outputs(query) >= PH_LANES && g.out_height >= LEAST_SIDE && g.out_width >= LEAST_SIDE;
 }
 
@@ -63,7 +62,7 @@ struct filters { const struct phases *p; bool backward; };
 static float phase_weight(const void *state, int64_t out, int64_t in, int tap) {
     const struct filters *f = state;
     const struct phases *p = f->p;
-    int64_t side = p->winograd.kernel, channel = f->backward ? out : in, output = f->backward ? in : out;
+    int64_t side = p->winograd.kernel[0], channel = f->backward ? out : in, output = f->backward ? in : out;
     if (f->backward) tap = (int)(side * side) - 1 - tap;
     int64_t phase = channel / p->g.channels, y = p->stride * (tap / side + p->first) + phase / p->stride + p->pad;
     int64_t x = p->stride * (tap % side + p->first) + phase % p->stride + p->pad;

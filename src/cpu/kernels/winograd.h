@@ -1,5 +1,5 @@
-/* Winograd's way as other kernels call it: a convolution of stride 1 of blocked tensors with a filter of 3x3, 4x4 or 5x5. See
- * winograd.c. */
+/* Winograd's way as other kernels call it: a convolution of stride 1 of blocked tensors with a filter of 3x3, 4x4 or 5x5, or
+ * of one row or column of 3, 5 or 7. See winograd.c. */
 #ifndef PH_WINOGRAD_H
 #define PH_WINOGRAD_H
 
@@ -8,10 +8,11 @@
 struct winograd {
     /* What is asked for. */
     int64_t items, in_channels, in_height, in_width, out_channels, out_height, out_width, pad[2];
-    int64_t kernel;                 /* side of the filter: 3, 4 or 5 */
-    int64_t side;                   /* of a tile's inputs: 6, or, with a filter of 3x3, 4 */
+    int64_t kernel[2];
+    int64_t side[2];                /* of a tile's inputs: 6 and 6, or, with a filter of 3x3, 4 and 4; 1 across a row or column,
+                                       along it 6 with 3 elements, 9 with 5 or 7 */
     /* What ph_winograd_plan makes of it. */
-    int64_t out;                    /* of a tile's outputs */
+    int64_t out[2];                 /* of a tile's outputs */
     int64_t points;                 /* products of a tile and channel pair */
     int64_t rows, columns, tiles;   /* tiles of an item; of all items */
     int64_t in_blocks, out_blocks, groups;
