@@ -86,8 +86,9 @@ PH_API ph_status ph_context_set_instruction_set(ph_context *context, const char 
 
 /* Where networks and pictures are computed from now on: "cpu" (default), "vulkan", "plain" (for tests; slow) or "auto", which
  * takes whichever the first job, such as a render's steps, is estimated to be done with first, by its arithmetic and the kind
- * of device, says so through the log and stays with it; for what a GPU cannot do the CPU goes on. `device` counts what ph_catalogue lists as "vulkan N",
- * from 0; other backends have one. A device is opened when it is first needed, and what it lacks is an error then. */
+ * of device, says so through the log and stays with it; for what a GPU cannot do the CPU goes on. `device` counts what
+ * ph_catalogue lists as "vulkan N", from 0; other backends have one. A device is opened when it is first needed, and what it
+ * lacks is an error then. */
 PH_API ph_status ph_context_set_backend(ph_context *context, const char *name, int device);
 
 /* What numbers a program keeps and multiplies. Sums, gradients, objectives and the optimiser's state are 32 bits always.
@@ -352,7 +353,8 @@ typedef struct ph_progress {
 } ph_progress;
 
 typedef struct ph_render_callbacks {
-    /* After each step, or after some that a device has made together. Returning false stops the call; it then gives the best so far and PH_ERROR_CANCELLED. */
+    /* After each step, or after some that a device has made together. Returning false stops the call; it then gives the best
+     * so far and PH_ERROR_CANCELLED. */
     bool (*progress)(void *user, const ph_progress *progress);
     /* Picture `item` after `step` steps, for each step named in the option "snapshots". Not to be kept or freed. */
     void (*snapshot)(void *user, int item, int step, const ph_picture *picture);
@@ -422,9 +424,9 @@ typedef struct ph_dream_options {
 PH_API ph_dream_options ph_dream_defaults(void);
 
 /* Raises an objective on a picture, octave by octave (google/deepdream). objective NULL: the energy of a layer
- * three quarters into the network. options NULL: the defaults. `out` has the picture's size and 1 or 3 channels, as the network; memory
- * beyond a few copies of it does not depend on its size. PH_ERROR_CANCELLED with the dream so far in `out` when `progress`
- * stopped it. The same bytes with any number of threads. */
+ * three quarters into the network. options NULL: the defaults. `out` has the picture's size and 1 or 3 channels, as the
+ * network; memory beyond a few copies of it does not depend on its size. PH_ERROR_CANCELLED with the dream so far in `out`
+ * when `progress` stopped it. The same bytes with any number of threads. */
 PH_API ph_status ph_dream(ph_model *model, const ph_picture *picture, const char *objective, const ph_dream_options *options,
                           ph_picture **out);
 
@@ -437,7 +439,8 @@ PH_API ph_status ph_picture_blend(const ph_picture *first, const ph_picture *sec
 /* ---- Running a network -------------------------------------------------------------------------------------------- */
 
 /* Layer's values for a picture [1,...]. The picture is resized as `fit` says: "crop" (shorter side to size*256/224, then
- * centre crop; a picture of the very size stays as it is), "stretch", or "none" (its own size; the network must allow it). NULL: "crop". */
+ * centre crop; a picture of the very size stays as it is), "stretch", or "none" (its own size; the network must allow it). NULL:
+ * "crop". */
 PH_API ph_status ph_activations(ph_model *model, const ph_picture *picture, const char *fit, const char *layer,
                                 ph_tensor **tensor);
 /* The same for a tensor [N,C,H,W] that is fed to the network as it is, without preprocessing. */

@@ -1,8 +1,9 @@
 /* Spelled-out activations; see recognise.h.
  *
  * All are products of x and a gate, factor * f(slope x + shift) + offset, with f the sigmoid, the ramp clip(., 0, 1), erf,
- * tanh(softplus(.)) or tanh(. + 0.044715 .^3), where that ^3 is of x and the slope stands before all. Factors stand before the product, behind it or in it, as exporters put them; what only scales and shifts
- * is therefore gathered into four numbers, and these are compared. */
+ * tanh(softplus(.)) or tanh(. + 0.044715 .^3), where that ^3 is of x and the slope stands before all. Factors stand before the
+ * product, behind it or in it, as exporters put them; what only scales and shifts is therefore gathered into four numbers, and
+ * these are compared. */
 #include "graph/recognise.h"
 #include "graph/operations.h"
 #include <math.h>

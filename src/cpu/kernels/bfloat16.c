@@ -346,7 +346,8 @@ static bool accepts(const struct ph_kernel_query *query) {
         .joins = PH_KERNEL(ph_convolution_joins), .halo = PH_KERNEL(ph_convolution_halo),                                      \
         .packed_bytes = kind##_packed_bytes, .pack = kind##_pack, .scratch = kind##_scratch, .run = kind##_run};               \
     static const struct ph_kernel kind##_backward = {.name = #kind, .operation = &ph_operation_convolution, .backward = true,  \
-        .by_item = true, .gates = true, .gated = true, .input = PH_LAYOUT_BLOCKED, .output = PH_LAYOUT_BLOCKED, .accepts = accepts,                          \
+        .by_item = true, .gates = true, .gated = true, .input = PH_LAYOUT_BLOCKED, .output = PH_LAYOUT_BLOCKED,                \
+        .accepts = accepts,                                                                                                    \
         .joins = PH_KERNEL(ph_convolution_joins), .halo = PH_KERNEL(ph_convolution_halo),                                      \
         .packed_bytes = kind##_packed_bytes, .pack = kind##_pack, .scratch = kind##_scratch, .run = kind##_run,                \
         .reads = PH_KERNEL(ph_convolution_reads)};

@@ -1,6 +1,6 @@
 /* Operations that act on each element alone run their plain functions, or those of activation.c, on stretches of it, in
- * parallel and in whatever layout their input is made in. In a blocked tensor the lanes behind the last channel must stay zero, so there only
- * functions with f(0) = 0 are taken, unless the channels fill their blocks. */
+ * parallel and in whatever layout their input is made in. In a blocked tensor the lanes behind the last channel must stay
+ * zero, so there only functions with f(0) = 0 are taken, unless the channels fill their blocks. */
 #include "cpu/kernels/activation.h"
 #include "cpu/kernels/bands.h"
 

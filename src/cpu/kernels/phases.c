@@ -52,7 +52,8 @@ static bool accepts(const struct ph_kernel_query *query) {
     if (w->in_channels > MOST_CHANNELS) return false;
     /* Products of an output, directly and by tiles. */
     int64_t direct = g.kernel[0] * g.kernel[0] * g.channels, tiled = w->points * w->in_channels / (w->out[0] * w->out[1]);
-    return direct >= LEAST_GAIN * tiled && whole_outputs(query) >= PH_LANES && g.out_height >= LEAST_SIDE && g.out_width >= LEAST_SIDE;
+    return direct >= LEAST_GAIN * tiled && whole_outputs(query) >= PH_LANES && g.out_height >= LEAST_SIDE &&
+           g.out_width >= LEAST_SIDE;
 }
 
 /* ---- Filters ------------------------------------------------------------------------------------------------------ */

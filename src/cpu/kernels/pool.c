@@ -421,7 +421,8 @@ size_t PH_KERNEL(ph_max_pool_saved)(const struct ph_kernel_query *query) {
 #define FORWARD .accepts = first_is_blockable
 #define BACKWARD .backward = true, .accepts = first_is_blockable, .reads = reads_nothing
 
-POOL_KERNEL(max_pool_forward, max_pool_forward, max_pool, outputs, false, .accepts = max_pool_accepts, .saved = PH_KERNEL(ph_max_pool_saved))
+POOL_KERNEL(max_pool_forward, max_pool_forward, max_pool, outputs, false, .accepts = max_pool_accepts,
+            .saved = PH_KERNEL(ph_max_pool_saved))
 POOL_KERNEL(max_pool_backward, max_pool_backward, max_pool, input_gradients, false, .backward = true, .gates = true,
             .gates_by_output = true, .accepts = max_pool_accepts, .saved = PH_KERNEL(ph_max_pool_saved), .reads = reads_outputs)
 POOL_KERNEL(softened_max_pool_forward, max_pool_forward, softened_max_pool, outputs, false, FORWARD)
