@@ -30,6 +30,10 @@ PH_INLINE void store_some(float *to, vector value, int64_t count) {
     for (int64_t i = 0; i < count; i++) to[i] = value[i];
 #endif
 }
+/* Written, or added to what is there. */
+PH_INLINE void put_some(float *to, vector value, bool accumulate, int64_t count) {
+    store_some(to, accumulate ? load_some(to, count) + value : value, count);
+}
 
 /* Lanes of two vectors in turn: of their first halves, of their second. */
 #if PH_LANES == 16

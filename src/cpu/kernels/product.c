@@ -1,5 +1,6 @@
 /* Products of matrices, blocked: a task packs a panel of the right matrix, a stretch of the inner axis at a time, and holds
- * a few rows of the result in registers while it goes along the stretch. */
+ * a few rows of the result in registers while it goes along the stretch. What it will pack next comes from memory meanwhile,
+ * where that is weights. */
 #include "cpu/kernels/lanes.h"
 #include "cpu/kernels/product.h"
 
@@ -51,6 +52,27 @@ static void pack(const struct ph_matrix *b, const float *from, int64_t inner, in
             memcpy(panel + i * PANEL, from + i * b->row, (size_t)columns * sizeof *panel);
 }
 
+/* Lines of memory that are packed next: `count` runs, `step` floats apart, of `lines` each, of which `done` are fetched. */
+struct ahead { const float *from; int64_t step, lines, count, done; };
+
+enum { LINE = 64 / sizeof(float) };
+
+/* Stretch [k, k + STRETCH) of a panel of `columns` that begins at `b`; nothing behind the matrix. */
+static struct ahead ahead_of(const struct ph_product *p, const float *b, int64_t k, int64_t columns) {
+    int64_t inner = PH_MIN((int64_t)STRETCH, p->inner - k);
+    if (inner <= 0 || columns <= 0) return (struct ahead){0};
+    const float *from = b + k * p->b.row;
+    if (p->b.column == 1) return (struct ahead){from, p->b.row, (columns + LINE - 1) / LINE, inner, 0};
+    return (struct ahead){from, p->b.column, (inner + LINE - 1) / LINE, columns, 0};
+}
+
+/* The next `count` lines. */
+PH_INLINE void ahead_fetch(struct ahead *ahead, int64_t count) {
+    int64_t end = PH_MIN(ahead->done + count, ahead->lines * ahead->count);
+    for (; ahead->done < end; ahead->done++)
+        __builtin_prefetch(ahead->from + ahead->done / ahead->lines * ahead->step + ahead->done % ahead->lines * LINE, 0, 2);
+}
+
 /* `rows` rows by a panel; `add`: to what is there. */
 PH_INLINE void tile(const struct ph_product *p, const float *a, const float *panel, int64_t inner, float *y, int64_t columns,
                     bool add, const int rows) {
@@ -69,17 +91,19 @@ PH_INLINE void tile(const struct ph_product *p, const float *a, const float *pan
         }
     }
     for (int r = 0; r < rows; r++, y += p->y.row) {
-        float row[PANEL];
 #pragma GCC unroll 4
-        for (int v = 0; v < VECTORS; v++) store(row + v * PH_LANES, sum[r * VECTORS + v] * splat(p->factor));
-        for (int64_t c = 0; c < columns; c++) y[c] = add ? y[c] + row[c] : row[c];
+        for (int v = 0; v < VECTORS; v++)
+            put_some(y + v * PH_LANES, sum[r * VECTORS + v] * splat(p->factor), add, columns - v * PH_LANES);
     }
 }
 
 static void rows_run(const struct ph_product *p, const float *a, const float *panel, int64_t inner, float *y, int64_t columns,
-                     bool add, int64_t rows) {
-    for (; rows >= ROWS; rows -= ROWS, a += ROWS * p->a.row, y += ROWS * p->y.row)
+                     bool add, int64_t rows, struct ahead *ahead) {
+    int64_t lines = ahead->lines * ahead->count * ROWS / PH_MAX(rows, (int64_t)1) + 1; /* to a tile */
+    for (; rows >= ROWS; rows -= ROWS, a += ROWS * p->a.row, y += ROWS * p->y.row) {
+        ahead_fetch(ahead, lines);
         tile(p, a, panel, inner, y, columns, add, ROWS);
+    }
     switch (rows) {
     case 5: tile(p, a, panel, inner, y, columns, add, 5); break;
     case 4: tile(p, a, panel, inner, y, columns, add, 4); break;
@@ -102,8 +126,11 @@ static void task_run(void *argument, int64_t index) {
     float panel[STRETCH * PANEL] __attribute__((aligned(64)));
     for (int64_t k = 0; k < p->inner; k += STRETCH) {
         int64_t inner = PH_MIN((int64_t)STRETCH, p->inner - k);
+        bool last = k + STRETCH >= p->inner;
+        struct ahead ahead = last ? ahead_of(p, b + PANEL * p->b.column, 0, PH_MIN((int64_t)PANEL, p->columns - column - PANEL))
+                                  : ahead_of(p, b, k + STRETCH, columns);
         pack(&p->b, b + k * p->b.row, inner, columns, panel);
-        rows_run(p, a + k * p->a.column, panel, inner, y, columns, p->accumulate || k > 0, rows);
+        rows_run(p, a + k * p->a.column, panel, inner, y, columns, p->accumulate || k > 0, rows, &ahead);
     }
 }
 

@@ -76,10 +76,6 @@ static struct summit summit_raise(struct summit summit, vector y, vector gradien
     return (struct summit){where(higher, y, summit.y), where(higher, gradient, summit.gradient)};
 }
 
-static void put_some(float *to, vector value, bool accumulate, int64_t count) {
-    store_some(to, accumulate ? load_some(to, count) + value : value, count);
-}
-
 static void row_backward(const float *y, const float *g, float *x_gradient, bool accumulate, int64_t count) {
     struct summit summit = {splat(-1), {0}};
     for (int64_t i = 0; i < count; i += PH_LANES)
