@@ -62,6 +62,18 @@ static void convert_block(void *argument, int64_t index) {
     }
 }
 
+enum { STRETCH = 1 << 14 }; /* elements of a task, so that small tensors are one */
+
+/* Plain to plain. */
+static void convert_stretch(void *argument, int64_t index) {
+    const struct convert *convert = argument;
+    int64_t first = index * STRETCH, count = PH_MIN((int64_t)STRETCH, ph_shape_size(convert->from->shape) - first);
+    const float *in = convert->from->data + first;
+    float *out = convert->to->data + first;
+    if (convert->add) for (int64_t i = 0; i < count; i++) out[i] += in[i];
+    else memcpy(out, in, (size_t)count * sizeof *out);
+}
+
 void ph_layout_convert(const ph_context *context, const struct ph_operand *from, const struct ph_operand *to, bool add) {
     struct convert convert = {from, to, add};
     const int64_t *dims = from->shape->dims;
@@ -72,8 +84,6 @@ void ph_layout_convert(const ph_context *context, const struct ph_operand *from,
         int block = from->layout.block;
         ph_parallel_for(context, dims[0] * ((dims[1] + block - 1) / block), convert_block, &convert);
     } else {
-        int64_t size = ph_shape_size(from->shape);
-        if (add) for (int64_t i = 0; i < size; i++) to->data[i] += from->data[i];
-        else memcpy(to->data, from->data, (size_t)size * sizeof *to->data);
+        ph_parallel_for(context, (ph_shape_size(from->shape) + STRETCH - 1) / STRETCH, convert_stretch, &convert);
     }
 }

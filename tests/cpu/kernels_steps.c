@@ -411,3 +411,29 @@ void test_gated_maps(void **state) {
         check_with(&net, "gated maps", 2e-5, input);
     }
 }
+
+/* A value seen in other shapes by several readers: their gradients are written, then added to, in stretches that threads share
+ * out, with a last one of any length. */
+void test_large_views(void **state) {
+    for (int i = 0; i < rounds(6); i++) {
+        struct network net;
+        int64_t length = draw(8000, 30000);
+        network_start(&net, *state, PH_SHAPE(2, length));
+        net.last = node(&net, &ph_operation_tanh, NULL, &net.input, 1);
+        int seen[2], whole = net.last;
+        for (int k = 0; k < 2; k++) {
+            struct ph_shape_attributes shape = {k ? PH_SHAPE(1, length, 2) : PH_SHAPE(2 * length)};
+            seen[k] = node(&net, &ph_operation_reshape, &shape, &whole, 1);
+            int weighted[2] = {seen[k], constant(&net, shape.shape, 1)};
+            seen[k] = node(&net, &ph_operation_mul, NULL, weighted, 2);
+            struct ph_reduce_attributes first = {.axes = {0}, .axis_count = 1};
+            struct ph_shape_attributes flat = {PH_SHAPE(k ? 2 * length : 1)};
+            seen[k] = node(&net, &ph_operation_reduce_mean, &first, &seen[k], 1);
+            seen[k] = node(&net, &ph_operation_reshape, &flat, &seen[k], 1);
+        }
+        net.last = node(&net, &ph_operation_add, NULL, seen, 2);
+        float *input = noise(fed_size(&net));
+        if (i % 3 == 0 && !device_backend) threads_check(&net, 3, input);
+        check_with(&net, "large views", 1e-5, input);
+    }
+}

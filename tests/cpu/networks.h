@@ -21,7 +21,7 @@
     X(matrix_products) X(products_of_any_shape) X(many_axes) X(fourier) X(bfloat16) X(matrices) X(sums) \
     X(large_maps) X(few_tiles) X(narrow_maps) X(skipped_positions) X(joined) X(response_norms) X(maxima_of_three) \
     X(warps) X(movement) X(layer_norms) X(softmaxes) X(broadcasts) X(small_maps) X(groups) X(gated_maps) \
-    X(picked_outputs) X(normed_pools) X(lines)
+    X(picked_outputs) X(normed_pools) X(lines) X(large_views)
 
 #define DECLARE_TEST(name) void test_##name(void **state);
 KERNEL_TESTS(DECLARE_TEST)
