@@ -244,12 +244,12 @@ static void deal_run_of_three(const struct run *run, const struct dealing *d) {
     else deal_to_three(d, run, targets, fresh, 2, next);
 }
 
-/* All others, and those of rows and kernels that are no run. Kernel rows [y0, y1) are written. */
-static void deal_rest(const struct run *run, const struct dealing *d, int64_t y0, int64_t y1) {
+/* Windows [first, end) of the row one by one, of which kernel rows [y0, y1) are written. */
+static void deal_windows(const struct dealing *d, int64_t first, int64_t end, int64_t y0, int64_t y1) {
     const struct ph_operand *result = &d->pool->call->input_gradients[0];
     const struct ph_pool_attributes *a = d->pool->a;
     int64_t pixel = a->dilation[2] * PH_LANES, row = a->dilation[1] * result->layout.row;
-    for (int64_t x = run->first ? 0 : run->end; x < a->output[2]; x = x + 1 == run->first ? run->end : x + 1) {
+    for (int64_t x = first; x < end; x++) {
         int64_t x0, x1;
         window(a, 2, x, result->shape->dims[3], &x0, &x1);
         max_pool_deal(widen(d->choices + x * PH_LANES), a->kernel[2], d->target + start_of(a, 2, x) * PH_LANES, row, pixel,
@@ -268,7 +268,7 @@ void PH_KERNEL(ph_max_pool_backward_band)(const struct pool *pool, const struct 
         .best = block_origin(out, band->n, band->block) + reach.first * out->layout.row,
         .gradient = block_origin(gradient, band->n, band->block) + reach.first * gradient->layout.row,
         .cleared = call->accumulate[0] ? band->end : band->first};
-    const struct run run = run_of(a, width), none = {0};
+    const struct run run = run_of(a, width);
     for (int64_t y = reach.first; y < reach.end; y++) {
         int64_t y0, y1;
         d.top = start_of(a, 1, y);
@@ -278,11 +278,15 @@ void PH_KERNEL(ph_max_pool_backward_band)(const struct pool *pool, const struct 
         bool runs = run.first < run.end && y1 - y0 == 3;
         /* Rows are cleared just before they are needed, while they are in the nearest cache. */
         d.cleared = clear_rows(result, to, d.cleared, runs ? d.top : d.top + (y1 - 1) * a->dilation[1] + 1);
+        /* Those inside come first also where a band cuts their rows: sums do not depend on where that is. */
         if (runs) {
             deal_run_of_three(&run, &d);
             d.cleared = PH_MAX(d.cleared, d.top + 3);
+        } else {
+            deal_windows(&d, run.first, run.end, y0, y1);
         }
-        deal_rest(runs ? &run : &none, &d, y0, y1);
+        deal_windows(&d, 0, run.first, y0, y1);
+        deal_windows(&d, run.end, a->output[2], y0, y1);
         d.choices += choices_row;
         d.best += out->layout.row;
         d.gradient += gradient->layout.row;
