@@ -10,7 +10,7 @@ runs with its default layout and with channels last, and the faster counts. --ne
 whose network is missing are left out, and said so. --also: more networks of torchvision's that are there, each whole, beside
 torchvision's own.
 """
-import argparse, json, os, re, statistics, subprocess, sys, tempfile
+import argparse, json, math, os, re, statistics, subprocess, sys, tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 GOOGLENET, SQUEEZENET = 'bvlc_googlenet.onnx', 'squeezenet_v1.1.onnx'
@@ -120,6 +120,11 @@ def also(wanted):
                PEER_ALONE + ['--input', 'torch', '--size', size, '--torchvision', name], {})
 
 
+def quotient(a, b):
+    """nan of zeros: torchvision's ViT with random weights has none in its last layer."""
+    return a / b if b else math.nan
+
+
 def compare(options, find):
     results = []
     print(f'{"":40} {"phosphene":>10} {"peer":>10}   times faster   objective, ours / peer\'s')
@@ -142,10 +147,11 @@ def compare(options, find):
             best = min(range(len(their)), key=lambda i: their[i]['milliseconds'])
             layouts = (layouts[best],)  # the first round chooses
             rounds.append((mine['milliseconds'] / mine['batch'], their[best]['milliseconds'] / their[best]['batch'],
-                           mine['objective'] / their[best]['objective'], mine['first_step_seconds']))
+                           quotient(mine['objective'], their[best]['objective']), mine['first_step_seconds']))
         ours_ms, theirs_ms, reached, first = (statistics.median(column) for column in zip(*rounds))
         ratio = statistics.median(b / a for a, b, *_ in rounds)
-        results.append({'row': name, 'milliseconds': ours_ms, 'peer': theirs_ms, 'ratio': ratio, 'objective': reached,
+        results.append({'row': name, 'milliseconds': ours_ms, 'peer': theirs_ms, 'ratio': ratio,
+                        'objective': None if math.isnan(reached) else reached,
                         'peer_layout': ' '.join(layouts[0]) or 'default', 'first_step_seconds': first})
         compared = '' if theirs[:1] == PEER_ALONE else f'{reached:16.2f}'
         print(f'{name:40} {ours_ms:8.2f}ms {theirs_ms:8.2f}ms {ratio:10.2f} {compared}', flush=True)
