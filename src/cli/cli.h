@@ -173,7 +173,9 @@ bool cli_is_png(const char *path);
 bool cli_is_picture_name(const char *path);
 /* Whether --output is a picture's name, not a folder's, but of a format that is not written; prints so. */
 int cli_output_format_check(const struct cli *cli);
-/* Paths of the pictures in a folder, by name; a new list of new strings. */
+/* What dream --animation writes beside its frames. */
+#define CLI_ANIMATION "animation.webp"
+/* Paths of the pictures in a folder, by name, but for that animation; a new list of new strings. */
 char **cli_pictures_in(const char *folder, int *count);
 /* "photo" of "pictures/photo.jpg". A new string. */
 char *cli_stem(const char *path);

@@ -154,7 +154,7 @@ static char *frame_path(const struct dreaming *d, const char *output, int frame)
 
 static char *animation_path(const char *output) {
     return cli_is_png(output) ? cli_format("%.*s.webp", (int)strlen(output) - 4, output)
-                              : cli_format("%s/animation.webp", output);
+                              : cli_format("%s/" CLI_ANIMATION, output);
 }
 
 static int output_check(const struct dreaming *d, const char *output) {

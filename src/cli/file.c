@@ -98,7 +98,9 @@ int cli_output_format_check(const struct cli *cli) {
     return CLI_DONE;
 }
 
-static int is_wanted(const struct dirent *entry) { return cli_is_picture_name(entry->d_name); }
+static int is_wanted(const struct dirent *entry) {
+    return cli_is_picture_name(entry->d_name) && strcmp(entry->d_name, CLI_ANIMATION) != 0;
+}
 
 char **cli_pictures_in(const char *folder, int *count) {
     struct dirent **entries;

@@ -75,6 +75,8 @@ if grep -q 'built without libwebp' stderr; then
     echo "animations are skipped: built without libwebp"
 else
     [ "$(head -c 4 film/animation.webp)" = RIFF ] || fail "film/animation.webp is no WebP"
+    run 0 dream film conv3a --steps 1 --octaves 1 -o dreamt # its frames, without the animation of them
+    is_png dreamt/0002.png
     run 0 render conv3a:1 --size 32 --steps 8 --animation -o way.png
     [ "$(head -c 4 way.webp)" = RIFF ] || fail "way.webp is no WebP"
     [ "$(grep -aoc ANMF way.webp)" -ge 1 ] || fail "way.webp holds no frames"
