@@ -265,9 +265,5 @@ ph_status ph_einsum_read(struct ph_import *import) {
     }
     PH_TRY(rest_sum(import, whole, &result, &result));
     PH_TRY(axes_order(import, whole, &result));
-    struct ph_import last = *import;
-    last.operation = &ph_operation_identity;
-    last.inputs = &whole->value;
-    last.input_count = 1;
-    return ph_import_append(&last, NULL, 1);
+    return ph_import_append_value(import, whole->value);
 }

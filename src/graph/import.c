@@ -1,5 +1,5 @@
 /* What the importers of operations share: attribute access with defaults, appending the node. */
-#include "graph/operation.h"
+#include "graph/operations.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -98,6 +98,14 @@ ph_status ph_import_append_first(struct ph_import *import, const void *attribute
     struct ph_import single = *import;
     single.output_count = 1;
     return ph_import_append(&single, attributes, inputs);
+}
+
+ph_status ph_import_append_value(struct ph_import *import, int value) {
+    struct ph_import last = *import;
+    last.operation = &ph_operation_identity;
+    last.inputs = &value;
+    last.input_count = 1;
+    return ph_import_append(&last, NULL, 1);
 }
 
 ph_status ph_import_fail(const struct ph_import *import, ph_status status, const char *format, ...) {

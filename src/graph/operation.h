@@ -157,6 +157,8 @@ ph_status ph_import_require(const struct ph_import *import, int index, const str
 ph_status ph_import_append(struct ph_import *import, const void *attributes, int inputs);
 /* The same for operations that compute only the first of a node's outputs: an error when another is wanted. */
 ph_status ph_import_append_first(struct ph_import *import, const void *attributes, int inputs);
+/* Makes a value that is in the graph already the node's only output, under the node's name. */
+ph_status ph_import_append_value(struct ph_import *import, int value);
 /* Error text prefixed with node and type. */
 ph_status ph_import_fail(const struct ph_import *import, ph_status status, const char *format, ...) PH_PRINTF(3, 4);
 

@@ -132,15 +132,6 @@ ph_status ph_rows_gather(struct ph_graph *graph, int value, int64_t row_count, c
     return ph_graph_add(graph, &ph_operation_reshape, NULL, &whole, out, 1, out);
 }
 
-/* The node's output, under its name. */
-static ph_status result_append(struct ph_import *import, int value) {
-    struct ph_import last = *import;
-    last.operation = &ph_operation_identity;
-    last.inputs = &value;
-    last.input_count = 1;
-    return ph_import_append(&last, NULL, 1);
-}
-
 /* ---- Gathers ----------------------------------------------------------------------------------------------------- */
 
 static ph_status gather_append(struct ph_import *import, const struct picks *picks, struct ph_shape result) {
@@ -150,7 +141,7 @@ static ph_status gather_append(struct ph_import *import, const struct picks *pic
     int out;
     ph_status status = ph_rows_gather(import->graph, import->inputs[0], picks->row_count * picks->items, rows, count, result, &out);
     ph_free(rows);
-    return status ? status : result_append(import, out);
+    return status ? status : ph_import_append_value(import, out);
 }
 
 ph_status ph_gather_nd_read(struct ph_import *import) {
@@ -224,7 +215,7 @@ static ph_status scatter_append(struct ph_import *import, const struct picks *pi
     }
     if (!status) status = ph_rows_gather(graph, joined, old ? rows + there : there, from, rows, result, &joined);
     ph_free(from);
-    return status ? status : result_append(import, joined);
+    return status ? status : ph_import_append_value(import, joined);
 }
 
 static ph_status scatter_read(struct ph_import *import, bool tuples) {

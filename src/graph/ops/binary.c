@@ -146,11 +146,8 @@ static void where_backward(const struct ph_call *call) {
 
 /* Min and Max of any number of operands, two at a time from the left; of one, it itself. */
 static ph_status chain_read(struct ph_import *import) {
+    if (import->input_count < 2) return ph_import_append_value(import, ph_import_input(import, 0));
     struct ph_import last = *import;
-    if (import->input_count < 2) {
-        last.operation = &ph_operation_identity;
-        return ph_import_append(&last, NULL, 1);
-    }
     int operands[] = {import->inputs[0], PH_ABSENT};
     for (int i = 1; i < import->input_count - 1; i++) {
         operands[1] = import->inputs[i];
